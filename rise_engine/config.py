@@ -1,0 +1,275 @@
+"""Every setting of a run: typed, checked, and the single source of defaults (METHOD 1.1, 1.8 and 8)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PresetName = Literal["laptop", "r50", "r101", "swin-l"]
+RecipeName = Literal["recommended", "paper", "idol"]
+
+
+class Section(BaseModel):
+    """A group of settings: unknown names and wrong types are refused, also on assignment."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class ModelConfig(Section):
+    """The network: backbone, Deformable DETR, dynamic mask head, embedding head (paper, Sec. 3.1)."""
+
+    kind: Literal["deformable_detr"] = "deformable_detr"
+    backbone: str = "resnet50"
+    """Any timm model with ``features_only`` and stages of stride 8, 16 and 32."""
+    num_classes: int = Field(1, ge=1)
+    hidden_dim: int = Field(256, ge=32, multiple_of=32)
+    encoder_layers: int = Field(6, ge=1)
+    decoder_layers: int = Field(6, ge=1)
+    num_queries: int = Field(300, ge=1)
+    num_heads: int = Field(8, ge=1)
+    num_points: int = Field(4, ge=1)
+    feedforward_dim: int = Field(1024, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    mask_channels: int = Field(8, ge=1)
+    freeze_stages: int = Field(2, ge=0)
+    """Frozen parts of the backbone counted from its input: 1 the stem, 2 the stem and the first stage."""
+
+
+class LoaderConfig(Section):
+    """How frames become training images (paper, App. A; METHOD A24)."""
+
+    short_sides: tuple[int, ...] = (480, 512, 544)
+    """The shortest side of a training frame is drawn from these, in pixels."""
+    crop: int = Field(600, ge=64)
+    """Neither side of a training image is longer than this, in pixels; longer ones are cropped at random."""
+    predict_short_side: int = Field(480, ge=64)
+    predict_long_side: int = Field(800, ge=64)
+    """Prediction resizes to the shortest side, and less if the longest would pass this bound; it never crops."""
+    labelled_per_step: int = Field(8, ge=1)
+    unlabelled_per_step: int = Field(8, ge=0)
+    accumulate: int = Field(8, ge=1)
+    """Parts that one step's frames are split into, to bound memory."""
+
+
+class SequenceConfig(Section):
+    """Pseudo-sequences: what is pasted, moved and removed (paper, Sec. 3.2; METHOD A21-A23)."""
+
+    enabled: bool = True
+    bank_capacity: int = Field(200, ge=1)
+    bank_admit: Literal["all", "segmented"] = "all"
+    """``segmented`` admits only instances that a prediction already covers with mask IoU >= 0.5."""
+    min_pasted: int = Field(1, ge=0)
+    max_pasted: int = Field(4, ge=0)
+    """K, the number of objects pasted into the before frame, is uniform between these two."""
+    max_added: int = Field(2, ge=0)
+    """Up to this many more are pasted into the after frame."""
+    move_probability: float = Field(0.25, ge=0, le=1)
+    remove_probability: float = Field(0.25, ge=0, le=1)
+    beta_alpha: float = Field(0.5, gt=0)
+    beta_beta: float = Field(0.5, gt=0)
+    max_overlap: float = Field(0.85, gt=0, le=1)
+    """A paste is refused when it would hide more than this share of an inserted (or labelled) object."""
+    placement_tries: int = Field(10, ge=1)
+    min_visible: float = Field(0.15, ge=0, le=1)
+    """A target of which less than this share is left visible is dropped."""
+    min_area: int = Field(32, ge=1)
+    """A target with fewer visible pixels is dropped."""
+
+
+class AugmentConfig(Section):
+    """Weak and strong augmentation (DESIGN 6; METHOD 1.9 and A23)."""
+
+    rotation: float = Field(4.0, ge=0)
+    """Degrees, either way."""
+    scale: tuple[float, float] = (0.9, 1.1)
+    shift: float = Field(0.05, ge=0, lt=1)
+    """Share of the frame's side, either way."""
+    brightness: float = Field(0.1, ge=0, lt=1)
+    flip: bool = True
+    strong_operations: int = Field(2, ge=0, le=4)
+    """RandAugment's n: how many of colour jitter, Planckian jitter, grayscale and Gaussian blur are applied."""
+    object_scale: tuple[float, float] = (0.7, 1.3)
+    object_rotation: float = Field(180.0, ge=0)
+    object_brightness: float = Field(0.1, ge=0, lt=1)
+
+
+class PseudoLabelConfig(Section):
+    """From predictions to targets: cascade, mask threshold, Mask-to-Box, Multi-Label Matching (Eq. 6-8)."""
+
+    strategy: Literal["cascade", "quantile_first", "threshold", "quantile"] = "cascade"
+    threshold_start: float = Field(0.5, ge=0, le=1)
+    threshold_peak: float = Field(0.85, ge=0, le=1)
+    stairs: int = Field(12, ge=2)
+    quantile_start: float = Field(0.995, ge=0, le=1)
+    mask_threshold: float = Field(0.5, gt=0, lt=1)
+    mask_threshold_peak: float | None = Field(None, gt=0, lt=1)
+    """Where the mask threshold's staircase ends; None keeps it constant (METHOD A5)."""
+    mask_to_box: bool = True
+    multi_label_matching: bool = True
+    max_overlapping: int = Field(3, ge=1)
+    """Multi-Label Matching keeps at most this many predictions that overlap with mask IoU above 0.5."""
+    nms_iou: float = Field(0.9, gt=0, le=1)
+    """Box NMS used instead when Multi-Label Matching is off."""
+    ignore_unkept: float | None = Field(0.3, ge=0, le=1)
+    """Queries on a teacher's prediction above this score that was not kept are no negatives (METHOD A36);
+    None makes them plain negatives, as the paper's text has it."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of an averaged teacher; None uses the learner itself, as the paper does."""
+
+
+class LossConfig(Section):
+    """Loss weights (Eq. 1, 5, 9; METHOD A7-A9) and the assignment of predictions to targets."""
+
+    matching: Literal["simota", "iou", "hungarian"] = "simota"
+    classification: float = Field(1.0, ge=0)
+    l1: float = Field(2.0, ge=0)
+    giou: float = Field(2.0, ge=0)
+    mask_focal: float = Field(1.0, ge=0)
+    dice: float = Field(1.0, ge=0)
+    association: float = Field(0.05, ge=0)
+    """lambda_3 of Eq. 9."""
+    association_auxiliary: float = Field(0.0, ge=0)
+    """Weight of IDOL's cosine term inside the association loss (METHOD 1.7); not in the paper."""
+    unsupervised: float = Field(0.5, ge=0)
+    """lambda_4 of Eq. 9."""
+    focal_alpha: float = Field(0.25, gt=0, lt=1)
+    focal_gamma: float = Field(2.0, ge=0)
+
+
+class OptimiserConfig(Section):
+    """AdamW with a step decay (paper, App. A; METHOD 1.8)."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    backbone_factor: float = Field(0.1, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(0.01, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay_at: float = Field(2 / 3, gt=0, le=1)
+    """Share of the schedule after which the learning rate falls to a tenth."""
+    bf16: bool = False
+
+
+class ScheduleConfig(Section):
+    """How long, and when each part sets in."""
+
+    steps: int = Field(12_000, ge=1)
+    """T: the learning rate, the thresholds and the quantile level all follow step / T."""
+    unsupervised_after: int = Field(200, ge=0)
+    """The step at which L_u starts."""
+    supervised_only: bool = False
+    before_gradient: bool = False
+    """Train on the unlabelled before frame too, instead of using it as a detached anchor."""
+    holdout_every: int = Field(500, ge=1)
+    preview_every: int = Field(25, ge=1)
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    seed: int = 0
+
+
+class RiseConfig(Section):
+    """Everything that a run depends on besides its frames; written to ``config.json`` of the run."""
+
+    preset_name: PresetName = "laptop"
+    recipe_name: RecipeName = "recommended"
+    class_agnostic: bool = True
+    weights: str = "starter"
+    """``starter``, ``imagenet``, ``coco``, ``last``, ``run:N``, ``none`` or a file."""
+    device: str = "auto"
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    loader: LoaderConfig = Field(default_factory=LoaderConfig)
+    sequence: SequenceConfig = Field(default_factory=SequenceConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    pseudo_labels: PseudoLabelConfig = Field(default_factory=PseudoLabelConfig)
+    loss: LossConfig = Field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+
+    @classmethod
+    def preset(cls, name: PresetName, recipe: RecipeName = "recommended") -> RiseConfig:
+        """The settings of a preset (what is trained) with a recipe (how it learns), DESIGN 6.
+
+        Raises ``ValueError`` with the known names when either is unknown.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+        if recipe not in RECIPES:
+            raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
+        names = {"preset_name": name, "recipe_name": recipe}
+        return cls.model_validate(names | PRESETS[name] | RECIPES[recipe])
+
+    def with_settings(self, settings: Iterable[str]) -> RiseConfig:
+        """A copy changed by ``section.key=value`` strings; values are JSON where they parse as it, else text.
+
+        Raises ``ValueError`` with one sentence naming the setting that is unknown or does not fit.
+        """
+        changed = self.model_dump()
+        for setting in settings:
+            name, separator, text = setting.partition("=")
+            path = name.strip().split(".")
+            section = changed
+            for key in path[:-1]:
+                section = section.get(key, {}) if isinstance(section, dict) else {}
+            if not separator or not isinstance(section, dict) or path[-1] not in section:
+                known = ", ".join(section) if isinstance(section, dict) and section else ", ".join(changed)
+                raise ValueError(f"unknown setting {setting!r}: write section.key=value; known here: {known}")
+            try:
+                section[path[-1]] = json.loads(text)
+            except json.JSONDecodeError:
+                section[path[-1]] = text.strip()
+        try:
+            return RiseConfig.model_validate(changed)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ValueError(f"setting {where} does not fit: {first['msg'].lower()}") from error
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "laptop": {
+        "weights": "starter",
+        "model": {
+            "backbone": "tf_efficientnet_lite0",
+            "hidden_dim": 128,
+            "encoder_layers": 3,
+            "decoder_layers": 3,
+            "num_queries": 100,
+            "feedforward_dim": 512,
+            "dropout": 0.0,
+        },
+        "loader": {
+            "short_sides": (240, 256, 272),
+            "crop": 352,
+            "predict_short_side": 256,
+            "predict_long_side": 480,
+            "labelled_per_step": 1,
+            "unlabelled_per_step": 1,
+            "accumulate": 1,
+        },
+        "schedule": {"steps": 1000, "unsupervised_after": 50, "holdout_every": 250, "preview_every": 10},
+    },
+    "r50": {"weights": "coco", "model": {"backbone": "resnet50"}},
+    "r101": {"weights": "coco", "model": {"backbone": "resnet101"}},
+    "swin-l": {
+        "weights": "coco",
+        "model": {"backbone": "swin_large_patch4_window12_384", "freeze_stages": 0},
+    },
+}
+"""What is trained, by size; anything not named here has the default of its section."""
+
+IDOL_LOSSES = {"classification": 2.0, "l1": 5.0, "giou": 2.0, "mask_focal": 2.0, "dice": 5.0}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {"pseudo_labels": {"ignore_unkept": None}},
+    "idol": {
+        "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 0.15},
+        "pseudo_labels": {"ignore_unkept": None},
+    },
+    "recommended": {
+        "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0},
+        "pseudo_labels": {"threshold_start": 0.4, "threshold_peak": 0.6, "ema": 0.99},
+        "optimiser": {"learning_rate": 2e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
+    },
+}
+"""How to learn, independent of the size: the paper's text, the released code's weights, and what works best here."""

@@ -1,0 +1,40 @@
+"""The views of a pseudo-sequence, as the network sees them (paper, Sec. 3.2 and Fig. 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One view and the objects in it that are known for sure (labelled or pasted).
+
+    ``image`` float (3, H, W) RGB 0..1; ``masks`` bool (N, H, W), the visible part of each object; ``labels`` int64
+    (N,), class indices; ``ids`` int64 (N,), the identity shared by the views of one sequence; ``pasted`` bool (N,).
+    """
+
+    image: Tensor
+    masks: Tensor
+    labels: Tensor
+    ids: Tensor
+    pasted: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoSequence:
+    """Before (x1), after (x2) and strong (x3) views of one still frame.
+
+    ``strong`` float (3, H, W) shows exactly the geometry of ``before``. ``motion`` float (2, 3) takes a pixel centre
+    (x, y, 1) of ``before`` to its place in ``after`` and warps pseudo-masks; ``covered`` bool (H, W) marks the pixels
+    of ``after`` that objects pasted into it hide. ``labelled`` tells whether every object of the frame is known.
+    """
+
+    name: str
+    before: Scene
+    after: Scene
+    strong: Tensor
+    motion: Tensor
+    covered: Tensor
+    labelled: bool

@@ -1,0 +1,136 @@
+"""What a training tells whoever listens (DESIGN 2). Every event is a plain value that survives pickling and JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events; ``step`` counts finished optimiser steps."""
+
+    step: int
+
+    def as_record(self) -> dict[str, Any]:
+        """The event as a line for ``metrics.jsonl``: its fields and its kind."""
+        return {"event": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    run: int
+    folder: str
+    steps: int
+    labelled: int
+    unlabelled: int
+    holdout: int
+    device: str
+    bank_size: int
+    message: str = ""
+    """What the weights were loaded from, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    steps: int
+    seconds_per_step: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Losses(Event):
+    """Weighted loss terms of one step; zero where a term did not apply."""
+
+    total: float
+    supervised: float
+    association: float
+    unsupervised: float
+    classification: float
+    l1: float
+    giou: float
+    mask_focal: float
+    dice: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds(Event):
+    """The cascade at one step, averaged over the step's unlabelled frames."""
+
+    gamma_cls: float
+    quantile_level: float
+    """p_t."""
+    quantile_cut: float | None
+    """The lowest score that the quantile let through; None when nothing survived gamma_cls."""
+    gamma_mask: float
+    predictions: float
+    after_gamma: float
+    after_quantile: float
+    after_matching: float
+    """Survivors per frame: all -> gamma_cls -> quantile -> Multi-Label Matching."""
+    lowest_kept: float | None
+    mean_kept: float | None
+    highest_kept: float | None
+    bank_size: int
+    association_accuracy: float | None
+    """Share of known pairs whose best match by Eq. 3 is the right one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedInstance:
+    """One prediction on a frame: ``rle`` is pycocotools' compressed form with ``counts`` as str, on the original frame."""
+
+    rle: dict[str, Any]
+    box: tuple[float, float, float, float]
+    """Half-open xyxy in pixels of the original frame."""
+    label: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Event):
+    """Live predictions, and the ones among them that would become pseudo-labels now, on the watched frame."""
+
+    frame: str
+    predictions: list[PredictedInstance] = field(default_factory=list)
+    pseudo_labels: list[PredictedInstance] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutScore(Event):
+    """Mask AP on the hold-out, in percent."""
+
+    ap: float
+    ap50: float
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(Event):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Event):
+    """Something the person should know; the training goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """The training ended early; ``hint`` says what to do."""
+
+    kind: Literal["memory", "device", "data", "crash"]
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    run: int
+    folder: str
+    stopped: bool
+    """True when the listener ended it before the last step."""
