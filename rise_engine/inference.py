@@ -1,0 +1,296 @@
+"""From an image to instances: the network's input, its output read as predictions, and trained models from disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pycocotools import mask as rle_codec
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torchvision.ops import batched_nms, box_convert
+
+from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.learning.events import PredictedInstance
+from rise_engine.model.segmenter import Segmenter, SegmenterOutput
+
+if TYPE_CHECKING:
+    from rise_engine.project.project import Project
+
+MASK_STRIDE = 4
+"""Mask logits have a quarter of the network's resolution."""
+CANVAS_MULTIPLE = 32
+RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
+"""The weights of a run folder, the preferred ones first."""
+
+
+class NetworkInput(NamedTuple):
+    """One frame as the network takes it.
+
+    ``images`` float (1, 3, H, W) RGB 0..1 on a canvas of multiples of 32; ``padding_mask`` bool (1, H, W), True on
+    padding, or None without any; ``size`` (h, w) of the frame on the canvas, which starts at its top left corner.
+    """
+
+    images: Tensor
+    padding_mask: Tensor | None
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A trained network in evaluation mode, with what it needs to predict."""
+
+    model: Segmenter
+    config: RiseConfig
+    class_names: tuple[str, ...]
+    device: torch.device
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` stands for; RiseError when there is none."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise RiseError(f"There is no device called {name!r}: write auto, cpu, cuda, cuda:N or mps.") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise RiseError(
+            f"The device {name} was asked for, and torch finds {torch.cuda.device_count()} CUDA devices here: "
+            "choose --device cpu, or run `rise doctor` to see why."
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise RiseError("The device mps was asked for, and this machine has none: choose --device cpu.")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise RiseError(f"The device {name} is not supported: write auto, cpu, cuda, cuda:N or mps.")
+    return device
+
+
+def resize_for_network(image: NDArray[np.uint8], loader: LoaderConfig) -> NetworkInput:
+    """``image`` uint8 (H, W, 3) at prediction size: the shortest side given, the longest bounded, nothing cropped."""
+    height, width = image.shape[:2]
+    scale = min(loader.predict_short_side / min(height, width), loader.predict_long_side / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    if size != (height, width):
+        pixels = interpolate(pixels, size=size, mode="bilinear", antialias=True)
+    canvas_height, canvas_width = (-(-side // CANVAS_MULTIPLE) * CANVAS_MULTIPLE for side in size)
+    canvas = torch.zeros(1, 3, canvas_height, canvas_width)
+    canvas[:, :, : size[0], : size[1]] = pixels.float() / 255
+    if (canvas_height, canvas_width) == size:
+        return NetworkInput(canvas, None, size)
+    padding = torch.ones(1, canvas_height, canvas_width, dtype=torch.bool)
+    padding[:, : size[0], : size[1]] = False
+    return NetworkInput(canvas, padding, size)
+
+
+@torch.no_grad()
+def predictions_from_output(
+    output: SegmenterOutput,
+    image_index: int,
+    *,
+    network_size: tuple[int, int],
+    original_size: tuple[int, int],
+    min_score: float,
+    top: int = 100,
+    nms_iou: float = 0.7,
+) -> list[PredictedInstance]:
+    """The instances of one image of a batch, best first (IDOL's inference on still images).
+
+    Sigmoid scores, box NMS within each class, the best ``top`` of all pairs of query and class with a score of at
+    least ``min_score``; the mask logits of these alone are computed, resized bilinearly to ``original_size`` (H, W)
+    and cut at 0. ``network_size`` (h, w) is the frame's size on the canvas, without padding. Empty masks are left out.
+    """
+    scores = output.class_logits[image_index].float().sigmoid()
+    queries, labels = torch.nonzero(scores >= min_score, as_tuple=True)
+    scores = scores[queries, labels]
+    boxes = box_convert(output.boxes[image_index].float(), "cxcywh", "xyxy")
+    kept = batched_nms(boxes[queries], scores, labels, nms_iou)[:top]
+    if not len(kept):
+        return []
+    distinct, rows = torch.unique(queries[kept], return_inverse=True)
+    logits = output.masks(image_index, distinct).float().cpu()
+    found: list[PredictedInstance] = []
+    masks: dict[int, tuple[dict[str, Any], tuple[float, float, float, float]] | None] = {}
+    for row, label, score in zip(rows.tolist(), labels[kept].tolist(), scores[kept].tolist(), strict=True):
+        if row not in masks:
+            masks[row] = _full_size_mask(logits[row].numpy(), network_size, original_size)
+        mask = masks[row]
+        if mask is not None:
+            found.append(PredictedInstance(rle=mask[0], box=mask[1], label=label, score=score))
+    return found
+
+
+def _full_size_mask(
+    logits: NDArray[np.float32], network_size: tuple[int, int], original_size: tuple[int, int]
+) -> tuple[dict[str, Any], tuple[float, float, float, float]] | None:
+    """RLE and half-open xyxy box of ``logits`` (h/4, w/4) on the original frame; None for an empty mask.
+
+    Only the region whose interpolation can reach a positive logit is resized, so that the cost follows the size of
+    the object and not that of the frame.
+    """
+    used = tuple(-(-side // MASK_STRIDE) for side in network_size)
+    logits = logits[: used[0], : used[1]]
+    rows, columns = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
+    if not len(rows):
+        return None
+    y, upper, lower, down = _samples(rows[0], rows[-1], logits.shape[0], network_size[0], original_size[0])
+    x, left, right, along = _samples(columns[0], columns[-1], logits.shape[1], network_size[1], original_size[1])
+    tall = logits[upper] * (1 - down[:, None]) + logits[lower] * down[:, None]
+    mask = tall[:, left] * (1 - along) + tall[:, right] * along > 0
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    box = (float(x + columns[0]), float(y + rows[0]), float(x + columns[-1] + 1), float(y + rows[-1] + 1))
+    return encode_region(mask, (x, y), original_size), box
+
+
+def _samples(
+    first: int, last: int, cells: int, network_length: int, length: int
+) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Along one axis, where the original pixels fall that cells ``first`` to ``last`` of the logits can reach.
+
+    Returns the first such pixel and, for each pixel, the two cells between which it lies and its share of the second.
+    """
+    position = (np.arange(length) + 0.5) * (network_length / length / MASK_STRIDE) - 0.5
+    start, stop = np.searchsorted(position, first - 1, side="right"), np.searchsorted(position, last + 1, side="left")
+    if first == 0:
+        start = np.int64(0)
+    if last == cells - 1:
+        stop = np.int64(length)
+    position = np.clip(position[start:stop], 0, cells - 1)
+    lower = np.floor(position).astype(np.int64)
+    return int(start), lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32)
+
+
+def encode_region(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+    """Compressed COCO RLE of ``mask`` (h, w) placed with its top left at ``corner`` (x, y) of an (H, W) frame.
+
+    The runs are found inside the region alone, which for small objects is far cheaper than encoding the frame.
+    """
+    height, width = size
+    edges = np.diff(np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    columns, starts = np.nonzero(edges == 1)
+    stops = np.nonzero(edges == -1)[1]
+    base = (columns + corner[0]) * height + corner[1]
+    starts, stops = base + starts, base + stops
+    apart = starts[1:] != stops[:-1]
+    starts, stops = starts[np.r_[True, apart][: len(starts)]], stops[np.r_[apart, True][: len(stops)]]
+    boundaries = np.concatenate([[0], np.stack([starts, stops], axis=1).ravel()])
+    if boundaries[-1] < height * width or len(boundaries) == 1:
+        boundaries = np.append(boundaries, height * width)
+    counts = np.diff(boundaries).tolist()
+    encoded = cast(dict[str, Any], rle_codec.frPyObjects({"size": [height, width], "counts": counts}, height, width))
+    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
+
+
+@torch.no_grad()
+def predict(
+    loaded: LoadedModel, image: NDArray[np.uint8], *, min_score: float = 0.001, top: int = 100
+) -> list[PredictedInstance]:
+    """The instances of one image, uint8 (H, W, 3) RGB, best first."""
+    frame = resize_for_network(image, loaded.config.loader)
+    padding = None if frame.padding_mask is None else frame.padding_mask.to(loaded.device)
+    output = loaded.model(frame.images.to(loaded.device), padding)
+    height, width = image.shape[:2]
+    return predictions_from_output(
+        output, 0, network_size=frame.size, original_size=(height, width), min_score=min_score, top=top
+    )
+
+
+def predict_frames(
+    loaded: LoadedModel,
+    project: Project,
+    frame_ids: Sequence[int],
+    *,
+    min_score: float = 0.001,
+    top: int = 100,
+    unreadable: list[RiseError] | None = None,
+) -> Iterator[tuple[int, list[PredictedInstance]]]:
+    """The instances of each frame of a project, in the given order.
+
+    A frame that cannot be read ends the prediction with its RiseError, or is skipped when ``unreadable`` is given,
+    which then receives the error.
+    """
+    for frame_id in frame_ids:
+        try:
+            image = project.image(frame_id)
+        except RiseError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(error)
+            continue
+        yield frame_id, predict(loaded, image, min_score=min_score, top=top)
+
+
+def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:
+    """The network of a run folder (its best weights where it has them) or of a weights file that RISE wrote.
+
+    Raises RiseError when there is nothing to load, or it was not written by RISE.
+    """
+    source = Path(source)
+    target = choose_device(device)
+    if source.is_dir():
+        config, class_names = _read_run_config(source)
+        weights = next((source / name for name in RUN_WEIGHTS if (source / name).is_file()), None)
+        if weights is None:
+            raise RiseError(f"The run {source} has no weights yet: train it on with `rise train --resume`.")
+    elif source.is_file():
+        config, class_names = _read_weights_metadata(source)
+        weights = source
+    else:
+        raise RiseError(f"There is no model at {source}: give a run folder or a .safetensors file.")
+    return LoadedModel(_network(config.model, weights).to(target), config, class_names, target)  # type: ignore[arg-type]
+
+
+def _network(config: ModelConfig, weights: Path) -> nn.Module:
+    from rise_engine.model import build_segmenter
+    from rise_engine.model.weights import load_pretrained
+
+    model = build_segmenter(config)
+    load_pretrained(model, weights)
+    return model.eval()
+
+
+def _read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+    path = folder / "config.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return RiseConfig.model_validate(record["config"]), tuple(record["class_names"])
+    except FileNotFoundError as error:
+        raise RiseError(f"{folder} is no run: it has no config.json; `rise runs PROJECT` lists the runs.") from error
+    except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+        raise RiseError(f"The settings in {path} cannot be read: train again, or choose another run.") from error
+
+
+def _read_weights_metadata(path: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+    try:
+        with safe_open(path, framework="pt") as weights:
+            metadata = weights.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise RiseError(f"{path} is no safetensors file: give a run folder or weights that RISE wrote.") from error
+    if "config" not in metadata:
+        raise RiseError(
+            f"{path} does not say which network it belongs to: weights from elsewhere can start a training "
+            "(`rise train --weights FILE`), only weights that RISE wrote can predict."
+        )
+    try:
+        model = ModelConfig.model_validate_json(metadata["config"])
+        loader = LoaderConfig.model_validate_json(metadata.get("loader", "{}"))
+        class_names = tuple(json.loads(metadata.get("class_names", '["object"]')))
+        return RiseConfig(model=model, loader=loader, class_agnostic=class_names == ("object",)), class_names
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise RiseError(
+            f"The settings inside {path} cannot be read: the file is damaged or from a newer RISE."
+        ) from error
