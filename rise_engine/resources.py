@@ -1,0 +1,21 @@
+"""Where the shipped files lie: icons and starter weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+
+
+def resource_path(name: str) -> Path:
+    """The path of the shipped file ``name``, relative to ``resources/`` and with forward slashes.
+
+    A wheel carries the files inside the package; a source tree and an editable install have them beside it.
+    Raises ``RiseError`` when there is no such file, or when ``name`` leads out of the folder.
+    """
+    package = Path(__file__).resolve().parent
+    for root in (package / "_resources", package.parent / "resources"):
+        path = (root / name).resolve()
+        if path.is_file() and path.is_relative_to(root):
+            return path
+    raise RiseError(f"the shipped file {name!r} is missing from {package}: install rise-napari again")
