@@ -71,8 +71,8 @@ def evaluate(
     annotations = [annotation for annotation in truth["annotations"] if annotation["image_id"] in image_ids]
     if all(annotation.get("iscrowd", 0) for annotation in annotations):
         raise RiseError(
-            f"None of the {len(image_ids)} frames to evaluate on has an annotated object: annotate the hold-out, or "
-            "name other frames with --frames."
+            f"none of the {len(image_ids)} frames to evaluate on has an annotated object: annotate the hold-out, or "
+            "name other frames with --frames"
         )
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     targets = [_with_mask(annotation, *sizes[annotation["image_id"]]) for annotation in annotations]

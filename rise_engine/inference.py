@@ -20,6 +20,7 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
 from rise_engine.errors import RiseError
+from rise_engine.learning.device import choose_device
 from rise_engine.learning.events import PredictedInstance
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 
@@ -53,28 +54,6 @@ class LoadedModel:
     config: RiseConfig
     class_names: tuple[str, ...]
     device: torch.device
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` stands for; RiseError when there is none."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise RiseError(f"There is no device called {name!r}: write auto, cpu, cuda, cuda:N or mps.") from error
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise RiseError(
-            f"The device {name} was asked for, and torch finds {torch.cuda.device_count()} CUDA devices here: "
-            "choose --device cpu, or run `rise doctor` to see why."
-        )
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise RiseError("The device mps was asked for, and this machine has none: choose --device cpu.")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise RiseError(f"The device {name} is not supported: write auto, cpu, cuda, cuda:N or mps.")
-    return device
 
 
 def resize_for_network(image: NDArray[np.uint8], loader: LoaderConfig) -> NetworkInput:
@@ -245,13 +224,13 @@ def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:
         config, class_names = _read_run_config(source)
         weights = next((source / name for name in RUN_WEIGHTS if (source / name).is_file()), None)
         if weights is None:
-            raise RiseError(f"The run {source} has no weights yet: train it on with `rise train --resume`.")
+            raise RiseError(f"run {source} has no weights yet: train it on with `rise train --resume`")
     elif source.is_file():
         config, class_names = _read_weights_metadata(source)
         weights = source
     else:
-        raise RiseError(f"There is no model at {source}: give a run folder or a .safetensors file.")
-    return LoadedModel(_network(config.model, weights).to(target), config, class_names, target)  # type: ignore[arg-type]
+        raise RiseError(f"there is no model at {source}: give a run folder or a .safetensors file")
+    return LoadedModel(_network(config.model, weights).to(target), config, class_names, target)
 
 
 def _network(config: ModelConfig, weights: Path) -> nn.Module:
@@ -269,9 +248,9 @@ def _read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
         record = json.loads(path.read_text(encoding="utf-8"))
         return RiseConfig.model_validate(record["config"]), tuple(record["class_names"])
     except FileNotFoundError as error:
-        raise RiseError(f"{folder} is no run: it has no config.json; `rise runs PROJECT` lists the runs.") from error
+        raise RiseError(f"{folder} is no run: it has no config.json; `rise runs PROJECT` lists the runs") from error
     except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise RiseError(f"The settings in {path} cannot be read: train again, or choose another run.") from error
+        raise RiseError(f"the settings in {path} cannot be read: train again, or choose another run") from error
 
 
 def _read_weights_metadata(path: Path) -> tuple[RiseConfig, tuple[str, ...]]:
@@ -279,11 +258,11 @@ def _read_weights_metadata(path: Path) -> tuple[RiseConfig, tuple[str, ...]]:
         with safe_open(path, framework="pt") as weights:
             metadata = weights.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise RiseError(f"{path} is no safetensors file: give a run folder or weights that RISE wrote.") from error
+        raise RiseError(f"{path} is no safetensors file: give a run folder or weights that RISE wrote") from error
     if "config" not in metadata:
         raise RiseError(
             f"{path} does not say which network it belongs to: weights from elsewhere can start a training "
-            "(`rise train --weights FILE`), only weights that RISE wrote can predict."
+            "(`rise train --weights FILE`), only weights that RISE wrote can predict"
         )
     try:
         model = ModelConfig.model_validate_json(metadata["config"])

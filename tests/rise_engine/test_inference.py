@@ -16,7 +16,6 @@ from torch.nn.functional import interpolate
 from rise_engine.config import LoaderConfig
 from rise_engine.errors import RiseError
 from rise_engine.inference import (
-    choose_device,
     encode_region,
     load_model,
     predictions_from_output,
@@ -146,12 +145,6 @@ def test_network_input_bounds_the_longest_side_and_needs_no_padding_at_multiples
     exact = resize_for_network(np.zeros((128, 160, 3), np.uint8), loader)
     assert exact.padding_mask is None
     assert exact.images.shape == (1, 3, 128, 160)
-
-
-@pytest.mark.parametrize("name", ["cuda:99", "toaster", "meta"])
-def test_a_device_that_is_not_there_is_refused_with_what_to_write(name: str) -> None:
-    with pytest.raises(RiseError, match="cpu"):
-        choose_device(name)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
