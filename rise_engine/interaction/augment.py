@@ -1,0 +1,122 @@
+"""Weak, strong and per-object augmentation (paper, Sec. 3.2, 3.3 and App. A).
+
+Every draw comes from the generator given, so a scene can be made again from its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import kornia
+import numpy as np
+from torch import Tensor
+
+from rise_engine.config import AugmentConfig
+from rise_engine.interaction.geometry import Matrix, about, rotation, scaling, translation
+
+GRAYSCALE_WEIGHTS = (0.299, 0.587, 0.114)
+BLUR_KERNEL = 5
+BLUR_SIGMA = (0.1, 2.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeakAugmentation:
+    """psi: ``matrix`` moves the picture's content within the picture, ``brightness`` multiplies its values."""
+
+    matrix: Matrix
+    brightness: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectAugmentation:
+    """How one pasted object differs from its cut-out: ``matrix`` turns, scales and mirrors it about the origin."""
+
+    matrix: Matrix
+    brightness: float
+    contrast: float
+
+
+def draw_weak(
+    rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int], *, flip: bool
+) -> WeakAugmentation:
+    """A weak augmentation of a picture of ``size`` (h, w): rotation, scale and shift about its centre, brightness.
+
+    ``flip`` allows it to mirror left and right, which happens half the time.
+    """
+    height, width = size
+    turn = rotation(rng.uniform(-config.rotation, config.rotation))
+    zoom = rng.uniform(*config.scale)
+    shift_x, shift_y = rng.uniform(-config.shift, config.shift, size=2)
+    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    mirror = -1.0 if flip and rng.random() < 0.5 else 1.0
+    about_centre = about((width / 2, height / 2), turn @ scaling(zoom * mirror, zoom))
+    return WeakAugmentation(translation(shift_x * width, shift_y * height) @ about_centre, brightness)
+
+
+def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:
+    """An augmentation of one pasted object: scale, rotation, flips, brightness and contrast."""
+    turn = rotation(rng.uniform(-config.object_rotation, config.object_rotation))
+    zoom = rng.uniform(*config.object_scale)
+    mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2)
+    low, high = 1 - config.object_brightness, 1 + config.object_brightness
+    return ObjectAugmentation(
+        turn @ scaling(zoom * mirror_x, zoom * mirror_y), rng.uniform(low, high), rng.uniform(low, high)
+    )
+
+
+def adjust(image: Tensor, *, brightness: float, contrast: float) -> Tensor:
+    """``image`` float (3, H, W) with its values multiplied, then spread about their mean grey; clamped to 0..1."""
+    brighter = kornia.enhance.adjust_brightness_accumulative(image, brightness)
+    return kornia.enhance.adjust_contrast_with_mean_subtraction(brighter, contrast)
+
+
+def strong_augmentation(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+    """phi: RandAugment over four operations that change colours and never the geometry.
+
+    ``image`` float (3, H, W) RGB 0..1. ``config.strong_operations`` different ones are drawn and carried out in the
+    order drawn. The result has the same shape and range.
+    """
+    for index in rng.choice(len(STRONG_OPERATIONS), config.strong_operations, replace=False):
+        image = STRONG_OPERATIONS[index](image, rng)
+    return image
+
+
+def colour_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brightness and contrast, each lowered to a share drawn from 5 to 95 % (the released RISE settings)."""
+    brightness, contrast = rng.uniform(0.05, 0.95, size=2)
+    return adjust(image, brightness=brightness, contrast=contrast)
+
+
+def planckian_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """The light of a black body at another temperature: red and blue scaled, green untouched (Planckian jitter)."""
+    table = _blackbody_table()
+    red, blue = table[int(rng.integers(len(table)))].tolist()
+    return (image * image.new_tensor([red, 1.0, blue])[:, None, None]).clamp(0, 1)
+
+
+def grayscale(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """No colour, three equal channels."""
+    return kornia.color.rgb_to_grayscale(image).expand_as(image)
+
+
+def gaussian_blur(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """A Gaussian of random width within a 5 x 5 window."""
+    sigma = float(rng.uniform(*BLUR_SIGMA))
+    return kornia.filters.gaussian_blur2d(image[None], (BLUR_KERNEL, BLUR_KERNEL), (sigma, sigma))[0].clamp(0, 1)
+
+
+STRONG_OPERATIONS: tuple[Callable[[Tensor, np.random.Generator], Tensor], ...] = (
+    colour_jitter,
+    planckian_jitter,
+    grayscale,
+    gaussian_blur,
+)
+
+
+@cache
+def _blackbody_table() -> Tensor:
+    """What red and blue are multiplied by, (25, 2), for temperatures from 3,000 to 15,000 kelvin."""
+    table: Tensor = kornia.augmentation.RandomPlanckianJitter(mode="blackbody").pl
+    return table

@@ -1,0 +1,101 @@
+"""The instance bank: cut-outs of labelled objects, ready to be pasted (paper, Sec. 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rise_engine.project.frame import LabelledFrame
+
+MAX_FRAME_SHARE = 0.6
+"""An object whose box covers more of its frame would hide whatever it is pasted onto."""
+
+MIN_SIDE = 4
+"""Pixels; a narrower object has no inside once it is resampled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutOut:
+    """One object cut out of its frame along its box.
+
+    ``image`` uint8 (h, w, 3) RGB; ``mask`` bool (h, w), touching all four edges; ``label`` class index; ``frame`` the
+    name of the frame and ``instance`` the position there; ``frame_side`` the frame's shortest side in pixels, which
+    tells how large the object is in a frame of another resolution (None: as many pixels as here).
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    label: int
+    frame: str
+    instance: int | None = None
+    frame_side: int | None = None
+
+
+class InstanceBank:
+    """Keeps the latest ``capacity`` cut-outs; the oldest gives way first."""
+
+    def __init__(self, capacity: int) -> None:
+        self._cut_outs: deque[CutOut] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._cut_outs)
+
+    def __iter__(self) -> Iterator[CutOut]:
+        return iter(self._cut_outs)
+
+    def add(self, cut_out: CutOut) -> None:
+        """Store one cut-out as it is."""
+        self._cut_outs.append(cut_out)
+
+    def add_frame(self, frame: LabelledFrame, *, min_area: int, excluded: Collection[int] = frozenset()) -> int:
+        """Cut out every instance of ``frame`` and return how many were stored.
+
+        Left out are the positions in ``excluded``, masks below ``min_area`` pixels, slivers, and objects whose box
+        covers most of the frame.
+        """
+        stored = 0
+        for index, (mask, label) in enumerate(zip(frame.masks, frame.categories, strict=True)):
+            if index in excluded or (box := _tight_box(mask, min_area)) is None:
+                continue
+            self.add(
+                CutOut(
+                    image=frame.image[box].copy(),
+                    mask=mask[box].copy(),
+                    label=int(label),
+                    frame=frame.name,
+                    instance=index,
+                    frame_side=min(mask.shape),
+                )
+            )
+            stored += 1
+        return stored
+
+    def sample(self, rng: np.random.Generator) -> CutOut:
+        """One cut-out, each equally likely. Raises ``IndexError`` when the bank is empty."""
+        if not self._cut_outs:
+            raise IndexError("the instance bank is empty")
+        return self._cut_outs[int(rng.integers(len(self._cut_outs)))]
+
+    def sample_distinct(self, rng: np.random.Generator, count: int) -> list[CutOut]:
+        """``count`` cut-outs in random order, none twice before all were drawn; empty when the bank is."""
+        drawn: list[int] = []
+        while self._cut_outs and len(drawn) < count:
+            missing = min(count - len(drawn), len(self._cut_outs))
+            drawn.extend(rng.choice(len(self._cut_outs), missing, replace=False).tolist())
+        return [self._cut_outs[index] for index in drawn]
+
+
+def _tight_box(mask: NDArray[np.bool_], min_area: int) -> tuple[slice, slice] | None:
+    """The rows and columns that ``mask`` spans, or None when it does not belong in the bank."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
+    if min(height, width) < MIN_SIDE or height * width > MAX_FRAME_SHARE * mask.size:
+        return None
+    return box if np.count_nonzero(mask[box]) >= min_area else None
