@@ -1,0 +1,97 @@
+"""The image encoder: any timm network with feature maps of stride 8, 16 and 32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.layers import Format
+from torch import Tensor, nn
+
+from rise_engine.errors import RiseError
+
+STRIDES = (8, 16, 32)
+FIRST_STAGE_STRIDE = 4
+
+
+class Backbone(nn.Module):
+    """Images to three feature maps of stride 8, 16 and 32; normalises the pixels itself.
+
+    BatchNorm keeps the statistics and the scale it came with (batches are far too small to estimate them), and the
+    first ``freeze_stages`` parts are not trained: 1 is everything before the stage of stride 4, 2 includes that
+    stage, 3 the one of stride 8, and so on. No gradient is computed for what is frozen.
+    """
+
+    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | None = None) -> None:
+        super().__init__()
+        self.net = _create(name, pretrained)
+        info = self.net.feature_info
+        reductions = info.reduction()
+        missing = [stride for stride in STRIDES if stride not in reductions]
+        if missing:
+            raise RiseError(f"backbone {name!r} has no feature map of stride {missing[0]}: choose another timm model")
+        self.picked = [reductions.index(stride) for stride in STRIDES]
+        self.channels: list[int] = [info.channels()[index] for index in self.picked]
+        self.channels_last = getattr(self.net, "output_fmt", None) == Format.NHWC
+        # Networks of tokens leave their stages without a last normalisation; those of channels end in one.
+        self.out_norms = nn.ModuleList(nn.LayerNorm(count) for count in self.channels if self.channels_last)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(self.net.pretrained_cfg["mean"]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.net.pretrained_cfg["std"]).view(3, 1, 1), persistent=False)
+        self.batch_norms = [module for module in self.net.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in self.batch_norms:
+            norm.requires_grad_(False)
+        for parameter in self._first_parameters(freeze_stages):
+            parameter.requires_grad_(False)
+        self.train()
+
+    def _first_parameters(self, stages: int) -> list[nn.Parameter]:
+        """The parameters of the first ``stages`` parts, in the order of the modules."""
+        if stages == 0:
+            return []
+        stride = FIRST_STAGE_STRIDE * 2 ** max(stages - 2, 0)
+        modules = {entry["reduction"]: entry["module"] for entry in self.net.feature_info.info}
+        if stride not in modules:
+            raise RiseError(f"freeze_stages={stages} is more than this backbone has: choose at most 5")
+        # timm replaces the dots of a name where it flattens a network into one list of stages.
+        prefixes = (f"{modules[stride]}.", f"{modules[stride].replace('.', '_')}.")
+        names = [name for name, _ in self.net.named_parameters()]
+        of_stage = [index for index, name in enumerate(names) if name.startswith(prefixes)]
+        end = of_stage[0] if stages == 1 else of_stage[-1] + 1
+        return list(self.net.parameters())[:end]
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As for any module, but BatchNorm stays in evaluation."""
+        super().train(mode)
+        for norm in self.batch_norms:
+            norm.eval()
+        return self
+
+    def forward(self, images: Tensor, padding_mask: Tensor | None = None) -> list[Tensor]:
+        """Feature maps [(B, C_i, H / s_i, W / s_i)] of images (B, 3, H, W) RGB 0..1; ``padding_mask`` (B, H, W)."""
+        pixels = (images - self.mean) / self.std
+        if padding_mask is not None:
+            pixels = pixels.masked_fill(padding_mask[:, None], 0.0)
+        maps = self.net(pixels)
+        picked = [maps[index] for index in self.picked]
+        if self.channels_last:
+            picked = [norm(tokens).permute(0, 3, 1, 2) for norm, tokens in zip(self.out_norms, picked, strict=True)]
+        return picked
+
+
+def _create(name: str, pretrained: Path | None) -> Any:
+    options: dict[str, Any] = {}
+    if name.startswith("swin"):
+        options = {"strict_img_size": False, "drop_path_rate": 0.3}
+    if pretrained is not None:
+        if not pretrained.is_file():
+            raise RiseError(f"there is no weights file {pretrained}: check the path of the backbone's weights")
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(pretrained)}}
+    try:
+        return timm.create_model(name, features_only=True, **options)
+    except Exception as error:
+        source = f" from {pretrained}" if pretrained is not None else ""
+        raise RiseError(f"backbone {name!r} cannot be built{source}: {error}") from error
