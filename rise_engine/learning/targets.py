@@ -1,0 +1,64 @@
+"""What one training image should be predicted as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The N objects of one image.
+
+    ``labels`` int64 (N,), class indices; ``boxes`` float32 (N, 4) cxcywh, 0..1 of the unpadded image; ``masks`` bool
+    (N, H, W) on the padded canvas.
+    """
+
+    labels: Tensor
+    boxes: Tensor
+    masks: Tensor
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.labels.ndim != 1 or self.boxes.shape != (count, 4) or self.masks.ndim != 3 or len(self.masks) != count:
+            shapes = [tuple(part.shape) for part in (self.labels, self.boxes, self.masks)]
+            raise ValueError(f"labels, boxes and masks {shapes} do not belong together: use (N,), (N, 4), (N, H, W)")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def from_masks(cls, masks: Tensor, labels: Tensor, *, image_size: tuple[int, int]) -> Targets:
+        """Targets whose boxes bound their masks (N, H, W); ``image_size`` (height, width) leaves the padding out.
+
+        Instances without a pixel have no box and are left out.
+        """
+        masks = masks.bool()
+        visible = masks.flatten(1).any(1)
+        if not bool(visible.all()):
+            masks, labels = masks[visible], labels[visible]
+        return cls(labels=labels.long(), boxes=boxes_of_masks(masks, image_size=image_size), masks=masks)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same targets on another device."""
+        return Targets(
+            labels=self.labels.to(device, non_blocking=True),
+            boxes=self.boxes.to(device, non_blocking=True),
+            masks=self.masks.to(device, non_blocking=True),
+        )
+
+
+def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
+    """Bounding boxes float32 (N, 4) cxcywh in 0..1 of ``image_size`` (height, width) of masks (N, H, W) with a pixel.
+
+    A box ends after the last pixel (half-open), so that one pixel has the width 1 / image width.
+    """
+    height, width = image_size
+    x0, y0, x1, y1 = masks_to_boxes(masks).float().unbind(1)
+    x1, y1 = x1 + 1, y1 + 1
+    return torch.stack(
+        ((x0 + x1) / (2 * width), (y0 + y1) / (2 * height), (x1 - x0) / width, (y1 - y0) / height), dim=1
+    )
