@@ -1,0 +1,61 @@
+"""From a file and stored instances to what the learner gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rise_engine.errors import RiseError
+from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
+from rise_engine.project.image_file import read_image
+from rise_engine.project.records import FrameRecord, Instance
+from rise_engine.project.segmentation import to_mask
+
+
+def labelled_frame(
+    root: Path,
+    record: FrameRecord,
+    instances: Sequence[Instance],
+    classes: Mapping[int, int],
+    *,
+    short_side: int | None,
+) -> LabelledFrame:
+    """The frame with its masks at the size of the returned image; ``classes`` maps category ids to class indices.
+
+    Raises RiseError naming the frame when the file or a mask is broken.
+    """
+    picture = read_image(root / record.name, short_side=short_side)
+    height, width = picture.pixels.shape[:2]
+    masks: list[NDArray[np.bool_]] = []
+    categories: list[int] = []
+    for instance in instances:
+        if instance.crowd:
+            continue
+        try:
+            full = to_mask(instance.segmentation, picture.height, picture.width)
+        except RiseError as error:
+            raise RiseError(f"{record.name}: {error}") from error
+        mask = _sampled(full, height, width)
+        if mask.any():
+            masks.append(mask)
+            categories.append(classes[instance.category])
+    stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
+    return LabelledFrame(record.name, picture.pixels, stacked, np.asarray(categories, dtype=np.int64))
+
+
+def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
+    """The frame's picture alone."""
+    return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
+
+
+def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask at the pixel centres of a grid of another size."""
+    if mask.shape == (height, width):
+        return np.ascontiguousarray(mask)
+    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.intp)
+    # Decoded masks lie column by column in memory.
+    return np.ascontiguousarray(mask.T[columns][:, rows].T)

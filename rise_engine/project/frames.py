@@ -1,0 +1,171 @@
+"""The frames of a project: which files there are, their sizes, states and splits."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from rise_engine.errors import RiseError
+from rise_engine.project.image_file import SUFFIXES, read_header
+from rise_engine.project.journal import Journal
+from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
+from rise_engine.project.store import Store
+
+_COLUMNS = "id, name, width, height, state, split"
+
+
+class Frames:
+    """Rows of the table ``frames`` and the files they stand for."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+
+    def scan(self, root: Path) -> ScanReport:
+        """Add the image files below ``root`` that are not known yet; nothing is decoded."""
+        if not root.is_dir():
+            raise RiseError(f"The image folder {root} does not exist; say where the images are.")
+        found, skipped = _image_names(root)
+        known = {str(row["name"]) for row in self._store.read("SELECT name FROM frames")}
+        new = sorted((name for name in found if name not in known), key=natural_key)
+        if new:
+            with self._store.write() as connection:
+                for name in new:
+                    add_frame(connection, name)
+        return ScanReport(added=len(new), missing=len(known - set(found)), skipped_files=skipped)
+
+    def all(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
+        """Frames in natural order of their names."""
+        rows = self._store.read(
+            f"SELECT {_COLUMNS} FROM frames WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR split = ?2) "
+            "ORDER BY sort_key, name",
+            (state, split),
+        )
+        return [_record(row) for row in rows]
+
+    def get(self, name_or_id: str | int) -> FrameRecord:
+        """One frame. Raises RiseError when the project does not know it."""
+        column = "name" if isinstance(name_or_id, str) else "id"
+        rows = self._store.read(f"SELECT {_COLUMNS} FROM frames WHERE {column} = ?", (name_or_id,))
+        if not rows:
+            raise RiseError(
+                f"The project has no frame {name_or_id!r}; frames are named by their path relative to the image folder."
+            )
+        return _record(rows[0])
+
+    def counts(self) -> dict[FrameState, int]:
+        """How many frames are in each state, zero included."""
+        counts = dict.fromkeys(FrameState, 0)
+        for row in self._store.read("SELECT state, count(*) AS n FROM frames GROUP BY state"):
+            counts[FrameState(row["state"])] = int(row["n"])
+        return counts
+
+    def probe(self, root: Path, frames: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """(width, height) of each frame after EXIF orientation, read from the headers where not known yet.
+
+        Raises RiseError naming a file whose header cannot be read; sizes found so far are kept.
+        """
+        sizes: dict[int, tuple[int, int]] = {}
+        fresh: list[tuple[int, int, int]] = []
+        try:
+            for frame in frames:
+                record = self.get(frame)
+                if record.width is None or record.height is None:
+                    header = read_header(root / record.name)
+                    fresh.append((header.width, header.height, frame))
+                    sizes[frame] = (header.width, header.height)
+                else:
+                    sizes[frame] = (record.width, record.height)
+        finally:
+            if fresh and not self._store.read_only:
+                with self._store.write() as connection:
+                    connection.executemany("UPDATE frames SET width = ?, height = ? WHERE id = ?", fresh)
+        return sizes
+
+    def set_state(self, frame: int, state: FrameState) -> None:
+        """Change a frame's state; one edit."""
+        record = self.get(frame)
+        with self._journal.edit(f"marked as {state}", frame=record.id) as edit:
+            edit.update("frames", record.id, {"state": state.value})
+
+    def set_split(self, frames: Sequence[int], split: Split) -> None:
+        """Move frames into the hold-out or back; one edit."""
+        records = [self.get(frame) for frame in frames]
+        only = records[0].id if len(records) == 1 else None
+        words = "1 frame" if len(records) == 1 else f"{len(records)} frames"
+        with self._journal.edit(f"moved {words} to {split}", frame=only) as edit:
+            for record in records:
+                edit.update("frames", record.id, {"split": split.value})
+
+
+def add_frame(connection: sqlite3.Connection, name: str) -> int:
+    """Insert a frame inside a running transaction and return its number."""
+    cursor = connection.execute("INSERT INTO frames (name, sort_key) VALUES (?, ?)", (name, natural_key(name)))
+    return int(cursor.lastrowid or 0)
+
+
+def natural_key(name: str) -> str:
+    """A text that sorts as people count: ``tote2`` before ``tote10``."""
+    return re.sub(r"\d+", lambda digits: digits[0].lstrip("0").zfill(12), name.casefold())
+
+
+def frame_name(root: Path, file_name: str) -> str:
+    """The frame name that a file name from outside stands for.
+
+    Raises RiseError when it is absolute, climbs out with ``..``, or goes through a link that leads out of ``root``.
+    """
+    parts = PurePosixPath(file_name.replace("\\", "/"))
+    refusal = RiseError(
+        f"The file name {file_name!r} leaves the image folder {root}, so nothing was imported; "
+        "file names must be relative to the image folder."
+    )
+    if not file_name or "\0" in file_name or parts.is_absolute() or re.match(r"[A-Za-z]:", file_name):
+        raise refusal
+    name = os.path.normpath(str(parts)).replace("\\", "/")
+    if name == "." or name.split("/")[0] == "..":
+        raise refusal
+    if _leads_out(root, root / name):
+        raise refusal
+    return name
+
+
+def _image_names(root: Path) -> tuple[list[str], int]:
+    names: list[str] = []
+    skipped = 0
+    for entry, relative in _files(str(root), ""):
+        usable = os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.name.startswith(".")  # noqa: PTH122
+        if usable and not (entry.is_symlink() and _leads_out(root, Path(entry.path))):
+            names.append(relative)
+        else:
+            skipped += 1
+    return names, skipped
+
+
+def _files(folder: str, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Files below a folder; linked folders, hidden ones and projects are not entered."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if not entry.name.startswith(".") and not entry.name.endswith(".rise"):
+                    yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield entry, prefix + entry.name
+
+
+def _leads_out(root: Path, path: Path) -> bool:
+    # Resolving costs a look at every folder on the way, so it is done only where a link is met.
+    step = path
+    while step != root:
+        if step.is_symlink():
+            return not path.resolve().is_relative_to(root.resolve())
+        step = step.parent
+    return False
+
+
+def _record(row: sqlite3.Row) -> FrameRecord:
+    return FrameRecord(
+        row["id"], row["name"], row["width"], row["height"], FrameState(row["state"]), Split(row["split"])
+    )

@@ -1,0 +1,160 @@
+"""Edits that can be undone: every edit is one transaction whose changes are kept row by row.
+
+A change keeps the one image of its row that is *not* in the table: before an undo that is how the row was, afterwards
+how it would be again. Undo and redo are therefore the same swap, and an inserted row costs nothing but its number.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from rise_engine.project.records import HistoryEntry
+from rise_engine.project.store import Store
+
+Kind = Literal["frames", "categories", "instances", "predictions", "documents"]
+
+
+class Edit:
+    """Writes rows and remembers how to take them back. Made by ``Journal.edit``."""
+
+    def __init__(self, connection: sqlite3.Connection, action: str, frame: int | None) -> None:
+        self.connection = connection
+        self.action = action
+        """May be made more exact until the edit ends."""
+        self._frame = frame
+        self._entry: int | None = None
+        self._position = 0
+
+    def insert(self, kind: Kind, values: Mapping[str, Any]) -> int:
+        """Add a row and return its number."""
+        row = _insert(self.connection, kind, values)
+        self._remember(kind, row, None)
+        return row
+
+    def update(self, kind: Kind, row: int, values: Mapping[str, Any]) -> None:
+        """Change some columns of a row; nothing is remembered when they already have these values."""
+        before = _row(self.connection, kind, row)
+        if before is None or all(before[name] == value for name, value in values.items()):
+            return
+        _update(self.connection, kind, row, values)
+        self._remember(kind, row, {name: before[name] for name in values})
+
+    def delete(self, kind: Kind, row: int) -> None:
+        """Take a row out; nothing happens when it is not there."""
+        before = _row(self.connection, kind, row)
+        if before is not None:
+            self.connection.execute(f"DELETE FROM {kind} WHERE id = ?", (row,))
+            self._remember(kind, row, before)
+
+    def finish(self) -> None:
+        """Write the final words of the entry."""
+        if self._entry is not None:
+            self.connection.execute("UPDATE journal SET action = ? WHERE id = ?", (self.action, self._entry))
+
+    def _remember(self, kind: Kind, row: int, image: Mapping[str, Any] | None) -> None:
+        if self._entry is None:
+            # A new edit after an undo: what was undone can no longer be redone.
+            self.connection.execute(
+                "DELETE FROM changes WHERE entry IN (SELECT id FROM journal WHERE status = 'undone')"
+            )
+            self.connection.execute("UPDATE journal SET status = 'dropped' WHERE status = 'undone'")
+            cursor = self.connection.execute(
+                "INSERT INTO journal (time, action, frame) VALUES (?, ?, ?)",
+                (datetime.now(UTC).isoformat(), self.action, self._frame),
+            )
+            self._entry = int(cursor.lastrowid or 0)
+        self._position += 1
+        self.connection.execute(
+            "INSERT INTO changes VALUES (?, ?, ?, ?, ?)",
+            (self._entry, self._position, kind, row, None if image is None else json.dumps(image)),
+        )
+
+
+class Journal:
+    """The edits of a project in their order, across frames."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @contextmanager
+    def edit(self, action: str, *, frame: int | None = None) -> Iterator[Edit]:
+        """One edit as one transaction; ``action`` is what it did, in plain words ("drew 2 instances")."""
+        with self._store.write() as connection:
+            edit = Edit(connection, action, frame)
+            yield edit
+            edit.finish()
+
+    def undo(self) -> str | None:
+        """Take the last edit back and return what it was; None when there is none."""
+        return self._swap(
+            "SELECT id, action, frame FROM journal WHERE status = 'done' ORDER BY id DESC", "undone", "DESC"
+        )
+
+    def redo(self) -> str | None:
+        """Do the edit that was undone last again and return what it is; None when there is none."""
+        return self._swap("SELECT id, action, frame FROM journal WHERE status = 'undone' ORDER BY id", "done", "ASC")
+
+    def history(self, limit: int) -> list[HistoryEntry]:
+        """The latest edits, newest first; undone ones too."""
+        rows = self._store.read(
+            "SELECT time, action, status, frames.name AS name FROM journal "
+            "LEFT JOIN frames ON frames.id = journal.frame ORDER BY journal.id DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            HistoryEntry(datetime.fromisoformat(row["time"]), row["action"], row["name"], row["status"] != "done")
+            for row in rows
+        ]
+
+    def _swap(self, query: str, status: str, order: str) -> str | None:
+        with self._store.write() as connection:
+            entry = connection.execute(f"{query} LIMIT 1").fetchone()
+            if entry is None:
+                return None
+            changes = connection.execute(
+                f"SELECT position, kind, row, image FROM changes WHERE entry = ? ORDER BY position {order}",
+                (entry["id"],),
+            ).fetchall()
+            for change in changes:
+                image = _swap_row(connection, change["kind"], change["row"], change["image"])
+                connection.execute(
+                    "UPDATE changes SET image = ? WHERE entry = ? AND position = ?",
+                    (image, entry["id"], change["position"]),
+                )
+            connection.execute("UPDATE journal SET status = ? WHERE id = ?", (status, entry["id"]))
+            name = connection.execute("SELECT name FROM frames WHERE id = ?", (entry["frame"],)).fetchone()
+            return str(entry["action"]) if name is None else f"{entry['action']} in {name['name']}"
+
+
+def _swap_row(connection: sqlite3.Connection, kind: str, row: int, image: str | None) -> str | None:
+    current = _row(connection, kind, row)
+    if image is None:
+        connection.execute(f"DELETE FROM {kind} WHERE id = ?", (row,))
+        return None if current is None else json.dumps(current)
+    values = json.loads(image)
+    if current is None:
+        _insert(connection, kind, values)
+        return None
+    _update(connection, kind, row, values)
+    return json.dumps({name: current[name] for name in values})
+
+
+def _row(connection: sqlite3.Connection, kind: str, row: int) -> dict[str, Any] | None:
+    found = connection.execute(f"SELECT * FROM {kind} WHERE id = ?", (row,)).fetchone()
+    return None if found is None else dict(found)
+
+
+def _insert(connection: sqlite3.Connection, kind: str, values: Mapping[str, Any]) -> int:
+    places = ", ".join("?" * len(values))
+    cursor = connection.execute(f"INSERT INTO {kind} ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
+    return int(cursor.lastrowid or 0)
+
+
+def _update(connection: sqlite3.Connection, kind: str, row: int, values: Mapping[str, Any]) -> None:
+    columns = ", ".join(f"{name} = ?" for name in values)
+    connection.execute(f"UPDATE {kind} SET {columns} WHERE id = ?", (*values.values(), row))

@@ -1,0 +1,146 @@
+"""What runs said about frames, and how a person takes it over or throws it away."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from rise_engine.errors import RiseError
+from rise_engine.project.annotations import mark, pack, require_category
+from rise_engine.project.journal import Journal
+from rise_engine.project.records import FrameState, Instance, Source
+from rise_engine.project.store import Store
+
+_ROWS_A_TRANSACTION = 1000
+"""A person's stroke waits for no longer than one of these takes."""
+
+# A prediction counts only if it is of the newest batch of its run and frame: one that an undo brings back after the run
+# has predicted anew is not.
+_CURRENT = (
+    "predictions JOIN predicted ON predicted.frame = predictions.frame AND predicted.run = predictions.run "
+    "AND predicted.batch = predictions.batch"
+)
+
+
+class Predictions:
+    """Rows of the tables ``predictions`` and ``predicted``."""
+
+    def __init__(self, store: Store, journal: Journal) -> None:
+        self._store = store
+        self._journal = journal
+
+    def store(self, run: int, predictions: Mapping[int, Sequence[Instance]]) -> None:
+        """Replace a run's predictions on these frames; not an edit, so never undone.
+
+        Raises RiseError for an unknown run, frame or category.
+        """
+        if not self._store.read("SELECT 1 FROM runs WHERE number = ?", (run,)):
+            raise RiseError(f"The project has no run {run}; start one before storing its predictions.")
+        part: list[tuple[int, Sequence[Instance]]] = []
+        rows = 0
+        for frame, instances in predictions.items():
+            part.append((frame, instances))
+            rows += len(instances) + 1
+            if rows >= _ROWS_A_TRANSACTION:
+                self._store_part(run, part)
+                part, rows = [], 0
+        if part:
+            self._store_part(run, part)
+
+    def of_frame(self, frame: int, *, run: int | None) -> list[Instance]:
+        """A run's predictions, best first; by default those of the latest run that looked at the frame."""
+        if run is None:
+            latest = self._store.read("SELECT max(run) AS run FROM predicted WHERE frame = ?", (frame,))[0]["run"]
+            if latest is None:
+                return []
+            run = int(latest)
+        rows = self._store.read(
+            f"SELECT predictions.* FROM {_CURRENT} WHERE predictions.frame = ? AND predictions.run = ? "
+            "ORDER BY score DESC, predictions.id",
+            (frame, run),
+        )
+        return [_prediction(row) for row in rows]
+
+    def latest_scores(self) -> dict[int, list[float]]:
+        """Scores of each frame that a run looked at, from the latest such run; empty where nothing was found."""
+        scores: dict[int, list[float]] = {}
+        rows = self._store.read(
+            "SELECT newest.frame AS frame, predictions.score AS score FROM "
+            "(SELECT frame, max(run) AS run FROM predicted GROUP BY frame) AS newest "
+            "JOIN predicted ON predicted.frame = newest.frame AND predicted.run = newest.run "
+            "LEFT JOIN predictions ON predictions.frame = predicted.frame AND predictions.run = predicted.run "
+            "AND predictions.batch = predicted.batch"
+        )
+        for row in rows:
+            found = scores.setdefault(row["frame"], [])
+            if row["score"] is not None:
+                found.append(float(row["score"]))
+        return scores
+
+    def accept(self, ids: Sequence[int], *, state: FrameState | None) -> list[int]:
+        """Turn predictions into annotations, keeping their scores, and return the new ids; one edit."""
+        rows = [self._row(number) for number in ids]
+        accepted: list[int] = []
+        with self._journal.edit(f"accepted {_count(ids)}", frame=_only_frame(rows)) as edit:
+            known = {row["id"] for row in edit.connection.execute("SELECT id FROM categories")}
+            for row in rows:
+                require_category(known, row["category"])
+                edit.delete("predictions", row["id"])
+                values = {name: row[name] for name in ("frame", "category", "segmentation", "score", "run")}
+                accepted.append(edit.insert("instances", {**values, "source": Source.ACCEPTED.value}))
+            for frame in {row["frame"] for row in rows}:
+                if state is not None:
+                    mark(edit, frame, when=set(FrameState), state=state)
+        return accepted
+
+    def reject(self, ids: Sequence[int]) -> None:
+        """Throw predictions away; one edit."""
+        rows = [self._row(number) for number in ids]
+        with self._journal.edit(f"rejected {_count(ids)}", frame=_only_frame(rows)) as edit:
+            for number in ids:
+                edit.delete("predictions", number)
+
+    def _store_part(self, run: int, part: Sequence[tuple[int, Sequence[Instance]]]) -> None:
+        with self._store.write() as connection:
+            known = {row["id"] for row in connection.execute("SELECT id FROM categories")}
+            batch = int(connection.execute("SELECT coalesce(max(batch), 0) + 1 FROM predicted").fetchone()[0])
+            for frame, instances in part:
+                if connection.execute("SELECT 1 FROM frames WHERE id = ?", (frame,)).fetchone() is None:
+                    raise RiseError(f"The project has no frame {frame}; scan the image folder again.")
+                connection.execute("DELETE FROM predictions WHERE frame = ? AND run = ?", (frame, run))
+                connection.execute("INSERT OR REPLACE INTO predicted VALUES (?, ?, ?)", (frame, run, batch))
+                for instance in instances:
+                    require_category(known, instance.category)
+                    connection.execute(
+                        "INSERT INTO predictions (frame, run, batch, category, segmentation, score) "
+                        "VALUES (?, ?, ?, ?, ?, ?)",
+                        (frame, run, batch, instance.category, pack(instance.segmentation), instance.score or 0.0),
+                    )
+
+    def _row(self, number: int) -> sqlite3.Row:
+        rows = self._store.read("SELECT * FROM predictions WHERE id = ?", (number,))
+        if not rows:
+            raise RiseError(f"The prediction {number} is gone; a run has predicted anew, look at the frame again.")
+        return rows[0]
+
+
+def _only_frame(rows: Sequence[sqlite3.Row]) -> int | None:
+    frames = {int(row["frame"]) for row in rows}
+    return frames.pop() if len(frames) == 1 else None
+
+
+def _count(ids: Sequence[int]) -> str:
+    return "1 prediction" if len(ids) == 1 else f"{len(ids)} predictions"
+
+
+def _prediction(row: sqlite3.Row) -> Instance:
+    return Instance(
+        id=row["id"],
+        frame=row["frame"],
+        category=row["category"],
+        segmentation=json.loads(row["segmentation"]),
+        score=row["score"],
+        source=Source.PREDICTED,
+        run=row["run"],
+    )

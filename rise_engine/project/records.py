@@ -1,0 +1,112 @@
+"""The rows of a project as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rise_engine.project.segmentation import Segmentation
+
+
+class FrameState(StrEnum):
+    """What a person has done with a frame."""
+
+    UNLABELLED = "unlabelled"
+    LABELLED = "labelled"
+    """Drawn or imported; marked as done with nothing in it counts too."""
+    REVIEWED = "reviewed"
+    """Predictions accepted or mended; trains like labelled."""
+    SKIPPED = "skipped"
+
+
+class Split(StrEnum):
+    """What a frame is used for; the hold-out never trains."""
+
+    TRAIN = "train"
+    HOLDOUT = "hold-out"
+
+
+class Source(StrEnum):
+    """Where an instance comes from."""
+
+    DRAWN = "drawn"
+    IMPORTED = "imported"
+    ACCEPTED = "accepted"
+    PREDICTED = "predicted"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One image of the folder; ``name`` is its path relative to the image folder, with forward slashes.
+
+    ``width`` and ``height`` are in pixels after EXIF orientation, None until the file's header was read.
+    """
+
+    id: int
+    name: str
+    width: int | None
+    height: int | None
+    state: FrameState
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A kind of object; ``id`` is the one of the imported COCO file where there is one."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One object in one frame; ``id`` is None until it is stored.
+
+    ``segmentation`` is kept as it came; ``extra`` holds the fields of an imported annotation that COCO does not name.
+    """
+
+    id: int | None
+    frame: int
+    category: int
+    segmentation: Segmentation
+    score: float | None = None
+    source: Source = Source.DRAWN
+    run: int | None = None
+    crowd: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One training; ``steps`` is the plan while it runs, what was done once it is ``finished``."""
+
+    number: int
+    folder: Path
+    preset: str
+    recipe: str
+    steps: int
+    started: datetime
+    finished: datetime | None
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One edit, in words; ``frame`` is a file name, None when the edit touched several frames or none."""
+
+    when: datetime
+    action: str
+    frame: str | None
+    undone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """What a look at the image folder found: new frames, frames whose file is gone, files that are no usable image."""
+
+    added: int
+    missing: int
+    skipped_files: int

@@ -1,0 +1,83 @@
+"""The trainings of a project: their rows and their folders ``runs/0001-laptop``."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+from rise_engine.project.records import RunRecord
+from rise_engine.project.store import Store
+
+
+class Runs:
+    """Rows of the table ``runs``; ``folder`` is where the run folders lie."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def start(self, *, preset: str, recipe: str, steps: int, base: str) -> RunRecord:
+        """A new run with the next free number and an empty folder. Raises RiseError when the folder cannot be made."""
+        with self._store.write() as connection:
+            cursor = connection.execute(
+                "INSERT INTO runs (folder, preset, recipe, steps, started, base) VALUES ('', ?, ?, ?, ?, ?)",
+                (preset, recipe, steps, datetime.now(UTC).isoformat(), base),
+            )
+            number = int(cursor.lastrowid or 0)
+            name = f"{number:04d}-{preset}"
+            try:
+                (self._folder / name).mkdir(parents=True)
+            except OSError as error:
+                raise RiseError(f"Could not make the run folder {self._folder / name} ({error.strerror}).") from error
+            connection.execute("UPDATE runs SET folder = ? WHERE number = ?", (name, number))
+        return self.get(number)
+
+    def finish(self, number: int, *, steps: int) -> None:
+        """Note that a run has ended after ``steps`` steps."""
+        self.get(number)
+        with self._store.write() as connection:
+            connection.execute(
+                "UPDATE runs SET finished = ?, steps = ? WHERE number = ?",
+                (datetime.now(UTC).isoformat(), steps, number),
+            )
+
+    def all(self) -> list[RunRecord]:
+        """All runs, oldest first."""
+        return [self._record(row) for row in self._store.read("SELECT * FROM runs ORDER BY number")]
+
+    def get(self, number: int | None) -> RunRecord:
+        """One run, by default the latest finished one. Raises RiseError when there is none."""
+        if number is None:
+            rows = self._store.read("SELECT * FROM runs WHERE finished IS NOT NULL ORDER BY number DESC LIMIT 1")
+            if not rows:
+                raise RiseError(f"The project {self._folder.parent} has no finished run; train one first.")
+        else:
+            rows = self._store.read("SELECT * FROM runs WHERE number = ?", (number,))
+            if not rows:
+                known = ", ".join(str(run.number) for run in self.all()) or "none"
+                raise RiseError(f"The project {self._folder.parent} has no run {number}; it has {known}.")
+        return self._record(rows[0])
+
+    def delete(self, number: int) -> None:
+        """Take a run, its predictions and its folder away, for good. Its number is not used again."""
+        record = self.get(number)
+        with self._store.write() as connection:
+            connection.execute("DELETE FROM predictions WHERE run = ?", (number,))
+            connection.execute("DELETE FROM predicted WHERE run = ?", (number,))
+            connection.execute("DELETE FROM runs WHERE number = ?", (number,))
+        shutil.rmtree(record.folder, ignore_errors=True)
+
+    def _record(self, row: sqlite3.Row) -> RunRecord:
+        return RunRecord(
+            number=row["number"],
+            folder=self._folder / row["folder"],
+            preset=row["preset"],
+            recipe=row["recipe"],
+            steps=row["steps"],
+            started=datetime.fromisoformat(row["started"]),
+            finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
+            base=row["base"],
+        )

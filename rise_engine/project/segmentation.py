@@ -1,0 +1,108 @@
+"""Masks as they are stored: COCO polygons or run lengths, and their way to arrays and back (COCO format)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from rise_engine.errors import RiseError
+
+Polygons: TypeAlias = list[list[float]]
+Segmentation: TypeAlias = Polygons | dict[str, Any]
+"""Polygons ``[[x0, y0, x1, y1, ...], ...]`` in pixels, or ``{"size": [h, w], "counts": str | list[int]}``."""
+
+
+def to_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+    """The segmentation as pycocotools' compressed RLE (``counts`` as bytes); polygons are rasterised and united.
+
+    Raises RiseError when run lengths belong to another size or are broken.
+    """
+    if isinstance(segmentation, dict):
+        return _checked_rle(segmentation, height, width)
+    polygons = [[float(v) for v in ring] for ring in segmentation if len(ring) >= 6]
+    if not polygons:
+        return _encode(np.zeros((height, width), dtype=bool))
+    united: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return united
+
+
+def to_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[np.bool_]:
+    """Bool (H, W). Raises RiseError when run lengths belong to another size or are broken."""
+    rle = to_rle(segmentation, height, width)
+    try:
+        return np.asarray(coco_mask.decode(rle)).astype(bool)
+    except ValueError as error:
+        raise RiseError(
+            f"A mask's run lengths are broken ({error}); export it again from the tool that made it."
+        ) from error
+
+
+def from_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """A bool (H, W) mask as compressed RLE with ``counts`` as str, ready for JSON."""
+    rle = _encode(mask)
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def box_of(segmentation: Segmentation, height: int, width: int) -> tuple[float, float, float, float]:
+    """The tight half-open xyxy box in pixels; zeros for an empty mask."""
+    x, y, w, h = (float(v) for v in coco_mask.toBbox(to_rle(segmentation, height, width)))
+    return x, y, x + w, y + h
+
+
+def area_of(segmentation: Segmentation, height: int, width: int) -> int:
+    """Number of pixels."""
+    return int(coco_mask.area(to_rle(segmentation, height, width)))
+
+
+def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    encoded: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return encoded
+
+
+def _checked_rle(rle: dict[str, Any], height: int, width: int) -> dict[str, Any]:
+    size, counts = rle.get("size"), rle.get("counts")
+    if list(size or ()) != [height, width]:
+        raise RiseError(
+            f"A mask was made for an image of height and width {size}, but the image has [{height}, {width}]; "
+            "use the images that the annotations were made on."
+        )
+    if isinstance(counts, list):
+        runs = np.asarray(counts, dtype=np.int64)
+    elif isinstance(counts, str | bytes):
+        runs = _runs_of(counts if isinstance(counts, bytes) else counts.encode("ascii", "replace"))
+    else:
+        runs = np.full(1, -1, dtype=np.int64)
+    # pycocotools trusts the lengths and would write past the end of its buffer.
+    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise RiseError(
+            f"A mask's run lengths do not add up to {height} x {width} pixels; "
+            "export it again from the tool that made it."
+        )
+    if isinstance(counts, list):
+        packed: dict[str, Any] = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        return packed
+    return {"size": [height, width], "counts": counts}
+
+
+def _runs_of(counts: bytes) -> NDArray[np.int64]:
+    """Lengths from the compressed form: five bits a character, a sign, differences to the run before the last."""
+    codes = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
+    if codes.size == 0 or (codes < 0).any() or (codes > 63).any() or codes[-1] & 32:
+        return np.full(1, -1, dtype=np.int64)
+    last = (codes & 32) == 0
+    starts = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
+    place = np.arange(codes.size) - np.repeat(starts, np.diff(np.append(starts, codes.size)))
+    if int(place.max()) > 8:
+        return np.full(1, -1, dtype=np.int64)
+    values = np.add.reduceat((codes & 31) << (5 * place), starts)
+    negative = (codes[last] & 16) != 0
+    values = values - (negative.astype(np.int64) << (5 * (place[last] + 1)))
+    runs: NDArray[np.int64] = values.astype(np.int64)
+    if runs.size > 3:
+        # From the fourth on, each length is stored as the difference to the one two places before.
+        runs[1::2] = np.cumsum(values[1::2])
+        runs[2::2] = np.cumsum(values[2::2])
+    return runs
