@@ -125,7 +125,7 @@ def _assignment(costs: Costs, config: LossConfig) -> Assignment:
     elif config.matching == "iou":
         cost = -costs.iou
         matched = resolve(overlapping(costs.iou), cost)
-        ignored = (costs.iou > NEGATIVE_IOU).any(0) & ~matched.any(axis=0)
+        ignored = (costs.iou > NEGATIVE_IOU).any(0) & np.logical_not(matched.any(0))
     else:
         cost = costs.cost
         matched = np.zeros(cost.shape, dtype=bool)
@@ -201,7 +201,7 @@ def dynamic_k(costs: Costs, candidates: int) -> Bools:
 def overlapping(overlap: Floats) -> Bools:
     """(G, Q): queries with IoU of at least 0.7, or else the best one."""
     taken: Bools = overlap >= POSITIVE_IOU
-    without: Bools = ~taken.any(1)
+    without = np.logical_not(taken.any(1))
     taken[without, overlap[without].argmax(1)] = True
     return taken
 
