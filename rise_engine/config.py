@@ -91,6 +91,8 @@ class AugmentConfig(Section):
     flip: bool = True
     strong_operations: int = Field(2, ge=0, le=4)
     """RandAugment's n: how many of colour jitter, Planckian jitter, grayscale and Gaussian blur are applied."""
+    strong_jitter: tuple[float, float] = (0.05, 0.95)
+    """Colour jitter multiplies brightness, and then contrast, by draws from between these."""
     object_scale: tuple[float, float] = (0.7, 1.3)
     object_rotation: float = Field(180.0, ge=0)
     object_brightness: float = Field(0.1, ge=0, lt=1)

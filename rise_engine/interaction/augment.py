@@ -79,35 +79,35 @@ def strong_augmentation(image: Tensor, rng: np.random.Generator, config: Augment
     order drawn. The result has the same shape and range.
     """
     for index in rng.choice(len(STRONG_OPERATIONS), config.strong_operations, replace=False):
-        image = STRONG_OPERATIONS[index](image, rng)
+        image = STRONG_OPERATIONS[index](image, rng, config)
     return image
 
 
-def colour_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Brightness and contrast, each lowered to a share drawn from 5 to 95 % (the released RISE settings)."""
-    brightness, contrast = rng.uniform(0.05, 0.95, size=2)
+def colour_jitter(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+    """Brightness and contrast, each multiplied by a draw; the default, 0.05 to 0.95, is that of the released RISE."""
+    brightness, contrast = rng.uniform(*config.strong_jitter, size=2)
     return adjust(image, brightness=brightness, contrast=contrast)
 
 
-def planckian_jitter(image: Tensor, rng: np.random.Generator) -> Tensor:
+def planckian_jitter(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
     """The light of a black body at another temperature: red and blue scaled, green untouched (Planckian jitter)."""
     table = _blackbody_table()
     red, blue = table[int(rng.integers(len(table)))].tolist()
     return (image * image.new_tensor([red, 1.0, blue])[:, None, None]).clamp(0, 1)
 
 
-def grayscale(image: Tensor, rng: np.random.Generator) -> Tensor:
+def grayscale(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
     """No colour, three equal channels."""
     return kornia.color.rgb_to_grayscale(image).expand_as(image)
 
 
-def gaussian_blur(image: Tensor, rng: np.random.Generator) -> Tensor:
+def gaussian_blur(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
     """A Gaussian of random width within a 5 x 5 window."""
     sigma = float(rng.uniform(*BLUR_SIGMA))
     return kornia.filters.gaussian_blur2d(image[None], (BLUR_KERNEL, BLUR_KERNEL), (sigma, sigma))[0].clamp(0, 1)
 
 
-STRONG_OPERATIONS: tuple[Callable[[Tensor, np.random.Generator], Tensor], ...] = (
+STRONG_OPERATIONS: tuple[Callable[[Tensor, np.random.Generator, AugmentConfig], Tensor], ...] = (
     colour_jitter,
     planckian_jitter,
     grayscale,

@@ -14,7 +14,7 @@ from torch import Tensor
 from rise_engine.interaction.augment import ObjectAugmentation, adjust
 from rise_engine.interaction.bank import CutOut
 from rise_engine.interaction.geometry import Matrix, apply, translation, warp
-from rise_engine.interaction.placement import allowed
+from rise_engine.interaction.placement import allowed, pixel_counts
 from rise_engine.interaction.scene import Scene
 
 
@@ -93,7 +93,7 @@ class Canvas:
         self._count = len(masks)
         self._own = len(masks)
         self._masks = torch.cat([masks, masks.new_zeros((room, height, width))])
-        self._full_areas = self._masks.sum(dim=(1, 2))
+        self._full_areas = pixel_counts(self._masks)
         self._areas = self._full_areas.clone()
         self._labels = torch.cat([labels, labels.new_zeros(room)])
         self._ids = torch.arange(len(self._masks))
@@ -105,15 +105,15 @@ class Canvas:
 
     def paste(self, stamp: Stamp, *, label: int, identity: int) -> None:
         """Put ``stamp`` on top; it hides what lies beneath."""
-        height, width = stamp.size
+        mask, (height, width) = stamp.mask, stamp.size
         rows, columns = slice(stamp.top, stamp.top + height), slice(stamp.left, stamp.left + width)
         self.image[:, rows, columns].lerp_(stamp.colours, stamp.alpha)
         index = self._count
         beneath = self._masks[:index, rows, columns]
-        self._areas[:index] -= (beneath & stamp.mask).sum(dim=(1, 2))
-        beneath &= ~stamp.mask
-        self._masks[index, rows, columns] = stamp.mask
-        self._full_areas[index] = self._areas[index] = stamp.mask.sum()
+        self._areas[:index] -= pixel_counts(beneath & mask)
+        beneath &= ~mask
+        self._masks[index, rows, columns] = mask
+        self._full_areas[index] = self._areas[index] = mask.sum()
         self._labels[index] = label
         self._ids[index] = identity
         self._count += 1

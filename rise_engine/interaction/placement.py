@@ -22,6 +22,12 @@ def draw_corner(
     return round(float(u) * spare_width), round(float(v) * spare_height)
 
 
+def pixel_counts(masks: Tensor) -> Tensor:
+    """The area of each mask of a bool CPU tensor (N, h, w), int64 (N,)."""
+    # torch widens every pixel to 64 bits before it sums; counting a mask at a time is some twenty times faster.
+    return torch.tensor([np.count_nonzero(mask) for mask in masks.numpy()], dtype=torch.int64)
+
+
 def hidden_share(visible: Tensor, areas: Tensor, mask: Tensor, *, left: int, top: int) -> Tensor:
     """The share of its visible area that each object would lose to a new one on top, float (N,).
 
@@ -29,7 +35,7 @@ def hidden_share(visible: Tensor, areas: Tensor, mask: Tensor, *, left: int, top
     inside the frame with its corner at (``left``, ``top``). Nothing left to lose counts as 0.
     """
     height, width = mask.shape
-    lost = (visible[:, top : top + height, left : left + width] & mask).sum(dim=(1, 2))
+    lost = pixel_counts(visible[:, top : top + height, left : left + width] & mask)
     return lost / areas.clamp(min=1)
 
 

@@ -26,9 +26,10 @@ class Scene:
 class PseudoSequence:
     """Before (x1), after (x2) and strong (x3) views of one still frame.
 
-    ``strong`` float (3, H, W) shows exactly the geometry of ``before``. ``motion`` float (2, 3) takes a pixel centre
-    (x, y, 1) of ``before`` to its place in ``after`` and warps pseudo-masks; ``covered`` bool (H, W) marks the pixels
-    of ``after`` that objects pasted into it hide. ``labelled`` tells whether every object of the frame is known.
+    ``strong`` float (3, H, W) shows exactly the geometry of ``before``. ``motion`` float (2, 3) takes a point
+    (x, y, 1) of ``before`` to its place in ``after`` (a pixel's centre is its column and row plus 0.5) and warps
+    pseudo-masks, see ``geometry.warp_masks``; ``covered`` bool (H, W) marks the pixels of ``after`` that objects
+    pasted into it hide. ``labelled`` tells whether every object of the frame is known.
     """
 
     name: str

@@ -15,7 +15,7 @@ from rise_engine.interaction.bank import CutOut, InstanceBank
 from rise_engine.interaction.geometry import Matrix, sampling_grid, scaling, translation
 from rise_engine.interaction.paste import Canvas, ObjectPatch
 from rise_engine.interaction.placement import draw_corner
-from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.interaction.scene import PseudoSequence, Scene
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 
 ALIASING_SCALE = 0.75
@@ -40,11 +40,13 @@ class _StillFrame:
 
     def __init__(self, frame: LabelledFrame | UnlabelledFrame, scale: float) -> None:
         image = torch.from_numpy(frame.image.transpose(2, 0, 1).astype(np.float32))
-        labelled = isinstance(frame, LabelledFrame)
         height, width = frame.image.shape[:2]
-        masks = torch.from_numpy(frame.masks.astype(np.float32)) if labelled else torch.zeros((0, height, width))
-        self.labels = torch.from_numpy(frame.categories.astype(np.int64)) if labelled else torch.zeros(0).long()
-        values = torch.cat([image, masks])
+        if isinstance(frame, LabelledFrame):
+            self.labels = torch.from_numpy(frame.categories.astype(np.int64))
+            values = torch.cat([image, torch.from_numpy(frame.masks.astype(np.float32))])
+        else:
+            self.labels = torch.zeros(0, dtype=torch.int64)
+            values = image
         if scale < ALIASING_SCALE:
             reduced = [max(1, round(height * scale)), max(1, round(width * scale))]
             values = F.interpolate(values[None], reduced, mode="bilinear", antialias=True)[0]
@@ -82,7 +84,6 @@ class SequenceMaker:
         A labelled frame's objects have the identities 0..N-1 in its order, pasted ones the next. All draws are from
         ``rng``: equal frames, banks and states of ``rng`` give equal sequences.
         """
-        config = self._config
         short_side = int(rng.choice(self._loader.short_sides))
         still = _StillFrame(frame, short_side / min(frame.image.shape[:2]))
         to_scene, size = self._draw_crop(rng, still.size, short_side)
@@ -105,17 +106,19 @@ class SequenceMaker:
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
-        limits = {"min_visible": config.min_visible, "min_area": config.min_area}
-        before_scene = before.scene(brightness=first.brightness, **limits)
+        before_scene = self._finished(before, first.brightness)
         return PseudoSequence(
             name=frame.name,
             before=before_scene,
-            after=after.scene(brightness=first.brightness * second.brightness, **limits),
+            after=self._finished(after, first.brightness * second.brightness),
             strong=strong_augmentation(before_scene.image, rng, self._augment),
             motion=torch.from_numpy(second.matrix[:2]).float(),
             covered=after.covered(),
             labelled=isinstance(frame, LabelledFrame),
         )
+
+    def _finished(self, canvas: Canvas, brightness: float) -> Scene:
+        return canvas.scene(brightness=brightness, min_visible=self._config.min_visible, min_area=self._config.min_area)
 
     def _draw_crop(
         self, rng: np.random.Generator, frame_size: tuple[int, int], short_side: int
@@ -126,9 +129,7 @@ class SequenceMaker:
         top, left = (int(rng.integers(spare + 1)) for spare in (height - size[0], width - size[1]))
         return translation(-left, -top) @ scaling(width / frame_size[1], height / frame_size[0]), size
 
-    def _draw_cut_outs(
-        self, rng: np.random.Generator, bank: InstanceBank | None
-    ) -> tuple[list[CutOut], list[CutOut]]:
+    def _draw_cut_outs(self, rng: np.random.Generator, bank: InstanceBank | None) -> tuple[list[CutOut], list[CutOut]]:
         """What is pasted into the before view, and what is added to the after view."""
         config = self._config
         if not config.enabled or not bank:
