@@ -1,0 +1,52 @@
+"""How alike frames look, from thumbnails alone: cheap, without a network, remembered in the project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rise_engine.errors import RiseError
+from rise_engine.project.image_file import read_image
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord
+
+_GRID = 8
+_CELL = 4
+_LENGTH = _GRID * _GRID * 4
+
+
+def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, NDArray[np.float32]]:
+    """A vector (256,) for each frame: mean colour and contrast on a grid of 8 x 8. Unreadable files are left out."""
+    known = {
+        int(row["frame"]): np.frombuffer(row["vector"], dtype=np.float32)
+        for row in project.store.read("SELECT frame, vector FROM features")
+    }
+    found: dict[int, NDArray[np.float32]] = {}
+    fresh: list[tuple[int, bytes]] = []
+    for frame in frames:
+        vector = known.get(frame.id)
+        if vector is None or vector.size != _LENGTH:
+            try:
+                picture = read_image(project.images / frame.name, short_side=_GRID * _CELL)
+            except RiseError:
+                continue
+            vector = _appearance(picture.pixels)
+            fresh.append((frame.id, vector.tobytes()))
+        found[frame.id] = vector
+    if fresh and not project.read_only:
+        with project.store.write() as connection:
+            connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", fresh)
+    return found
+
+
+def _appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    side = _GRID * _CELL
+    small = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX), dtype=np.float32) / 255
+    grey = small.mean(axis=2)
+    contrast = np.abs(np.gradient(grey, axis=0)) + np.abs(np.gradient(grey, axis=1))
+    channels = np.concatenate([small, contrast[:, :, None]], axis=2)
+    cells = channels.reshape(_GRID, _CELL, _GRID, _CELL, 4).mean(axis=(1, 3))
+    return np.ascontiguousarray(cells.reshape(-1), dtype=np.float32)

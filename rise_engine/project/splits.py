@@ -1,0 +1,111 @@
+"""Which frames teach with labels, which without, and which only test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+from rise_engine.project.ordering import shuffled
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Split
+
+_TRAINS = frozenset({FrameState.LABELLED, FrameState.REVIEWED})
+_ONE_IN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSplit:
+    """Frame ids. A hold-out frame is in neither of the other two."""
+
+    labelled: list[int]
+    unlabelled: list[int]
+    """Their labels, if they have any, are never read."""
+    holdout: list[int]
+    """Labelled frames that only test."""
+
+
+def choose_split(
+    project: Project,
+    *,
+    names: Sequence[str] | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
+    holdout_names: Sequence[str] | None = None,
+    seed: int = 0,
+) -> TrainingSplit:
+    """Choose the frames of a training.
+
+    ``names`` are exactly the labelled frames; ``count`` or ``fraction`` take a seeded part of them, the smaller parts
+    lying within the larger ones. ``holdout_names`` are held out besides those that the project marks. When there is no
+    hold-out and no ``names``, one in ten labelled frames is held out if there are at least ten, whatever the seed.
+    Every other frame that is not skipped is unlabelled; when there is none, the training frames are, labels ignored.
+    Raises RiseError for unknown or unlabelled names, names in both lists, and when nothing is left to learn from.
+    """
+    if sum(choice is not None for choice in (names, count, fraction)) > 1:
+        raise RiseError("A list, a count and a fraction of labelled frames exclude each other; give only one of them.")
+    frames = {frame.id: frame for frame in project.frames()}
+    marked = {frame.id for frame in frames.values() if frame.split is Split.HOLDOUT}
+    given = {frame.id for frame in _labelled_by_name(project, holdout_names or (), "hold-out")}
+    held_out = marked | given
+    if names is not None:
+        labelled = _labelled_by_name(project, names, "labelled")
+        both = [frame.name for frame in labelled if frame.id in held_out]
+        if both:
+            raise RiseError(f"The frame {both[0]} is both labelled for training and held out; take it out of one list.")
+    else:
+        labelled = [frame for frame in frames.values() if frame.state in _TRAINS and frame.id not in held_out]
+        if not held_out and len(labelled) >= _ONE_IN:
+            held_out = {frame.id for frame in shuffled(labelled, "hold-out")[: len(labelled) // _ONE_IN]}
+            labelled = [frame for frame in labelled if frame.id not in held_out]
+        labelled = _part(labelled, count, fraction, seed)
+    if not labelled:
+        raise RiseError(f"The project {project.path} has no labelled frame to learn from; annotate at least one first.")
+    chosen = {frame.id for frame in labelled}
+    trains = [
+        frame.id for frame in frames.values() if frame.id not in held_out and frame.state is not FrameState.SKIPPED
+    ]
+    unlabelled = [frame for frame in trains if frame not in chosen]
+    return TrainingSplit(
+        labelled=[frame for frame in frames if frame in chosen],
+        unlabelled=unlabelled or trains,
+        holdout=[frame.id for frame in frames.values() if frame.id in held_out and frame.state in _TRAINS],
+    )
+
+
+def read_name_list(path: Path) -> list[str]:
+    """File names from a text file, one a line, relative to the image folder. Raises RiseError when there are none."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RiseError(f"The list {path} cannot be read ({error}); it should hold one file name a line.") from error
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise RiseError(f"The list {path} is empty; it should hold one file name a line.")
+    return names
+
+
+def _labelled_by_name(project: Project, names: Sequence[str], purpose: str) -> list[FrameRecord]:
+    frames = [project.frame(name) for name in dict.fromkeys(names)]
+    for frame in frames:
+        if frame.state not in _TRAINS:
+            raise RiseError(
+                f"The frame {frame.name} is in the {purpose} list but it is {frame.state}; annotate it or take it out."
+            )
+    return frames
+
+
+def _part(labelled: list[FrameRecord], count: int | None, fraction: float | None, seed: int) -> list[FrameRecord]:
+    if count is None and fraction is None:
+        return labelled
+    if fraction is not None:
+        if not 0 < fraction <= 1:
+            raise RiseError(f"The fraction of labelled frames is {fraction}; it must be above 0 and at most 1.")
+        count = max(1, round(fraction * len(labelled)))
+    assert count is not None
+    if not 1 <= count <= len(labelled):
+        raise RiseError(
+            f"{count} labelled frames were asked for, but {len(labelled)} can be had; ask for 1 to that many."
+        )
+    return shuffled(labelled, f"labelled {seed}")[:count]
