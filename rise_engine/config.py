@@ -237,6 +237,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "encoder_layers": 3,
             "decoder_layers": 3,
             "num_queries": 100,
+            "num_points": 2,
             "feedforward_dim": 512,
             "dropout": 0.0,
         },

@@ -134,3 +134,33 @@ class Finished(Event):
     folder: str
     stopped: bool
     """True when the listener ended it before the last step."""
+
+
+TERMINAL = (Finished, Failed)
+"""After one of these nothing more comes."""
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        Started,
+        Progress,
+        Losses,
+        Thresholds,
+        Preview,
+        HoldoutScore,
+        Checkpoint,
+        Notice,
+        Failed,
+        Finished,
+    )
+}
+
+
+def event_from_record(record: dict[str, Any]) -> Event:
+    """The event that ``as_record`` described; ``KeyError`` or ``TypeError`` when it is none."""
+    values = dict(record)
+    kind = KINDS[values.pop("event")]
+    for name in ("predictions", "pseudo_labels"):
+        if kind is Preview and name in values:
+            values[name] = [PredictedInstance(**item | {"box": tuple(item["box"])}) for item in values[name]]
+    return kind(**values)

@@ -1,0 +1,32 @@
+"""An endless, seeded order of frames: every frame once a round, rounds shuffled anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class FrameStream:
+    """The frame at any position follows from the seed alone, so a resumed run goes on where it stopped.
+
+    ``salt`` keeps streams over the same frames apart.
+    """
+
+    frames: Sequence[int]
+    seed: int
+    salt: int
+
+    def at(self, position: int) -> int:
+        """The frame id at a position, counted from 0."""
+        turn, place = divmod(position, len(self.frames))
+        order = np.random.default_rng([self.seed, self.salt, turn]).permutation(len(self.frames))
+        return self.frames[int(order[place])]
+
+    def take(self, step: int, count: int) -> list[int]:
+        """The ``count`` frame ids of one training step; empty when there are no frames."""
+        if not self.frames:
+            return []
+        return [self.at(step * count + offset) for offset in range(count)]

@@ -1,0 +1,81 @@
+"""Where a training starts from: starter weights, ImageNet, an earlier run, a file, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.model import build_segmenter
+from rise_engine.model.weights import load_pretrained
+from rise_engine.project.project import Project
+from rise_engine.resources import resource_path
+
+STARTER = "starter-laptop.safetensors"
+
+
+def starter_path() -> Path | None:
+    """The starter weights that this installation ships, or None."""
+    path = resource_path(STARTER)
+    return path if path.is_file() else None
+
+
+def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Module, str]:
+    """The network with the weights that ``config.weights`` names, and a sentence saying what they are.
+
+    Raises ``RiseError`` when they cannot be had, naming what can.
+    """
+    name = config.weights
+    if name == "none":
+        return build_segmenter(config.model), "random weights, as asked for"
+    if name == "imagenet":
+        return _imagenet(config)
+    if name == "coco":
+        raise RiseError(
+            "weights 'coco' are not downloaded yet: fetch a COCO-pretrained checkpoint and give its path to --weights, "
+            "or use --weights imagenet (needs a network) or --weights none"
+        )
+    path = _file(project, name)
+    model = build_segmenter(config.model)
+    report = load_pretrained(model, path)
+    new = f"; new: {', '.join(sorted({key.split('.')[0] for key in report.mismatched}))}" if report.mismatched else ""
+    return model, f"weights of {name} ({path.name}){new}"
+
+
+def _file(project: Project | None, name: str) -> Path:
+    if name == "starter":
+        path = starter_path()
+        if path is None:
+            raise RiseError("this installation ships no starter weights: use --weights imagenet, a file, or none")
+        return path
+    if name == "last" or name.startswith("run:"):
+        if project is None:
+            raise RiseError(f"weights {name!r} need a project with runs")
+        number = None if name == "last" else _run_number(name)
+        return project.run(number).folder / "weights.safetensors"
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise RiseError(
+            f"weights {name!r} are no file; known names: starter, imagenet, coco, last, run:N, none, or a path"
+        )
+    return path
+
+
+def _run_number(name: str) -> int:
+    try:
+        return int(name.removeprefix("run:"))
+    except ValueError:
+        raise RiseError(f"weights {name!r}: write run:N with the number of a run, such as run:3") from None
+
+
+def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:
+    try:
+        model = build_segmenter(config.model, pretrained_backbone=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RiseError(
+            f"ImageNet weights of {config.model.backbone} could not be fetched ({type(error).__name__}): go online once, "
+            "give a file to --weights, or accept random weights with --weights none"
+        ) from error
+    return model, f"an ImageNet backbone ({config.model.backbone}), the rest new"

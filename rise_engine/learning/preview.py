@@ -1,0 +1,37 @@
+"""Live predictions on the frame a person looks at, and which of them would be pseudo-labels now."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rise_engine.inference import LoadedModel, predict
+from rise_engine.learning.events import Preview
+from rise_engine.learning.pseudo_labels import gamma_cls, select
+from rise_engine.learning.thresholds import quantile_level
+
+SHOWN_SCORE = 0.3
+"""Predictions below this score are not shown."""
+
+
+def preview_frame(loaded: LoadedModel, name: str, image: NDArray[np.uint8], *, step: int) -> Preview:
+    """Predicts ``image`` uint8 (H, W, 3) and applies the cascade of the step to the scores."""
+    config, steps = loaded.config.pseudo_labels, loaded.config.schedule.steps
+    gamma = gamma_cls(config, step=step, steps=steps)
+    training = loaded.model.training
+    loaded.model.eval()
+    found = predict(loaded, image, min_score=min(gamma, SHOWN_SCORE))
+    loaded.model.train(training)
+    selection = select(
+        torch.tensor([instance.score for instance in found]),
+        gamma=gamma,
+        level=quantile_level(step, steps, config.quantile_start),
+        strategy=config.strategy,
+    )
+    return Preview(
+        step,
+        frame=name,
+        predictions=[instance for instance in found if instance.score >= SHOWN_SCORE],
+        pseudo_labels=[found[index] for index in selection.kept.tolist()],
+    )

@@ -1,0 +1,79 @@
+"""The pseudo-sequences of every training step: which frames, from which bank, all following from the seed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from rise_engine.config import RiseConfig
+from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.interaction.sequence import SequenceMaker
+from rise_engine.learning.frame_stream import FrameStream
+from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
+from rise_engine.project.project import Project
+from rise_engine.project.splits import TrainingSplit
+
+KEPT_IN_MEMORY = 64
+"""Decoded frames kept, at training size; few enough to matter on no machine."""
+
+
+class SceneSource:
+    """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them."""
+
+    def __init__(self, project: Project, split: TrainingSplit, config: RiseConfig) -> None:
+        self._project = project
+        self._split = split
+        self._config = config
+        self.bank = InstanceBank(config.sequence.bank_capacity)
+        self._maker = SequenceMaker(config.sequence, config.augment, config.loader)
+        self._short_side = max(config.loader.short_sides)
+        seed = config.schedule.seed
+        self._streams = {
+            "labelled": FrameStream(split.labelled, seed, salt=1),
+            "unlabelled": FrameStream(split.unlabelled, seed, salt=2),
+        }
+        self._labelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
+        self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
+
+    def sequences(self, step: int, kind: Literal["labelled", "unlabelled"]) -> list[PseudoSequence]:
+        """The step's pseudo-sequences of one kind; empty when there are no such frames."""
+        labelled = kind == "labelled"
+        loader = self._config.loader
+        count = loader.labelled_per_step if labelled else loader.unlabelled_per_step
+        made = []
+        for place, frame_id in enumerate(self._streams[kind].take(step, count)):
+            rng = np.random.default_rng([self._config.schedule.seed, step, frame_id, place, int(labelled)])
+            frame = self._labelled_frame(frame_id) if labelled else self._unlabelled_frame(frame_id)
+            made.append(self._maker.make(frame, self.bank, rng))
+        return made
+
+    def fill_bank(self) -> None:
+        """Puts the labelled frames' objects into the bank, as many as it holds, in the order they are learnt from."""
+        names = [self._streams["labelled"].at(position) for position in range(len(self._split.labelled))]
+        for frame_id in names[: self._config.sequence.bank_capacity]:
+            if len(self.bank) >= self._config.sequence.bank_capacity:
+                break
+            self.bank.add_frame(self._labelled_frame(frame_id))
+
+    def restore_bank(self, references: list[tuple[str, int]]) -> None:
+        """Puts the named instances back, oldest first, for an exact resume."""
+        ids = {record.name: record.id for record in self._project.frames()}
+        for name, index in references:
+            self.bank.add_instance(self._labelled_frame(ids[name]), index)
+
+    def admit(self, name: str, indices: list[int]) -> None:
+        """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1)."""
+        frame = self._labelled_frame(self._project.frame(name).id)
+        for index in indices:
+            self.bank.add_instance(frame, index)
+
+    def _read_labelled(self, frame_id: int) -> LabelledFrame:
+        return self._project.labelled_frame(
+            frame_id, short_side=self._short_side, class_agnostic=self._config.class_agnostic
+        )
+
+    def _read_unlabelled(self, frame_id: int) -> UnlabelledFrame:
+        return self._project.unlabelled_frame(frame_id, short_side=self._short_side)

@@ -1,0 +1,254 @@
+"""The training loop: a generator of events that never calls back into a user interface (paper, Sec. 3.4)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
+from rise_engine.inference import LoadedModel, predict_frames
+from rise_engine.learning import events
+from rise_engine.learning.device import choose_device
+from rise_engine.learning.events import Event
+from rise_engine.learning.initial_weights import build_initial
+from rise_engine.learning.metrics_log import MetricsLog
+from rise_engine.learning.preview import preview_frame
+from rise_engine.learning.report import losses_event, thresholds_event
+from rise_engine.learning.scene_source import SceneSource
+from rise_engine.learning.training_state import TrainingState, load_state, save_state
+from rise_engine.learning.training_step import StepOutcome, TrainingStep
+from rise_engine.model.weights import save_weights
+from rise_engine.project.atomic import write_text
+from rise_engine.project.project import Project
+from rise_engine.project.splits import TrainingSplit, choose_split
+
+TIMED_STEPS = 3
+"""Full steps timed (and not learnt from) to find out how many fit into a number of minutes."""
+
+
+class Trainer:
+    """Trains a network on a project. Stop iterating ``run()`` to hold it; call ``stop()`` to end and save it."""
+
+    def __init__(
+        self,
+        project: Project,
+        config: RiseConfig,
+        split: TrainingSplit | None = None,
+        *,
+        minutes: float | None = None,
+        resume: bool = False,
+    ) -> None:
+        """``split`` defaults to ``choose_split(project)``; ``minutes`` replaces ``schedule.steps`` by what fits in.
+
+        ``resume`` goes on with the project's latest run of the same preset.
+        Raises ``RiseError`` without labelled frames, or when the device or the weights cannot be had.
+        """
+        self.project = project
+        self.split = split if split is not None else choose_split(project, seed=config.schedule.seed)
+        if not self.split.labelled:
+            raise RiseError(
+                f"no labelled frame to learn from in {project.path}: draw the objects of a few frames and mark them "
+                "done, or import a COCO file"
+            )
+        device = choose_device(config.device)
+        self.class_names = ["object"] if config.class_agnostic else [entry.name for entry in project.categories()]
+        self.config = config.model_copy(deep=True)
+        self.config.model.num_classes = len(self.class_names)
+        self._minutes = minutes
+        self._resume = resume
+        self._watched: str | None = None
+        self._preview_due = False
+        self._stopping = False
+        torch.manual_seed(config.schedule.seed)
+        model, self._origin = build_initial(project, self.config)
+        self.learner = TrainingStep(model, self.config, device=device)
+        self._scenes = SceneSource(project, self.split, self.config)
+
+    def watch(self, frame: str | None) -> None:
+        """The frame to predict now and then, by its file name; None for none."""
+        self._watched = frame
+        self._preview_due = frame is not None
+
+    def stop(self) -> None:
+        """Ends the run after the step in hand; what was learnt is saved."""
+        self._stopping = True
+
+    def run(self) -> Iterator[Event]:
+        """Trains to the end of the schedule. The last event is ``Finished`` or ``Failed``."""
+        if self._resume:
+            folder, state = self._reopen_run()
+        else:
+            if self.config.sequence.bank_admit == "all":
+                self._scenes.fill_bank()
+            if self._minutes is not None:
+                self.config.schedule.steps = self._steps_within(self._minutes)
+            folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
+        with MetricsLog(folder, keep_until=state.step if self._resume else None) as log:
+            for event in self._train(folder, state):
+                log.write(event)
+                yield event
+
+    def _new_run(self) -> Path:
+        run = self.project.start_run(
+            preset=self.config.preset_name,
+            recipe=self.config.recipe_name,
+            steps=self.config.schedule.steps,
+            base=self.config.weights,
+        )
+        self._number = run.number
+        names = {frame.id: frame.name for frame in self.project.frames()}
+        description = {
+            "config": self.config.model_dump(mode="json"),
+            "class_names": self.class_names,
+            "labelled": [names[frame] for frame in self.split.labelled],
+            "unlabelled": len(self.split.unlabelled),
+            "holdout": [names[frame] for frame in self.split.holdout],
+        }
+        write_text(run.folder / "config.json", json.dumps(description, indent=1))
+        return run.folder
+
+    def _reopen_run(self) -> tuple[Path, TrainingState]:
+        runs = [run for run in self.project.runs() if run.preset == self.config.preset_name]
+        if not runs:
+            raise RiseError(f"{self.project.path} has no run of preset {self.config.preset_name} to resume")
+        self._number, folder = runs[-1].number, runs[-1].folder
+        learner = self.learner
+        state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
+        self.config.schedule.steps = state.steps
+        self._scenes.restore_bank(state.bank)
+        return folder, state
+
+    def _steps_within(self, minutes: float) -> int:
+        """How many steps fit, measured on full steps that change no weight."""
+        after = self.config.schedule.unsupervised_after
+        took = []
+        for _ in range(TIMED_STEPS):
+            began = time.monotonic()
+            self.learner.gradients(after, *self._sequences(after))
+            took.append(time.monotonic() - began)
+        self.learner.optimiser.zero_grad(set_to_none=True)
+        return max(1, int(minutes * 60 / min(took)))
+
+    def _sequences(self, step: int) -> tuple[list, list]:
+        schedule = self.config.schedule
+        due = not schedule.supervised_only and step >= schedule.unsupervised_after
+        labelled = self._scenes.sequences(step, "labelled")
+        return labelled, self._scenes.sequences(step, "unlabelled") if due else []
+
+    def _train(self, folder: Path, state: TrainingState) -> Iterator[Event]:
+        step = state.step
+        yield events.Started(
+            step,
+            run=self._number,
+            folder=str(folder),
+            steps=self.config.schedule.steps,
+            labelled=len(self.split.labelled),
+            unlabelled=0 if self.config.schedule.supervised_only else len(self.split.unlabelled),
+            holdout=len(self.split.holdout),
+            device=str(self.learner.device),
+            bank_size=len(self._scenes.bank),
+            message=self._origin,
+        )
+        try:
+            yield from self._loop(folder, state)
+        except torch.OutOfMemoryError as error:
+            yield events.Failed(
+                step,
+                kind="memory",
+                message=f"The memory of {self.learner.device} is full: {str(error).splitlines()[0]}",
+                hint="Use a smaller loader.crop, more loader.accumulate, or device cpu.",
+            )
+        except RiseError as error:
+            yield events.Failed(step, kind="data", message=str(error), hint="Mend it, then train again.")
+
+    def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
+        schedule = self.config.schedule
+        step, best = state.step, state.best_ap
+        pace: float | None = None
+        saved_at = time.monotonic()
+        while step < schedule.steps and not self._stopping:
+            began = time.monotonic()
+            yield from self._learn(step)
+            step += 1
+            took = time.monotonic() - began
+            pace = took if pace is None else 0.95 * pace + 0.05 * took
+            left = (schedule.steps - step) * pace
+            yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
+            if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
+                yield self._preview(step)
+            if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
+                score = self._holdout_score(step, best)
+                if score.best:
+                    best = score.ap
+                    self._save_weights(folder / "best.safetensors")
+                yield score
+            if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
+                yield self._checkpoint(folder, step, best)
+                saved_at = time.monotonic()
+        yield self._checkpoint(folder, step, best)
+        self.project.finish_run(self._number, steps=step)
+        yield events.Finished(step, run=self._number, folder=str(folder), stopped=step < schedule.steps)
+
+    def _learn(self, step: int) -> Iterator[Event]:
+        labelled, unlabelled = self._sequences(step)
+        outcome = self.learner.learn(step, labelled, unlabelled)
+        if self.config.sequence.bank_admit == "segmented":
+            self._admit(labelled, outcome)
+        if not outcome.applied:
+            yield events.Notice(step + 1, f"Step {step + 1} had non-finite gradients and was skipped.")
+        yield losses_event(outcome, step + 1)
+        if outcome.pseudo_labels:
+            yield thresholds_event(outcome, step, self.config, bank_size=len(self._scenes.bank))
+
+    def _admit(self, labelled: list, outcome: StepOutcome) -> None:
+        for sequence, indices in zip(labelled, outcome.segmented, strict=True):
+            self._scenes.admit(sequence.name, indices)
+
+    def _loaded(self) -> LoadedModel:
+        return LoadedModel(self.learner.teacher, self.config, tuple(self.class_names), self.learner.device)
+
+    def _preview(self, step: int) -> Event:
+        self._preview_due = False
+        frame = self.project.frame(str(self._watched))
+        return preview_frame(self._loaded(), frame.name, self.project.image(frame.id), step=step)
+
+    def _holdout_score(self, step: int, best: float | None) -> events.HoldoutScore:
+        agnostic = self.config.class_agnostic
+        categories = [OBJECT["id"]] if agnostic else [category.id for category in self.project.categories()]
+        model = self.learner.teacher
+        training = model.training
+        model.eval()
+        results = []
+        for frame, found in predict_frames(self._loaded(), self.project, self.split.holdout):
+            results += coco_results(frame, found, categories)
+        model.train(training)
+        mask = evaluate(truth_of(self.project, self.split.holdout), results, class_agnostic=agnostic).mask
+        return events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best is None or mask.ap > best)
+
+    def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:
+        bank = [(cut_out.frame, cut_out.instance) for cut_out in self._scenes.bank]
+        learner = self.learner
+        save_state(
+            folder,
+            TrainingState(step, self.config.schedule.steps, best, bank),
+            model=learner.model,
+            teacher=learner.averaged,
+            optimiser=learner.optimiser,
+        )
+        path = folder / "weights.safetensors"
+        self._save_weights(path)
+        return events.Checkpoint(step, path=str(path))
+
+    def _save_weights(self, path: Path) -> None:
+        metadata = {
+            "config": self.config.model.model_dump_json(),
+            "loader": self.config.loader.model_dump_json(),
+            "class_names": json.dumps(self.class_names),
+        }
+        save_weights(self.learner.teacher, path, metadata=metadata)

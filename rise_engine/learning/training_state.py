@@ -1,0 +1,91 @@
+"""All that a run needs to go on exactly where it was, in one safetensors file that is replaced atomically."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from rise_engine.errors import RiseError
+from rise_engine.project.atomic import write_bytes
+
+FILE_NAME = "training_state/state.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """``step`` counts finished steps; ``bank`` names the cut-outs in the bank as (frame, instance index)."""
+
+    step: int
+    steps: int
+    best_ap: float | None = None
+    bank: list[tuple[str, int]] = field(default_factory=list)
+
+
+def save_state(
+    folder: Path,
+    state: TrainingState,
+    *,
+    model: nn.Module,
+    teacher: nn.Module | None,
+    optimiser: torch.optim.Optimizer,
+) -> Path:
+    """Writes the learner, the averaged teacher, the optimiser's moments and the random state of dropout."""
+    tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    tensors |= {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    if teacher is not None:
+        tensors |= {f"teacher.{name}": tensor for name, tensor in teacher.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    metadata = {"step": state.step, "steps": state.steps, "best_ap": state.best_ap, "bank": state.bank}
+    path = folder / FILE_NAME
+    path.parent.mkdir(exist_ok=True)
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(contiguous, metadata={"state": json.dumps(metadata)}))
+    return path
+
+
+def load_state(
+    folder: Path,
+    *,
+    model: nn.Module,
+    teacher: nn.Module | None,
+    optimiser: torch.optim.Optimizer,
+) -> TrainingState:
+    """Puts everything back; ``RiseError`` when there is no state or it belongs to another network."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise RiseError(f"nothing to resume in {folder}: the run has no {FILE_NAME}; start it without --resume")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get("state", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no dict
+        model.load_state_dict(_part(tensors, "model."))
+        if teacher is not None:
+            teacher.load_state_dict(_part(tensors, "teacher."))
+        saved = optimiser.state_dict()
+        saved["state"] = _moments(_part(tensors, "optimiser."))
+        optimiser.load_state_dict(saved)
+        torch.set_rng_state(tensors["random"])
+        bank = [(str(frame), int(index)) for frame, index in metadata["bank"]]
+        return TrainingState(metadata["step"], metadata["steps"], metadata["best_ap"], bank)
+    except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise RiseError(f"{path} does not fit this run ({error}); start it without --resume") from error
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _moments(tensors: dict[str, Tensor]) -> dict[int, dict[str, Any]]:
+    moments: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = tensor
+    return moments

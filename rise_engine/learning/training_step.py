@@ -1,0 +1,167 @@
+"""One optimiser step of the whole method on a handful of pseudo-sequences (paper, Eq. 9)."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import torch
+from torch import Tensor, nn
+
+from rise_engine.config import RiseConfig
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.learning.losses import Criterion, LossTerms
+from rise_engine.learning.optimiser import build_optimiser, learning_rate, set_learning_rate
+from rise_engine.learning.pseudo_labels import PseudoLabels
+from rise_engine.learning.supervised import supervised_losses
+from rise_engine.learning.unsupervised import unsupervised_losses
+
+
+@dataclass
+class StepOutcome:
+    """What one step did, as numbers; losses are weighted."""
+
+    supervised: float = 0.0
+    association: float = 0.0
+    unsupervised: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    gradient_norm: float = 0.0
+    applied: bool = True
+    """False when the gradients were not finite and the step was skipped."""
+    pseudo_labels: list[PseudoLabels] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    segmented: list[list[int]] = field(default_factory=list)
+    """Per labelled sequence: the ids of its own objects that a prediction covers with mask IoU >= 0.5."""
+
+    @property
+    def total(self) -> float:
+        """The value of Eq. 9."""
+        return self.supervised + self.association + self.unsupervised
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of known pairs that Eq. 3 tells apart, over the step's sequences that had any."""
+        return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
+
+
+class TrainingStep:
+    """The learner, its optional averaged teacher, and the optimiser; knows tensors, no project and no files."""
+
+    def __init__(self, model: nn.Module, config: RiseConfig, *, device: torch.device) -> None:
+        self.model = model.to(device).train()
+        self.config = config
+        self.device = device
+        self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.pseudo_labels.ema else None
+        self.optimiser = build_optimiser(self.model, config.optimiser)
+        self._criterion = Criterion(config.loss)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """Who makes the pseudo-labels: the averaged network, or the learner itself as in the paper."""
+        return self.averaged if self.averaged is not None else self.model
+
+    def learn(
+        self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]
+    ) -> StepOutcome:
+        """Learns from the sequences; gradients are accumulated over ``loader.accumulate`` parts."""
+        optimiser = self.config.optimiser
+        rate = learning_rate(step, self.config.schedule.steps, optimiser)
+        set_learning_rate(self.optimiser, rate)
+        outcome = self.gradients(step, labelled, unlabelled)
+        trainable = [tensor for tensor in self.model.parameters() if tensor.requires_grad]
+        norm = nn.utils.clip_grad_norm_(trainable, optimiser.clip_norm)
+        outcome.learning_rate, outcome.gradient_norm = rate, float(norm)
+        outcome.applied = bool(torch.isfinite(norm))
+        if outcome.applied:
+            self.optimiser.step()
+            self._average(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        return outcome
+
+    def gradients(
+        self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]
+    ) -> StepOutcome:
+        """Adds the step's gradients to the parameters without changing them."""
+        self.model.train()
+        parts = max(1, min(self.config.loader.accumulate, max(len(labelled), len(unlabelled))))
+        generator = torch.Generator(self.device).manual_seed(self.config.schedule.seed * 1_000_003 + step)
+        outcome = StepOutcome()
+        for part in range(parts):
+            enabled = self.config.optimiser.bf16
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
+                losses = [
+                    *self._supervised(outcome, labelled[part::parts], parts, generator),
+                    *self._unsupervised(outcome, unlabelled[part::parts], parts, generator, step),
+                ]
+            if losses:
+                torch.stack(losses).sum().backward()
+        return outcome
+
+    def _supervised(
+        self, outcome: StepOutcome, sequences: Sequence[PseudoSequence], parts: int, generator: torch.Generator
+    ) -> list[Tensor]:
+        if not sequences:
+            return []
+        result = supervised_losses(
+            self.model, sequences, self._criterion, self.config, device=self.device, generator=generator
+        )
+        supervised = result.terms.total / parts
+        association = self.config.loss.association * result.association / parts
+        outcome.supervised += supervised.item()
+        outcome.segmented += result.segmented
+        self._note(outcome, result.terms, association, result.accuracy, parts)
+        return [supervised, association]
+
+    def _unsupervised(
+        self,
+        outcome: StepOutcome,
+        sequences: Sequence[PseudoSequence],
+        parts: int,
+        generator: torch.Generator,
+        step: int,
+    ) -> list[Tensor]:
+        if not sequences:
+            return []
+        result = unsupervised_losses(
+            self.model,
+            self.teacher,
+            sequences,
+            self._criterion,
+            self.config,
+            step=step,
+            device=self.device,
+            generator=generator,
+        )
+        unsupervised = self.config.loss.unsupervised * result.terms.total / parts
+        association = self.config.loss.association * result.association / parts
+        outcome.unsupervised += unsupervised.item()
+        outcome.pseudo_labels += result.pseudo_labels
+        self._note(outcome, result.terms, association, result.accuracy, parts)
+        return [unsupervised, association]
+
+    def _note(
+        self, outcome: StepOutcome, terms: LossTerms, association: Tensor, accuracy: float | None, parts: int
+    ) -> None:
+        outcome.association += association.item()
+        for entry in fields(terms):
+            value = getattr(terms, entry.name).item() / parts
+            outcome.terms[entry.name] = outcome.terms.get(entry.name, 0.0) + value
+        if accuracy is not None:
+            outcome.accuracies.append(accuracy)
+
+    def _average(self, step: int) -> None:
+        """Moves the averaged teacher towards the learner, faster while there is little to average."""
+        if self.averaged is None or self.config.pseudo_labels.ema is None:
+            return
+        decay = min(self.config.pseudo_labels.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            learner = itertools.chain(self.model.parameters(), self.model.buffers())
+            averaged = itertools.chain(self.averaged.parameters(), self.averaged.buffers())
+            for target, source in zip(averaged, learner, strict=True):
+                if target.dtype.is_floating_point:
+                    target.lerp_(source.detach(), 1 - decay)
+                else:
+                    target.copy_(source)

@@ -1,0 +1,152 @@
+"""The unsupervised branch: the before view gives pseudo-labels, the strong view must meet them (L_u, Eq. 5), and the
+after view must recognise every object again (L_embed, Eq. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rise_engine.config import RiseConfig
+from rise_engine.interaction.geometry import warp_masks
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.learning.association import association_accuracy, association_loss, views
+from rise_engine.learning.batch import collate, known_targets, pad_masks
+from rise_engine.learning.losses import Criterion, LossTerms
+from rise_engine.learning.matching import assign
+from rise_engine.learning.pseudo_labels import PseudoLabels, ignore_queries, make_pseudo_labels, merge_with_known
+from rise_engine.learning.supervised import common_objects
+from rise_engine.learning.targets import Targets
+from rise_engine.model.segmenter import Segmenter, SegmenterOutput
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupervisedLosses:
+    """As ``SupervisedLosses``, with what the cascade did on each frame."""
+
+    terms: LossTerms
+    association: Tensor
+    accuracy: float | None
+    pseudo_labels: list[PseudoLabels]
+
+
+def teach(teacher: nn.Module, images: Tensor, padding_mask: Tensor | None) -> SegmenterOutput:
+    """The teacher's predictions: no gradient, no dropout; its mode is put back afterwards."""
+    training = teacher.training
+    teacher.eval()
+    with torch.no_grad():
+        output = teacher(images, padding_mask)
+    teacher.train(training)
+    return output
+
+
+def unsupervised_losses(
+    model: Segmenter,
+    teacher: nn.Module,
+    sequences: Sequence[PseudoSequence],
+    criterion: Criterion,
+    config: RiseConfig,
+    *,
+    step: int,
+    device: torch.device,
+    generator: torch.Generator,
+) -> UnsupervisedLosses:
+    """Losses of unlabelled pseudo-sequences at a step of the schedule.
+
+    A frame without a single target (nothing pasted, no pseudo-label) is left out of L_u: otherwise every object in it
+    would be taught as background.
+    """
+    before = collate([sequence.before.image for sequence in sequences], device=device)
+    reference = teach(teacher, before.images, before.padding_mask)
+    pseudo_labels = [
+        make_pseudo_labels(
+            reference,
+            index,
+            image_size=before.sizes[index],
+            canvas=before.canvas,
+            config=config.pseudo_labels,
+            step=step,
+            steps=config.schedule.steps,
+        )
+        for index in range(len(sequences))
+    ]
+    known = [known_targets(sequence.before, before.canvas, device=device) for sequence in sequences]
+    targets: list[Targets | None] = []
+    for pseudo, certain, size in zip(pseudo_labels, known, before.sizes, strict=True):
+        merged = merge_with_known(pseudo, certain, image_size=size)
+        targets.append(merged if len(merged.labels) else None)
+
+    images = [sequence.strong for sequence in sequences] + [sequence.after.image for sequence in sequences]
+    count = len(sequences)
+    if config.schedule.before_gradient:
+        images += [sequence.before.image for sequence in sequences]
+    batch = collate(images, device=device)
+    output = model(batch.images, batch.padding_mask)
+    ignored: list[Tensor | None] = [
+        ignore_queries(output.boxes[index], reference, index, pseudo, config.pseudo_labels)
+        for index, pseudo in enumerate(pseudo_labels)
+    ]
+    beside = len(images) - count
+    terms, _ = criterion(output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside])
+
+    association = output.embeddings.sum() * 0
+    accuracies = []
+    if config.loss.association > 0:
+        for index, sequence in enumerate(sequences):
+            anchors_from = output.embeddings[2 * count + index] if config.schedule.before_gradient else None
+            pairs = _known_pairs(sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas)
+            if not len(pairs.queries):
+                continue
+            anchors = (reference.embeddings[index] if anchors_from is None else anchors_from)[pairs.queries]
+            after = count + index
+            positives, negatives = views(
+                output.class_logits[after], output.boxes[after], pairs.targets, config.loss
+            )
+            association = association + association_loss(
+                anchors,
+                output.embeddings[after],
+                positives,
+                negatives,
+                auxiliary=config.loss.association_auxiliary,
+                generator=generator,
+            ) / count
+            best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
+            accuracies.append(association_accuracy(anchors.detach(), output.embeddings[after, best].detach()))
+    accuracy = sum(accuracies) / len(accuracies) if accuracies else None
+    return UnsupervisedLosses(terms, association, accuracy, pseudo_labels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Queries of the before view and, row by row, the same objects as targets in the after view."""
+
+    queries: Tensor
+    targets: Targets
+
+
+def _known_pairs(
+    sequence: PseudoSequence,
+    pseudo: PseudoLabels,
+    pasted: Targets,
+    reference: SegmenterOutput,
+    image: int,
+    config: RiseConfig,
+    canvas: tuple[int, int],
+) -> _Pairs:
+    """Identities are known by construction: pasted objects by their id, pseudo-labels by the known motion."""
+    device = pseudo.masks.device
+    size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
+    rows, columns = common_objects(sequence.before, sequence.after)
+    pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
+
+    height, width = size
+    moved = warp_masks(pseudo.masks[:, :height, :width], sequence.motion.to(device), size=size)
+    moved &= ~sequence.covered.to(device)
+    visible = moved.flatten(1).sum(1) >= config.sequence.min_area
+
+    masks = torch.cat([sequence.after.masks[columns].to(device), moved[visible]])
+    labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[visible]])
+    targets = Targets.from_masks(pad_masks(masks, canvas), labels, image_size=size)
+    return _Pairs(torch.cat([pasted_best[rows.to(device)], pseudo.queries[visible]]), targets)
