@@ -16,7 +16,7 @@ from torch import Tensor
 from rise_engine.config import AugmentConfig
 from rise_engine.interaction.geometry import Matrix, about, rotation, scaling, translation
 
-GRAYSCALE_WEIGHTS = (0.299, 0.587, 0.114)
+
 BLUR_KERNEL = 5
 BLUR_SIGMA = (0.1, 2.0)
 

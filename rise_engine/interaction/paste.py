@@ -128,7 +128,7 @@ class Canvas:
         ``min_visible`` is a share of what the object would show with nothing on top of it, ``min_area`` in pixels.
         """
         areas, full = self._areas[: self._count], self._full_areas[: self._count]
-        keep = torch.nonzero((areas >= max(min_area, 1)) & (areas >= min_visible * full))[:, 0]
+        keep = torch.nonzero((areas >= max(min_area, 1)) & (areas >= min_visible * full.double()))[:, 0]
         return Scene(
             image=(self.image * brightness).clamp_(0, 1),
             masks=self._masks[keep],

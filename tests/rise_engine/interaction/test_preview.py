@@ -1,0 +1,106 @@
+"""The picture and the words for a pseudo-sequence, from scenes put together by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from rise_engine.interaction.preview import GAP, changes, describe_sequence, render_sequence
+from rise_engine.interaction.scene import PseudoSequence, Scene
+
+Box = tuple[int, int, int, int]
+HEIGHT, WIDTH = 60, 80
+
+
+def scene(boxes: dict[int, Box], own: Sequence[int] = ()) -> Scene:
+    """A grey view with a rectangle (x0, y0, x1, y1) per identity; ``own`` were not pasted."""
+    masks = torch.zeros(len(boxes), HEIGHT, WIDTH, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes.values(), strict=True):
+        mask[y0:y1, x0:x1] = True
+    return Scene(
+        image=torch.full((3, HEIGHT, WIDTH), 0.5),
+        masks=masks,
+        labels=torch.zeros(len(boxes), dtype=torch.int64),
+        ids=torch.tensor(list(boxes), dtype=torch.int64),
+        pasted=torch.tensor([identity not in own for identity in boxes], dtype=torch.bool),
+    )
+
+
+@pytest.fixture
+def sequence() -> PseudoSequence:
+    """Everything shifts right by 4: 1 moves with it, 2 moves away, 3 vanishes, 4 is new, 0 leaves, 5 is buried."""
+    before = scene(
+        {0: (70, 0, 80, 20), 1: (10, 10, 30, 30), 2: (40, 10, 55, 25), 3: (5, 40, 20, 55), 5: (40, 40, 50, 50)}, own=[0]
+    )
+    after = scene({1: (14, 10, 34, 30), 2: (50, 30, 65, 38), 4: (40, 38, 60, 58)})
+    return PseudoSequence(
+        name="a",
+        before=before,
+        after=after,
+        strong=torch.full((3, HEIGHT, WIDTH), 0.2),
+        motion=torch.tensor([[1.0, 0, 4], [0, 1, 0]]),
+        covered=after.masks.any(dim=0),
+        labelled=True,
+    )
+
+
+def test_changes_are_told_apart(sequence: PseudoSequence) -> None:
+    assert {identity: str(change) for identity, change in changes(sequence).items()} == {
+        0: "out of view",
+        1: "kept",
+        2: "moved",
+        3: "removed",
+        4: "added",
+        5: "hidden",
+    }
+
+
+def test_the_description_names_them(sequence: PseudoSequence) -> None:
+    assert describe_sequence(sequence) == [
+        "kept: 1",
+        "moved: 2",
+        "added: 4",
+        "removed: 3",
+        "hidden: 5",
+        "out of view: 0",
+    ]
+
+
+def test_a_scene_without_objects_is_said_so_and_drawn_plain() -> None:
+    empty = scene({})
+    sequence = PseudoSequence(
+        "a",
+        empty,
+        empty,
+        torch.full((3, HEIGHT, WIDTH), 0.2),
+        torch.eye(3)[:2],
+        torch.zeros(HEIGHT, WIDTH, dtype=torch.bool),
+        False,
+    )
+    assert describe_sequence(sequence) == ["no known objects"]
+    picture = render_sequence(sequence)
+    assert np.unique(picture[:, :WIDTH]).tolist() == [128] and np.unique(picture[:, -WIDTH:]).tolist() == [51]
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_the_three_views_stand_side_by_side(sequence: PseudoSequence, scale: int) -> None:
+    picture = render_sequence(sequence, scale=scale)
+    assert picture.dtype == np.uint8 and picture.shape == (HEIGHT * scale, 3 * WIDTH * scale + 2 * GAP, 3)
+    left = WIDTH * scale
+    assert np.all(picture[:, left : left + GAP] == 255)
+    assert picture[59 * scale, 0].tolist() == [128] * 3  # no object there
+    assert picture[59 * scale, -1].tolist() == [51] * 3
+
+
+def test_an_object_has_one_colour_in_all_views_and_others_another(sequence: PseudoSequence) -> None:
+    picture = render_sequence(sequence)
+    after, strong = WIDTH + GAP, 2 * (WIDTH + GAP)
+    outline = picture[10, 12]  # object 1 begins at (10, 10)
+    assert outline.tolist() == picture[10, after + 16].tolist() == picture[10, strong + 12].tolist()
+    assert outline.tolist() != picture[40, 7].tolist()
+    # Inside, the picture shines through.
+    tint = picture[12, 12].astype(float)
+    np.testing.assert_allclose(tint, 0.65 * 127.5 + 0.35 * outline, atol=1.5)
