@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ def to_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any
     """
     if isinstance(segmentation, dict):
         return _checked_rle(segmentation, height, width)
-    polygons = [[float(v) for v in ring] for ring in segmentation if len(ring) >= 6]
+    polygons = [_bounded(ring, height, width) for ring in segmentation if len(ring) >= 6]
     if not polygons:
         return _encode(np.zeros((height, width), dtype=bool))
     united: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
@@ -55,6 +56,18 @@ def box_of(segmentation: Segmentation, height: int, width: int) -> tuple[float, 
 def area_of(segmentation: Segmentation, height: int, width: int) -> int:
     """Number of pixels."""
     return int(coco_mask.area(to_rle(segmentation, height, width)))
+
+
+def _bounded(ring: Sequence[float], height: int, width: int) -> list[float]:
+    """The ring with far-away corners drawn nearer: pycocotools takes memory by their distance."""
+    try:
+        points = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
+    except (TypeError, ValueError):
+        points = np.full((1, 2), np.nan)
+    if not np.isfinite(points).all():
+        raise RiseError("A polygon is not a list of x, y numbers; export it again from the tool that made it.")
+    bounded: list[float] = points.clip((-width, -height), (2 * width, 2 * height)).ravel().tolist()
+    return bounded
 
 
 def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:

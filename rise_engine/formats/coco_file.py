@@ -1,0 +1,114 @@
+"""A COCO file as it lies on disk: checked for its shape, its annotations handed out one by one (COCO format)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rise_engine.errors import RiseError
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+class CocoFile:
+    """``header`` holds the top-level fields besides the three lists, ``images`` and ``categories`` are read at once."""
+
+    def __init__(self, path: Path) -> None:
+        """Read and check the file. Raises RiseError when it is no COCO dataset."""
+        self.path = path
+        self.header: dict[str, Any] = {}
+        self._annotations_at: int | None = None
+        try:
+            self._text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RiseError(f"The file {path} cannot be read ({error}); give a COCO JSON file.") from error
+        try:
+            self._read()
+        except (ValueError, RecursionError) as error:
+            raise RiseError(f"The file {path} is not JSON ({error}); give a COCO JSON file.") from error
+        self.images = self._entries("images", ("id", "file_name"))
+        self.categories = self._entries("categories", ("id", "name"))
+        if self._annotations_at is None:
+            raise self._refusal("has no list of annotations")
+        if not self.images:
+            raise self._refusal("lists no images")
+
+    def annotations(self) -> Iterator[dict[str, Any]]:
+        """The annotations in their order. Raises RiseError for one that lacks its image or category."""
+        assert self._annotations_at is not None
+        for number, (entry, _) in enumerate(self._elements(self._annotations_at)):
+            if not isinstance(entry, dict) or not all(
+                isinstance(entry.get(name), int | str) for name in ("image_id", "category_id")
+            ):
+                raise self._refusal(f"has an annotation (number {number + 1}) without image_id or category_id")
+            yield entry
+
+    def _read(self) -> None:
+        at = self._skip(0)
+        if self._text[at : at + 1] != "{":
+            _DECODER.raw_decode(self._text, at)
+            raise self._refusal("holds no object with images, annotations and categories")
+        at = self._skip(at + 1)
+        while self._text[at : at + 1] != "}":
+            key, at = _DECODER.raw_decode(self._text, at)
+            at = self._skip(at)
+            if not isinstance(key, str) or self._text[at : at + 1] != ":":
+                raise ValueError(f"unexpected text at character {at}")
+            at = self._skip(at + 1)
+            if key == "annotations":
+                # Only walked over: hundreds of thousands of masks as Python numbers would fill the memory.
+                if self._text[at : at + 1] != "[":
+                    raise self._refusal("has annotations that are no list")
+                self._annotations_at = at
+                at = self._end_of_list(at)
+            else:
+                self.header[key], at = _DECODER.raw_decode(self._text, at)
+            at = self._next(at, "}")
+
+    def _elements(self, at: int) -> Iterator[tuple[Any, int]]:
+        """The elements of the list that starts at a character, each with the character after the list so far."""
+        at = self._skip(at + 1)
+        while self._text[at : at + 1] != "]":
+            element, at = _DECODER.raw_decode(self._text, at)
+            at = self._next(at, "]")
+            yield element, at + 1
+
+    def _end_of_list(self, at: int) -> int:
+        end = self._skip(at + 1) + 1
+        for _, after in self._elements(at):
+            end = after
+        return end
+
+    def _next(self, at: int, closing: str) -> int:
+        at = self._skip(at)
+        if self._text[at : at + 1] == ",":
+            return self._skip(at + 1)
+        if self._text[at : at + 1] != closing:
+            raise ValueError(f"unexpected text at character {at}")
+        return at
+
+    def _skip(self, at: int) -> int:
+        match = _SPACE.match(self._text, at)
+        return match.end() if match else at
+
+    def _entries(self, key: str, fields: tuple[str, str]) -> list[dict[str, Any]]:
+        entries = self.header.pop(key, None)
+        if not isinstance(entries, list):
+            raise self._refusal(f"has no list of {key}")
+        seen: set[Any] = set()
+        for entry in entries:
+            if not isinstance(entry, dict) or any(name not in entry for name in fields):
+                raise self._refusal(f"has an entry under {key} without {' or '.join(fields)}")
+            if not isinstance(entry["id"], int | str) or not isinstance(entry[fields[1]], str):
+                raise self._refusal(f"has an entry under {key} whose {' or '.join(fields)} is of the wrong kind")
+            if entry["id"] in seen:
+                raise self._refusal(f"uses the id {entry['id']} twice under {key}")
+            seen.add(entry["id"])
+        return entries
+
+    def _refusal(self, what: str) -> RiseError:
+        return RiseError(f"The file {self.path} is not a COCO dataset: it {what}; give a COCO JSON file.")

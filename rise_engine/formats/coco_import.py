@@ -1,0 +1,221 @@
+"""COCO annotations into a project, whole or not at all (COCO format)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rise_engine.errors import RiseError
+from rise_engine.formats.coco_file import CocoFile
+from rise_engine.project.annotations import mark, new_category, pack
+from rise_engine.project.frames import add_frame, frame_name
+from rise_engine.project.journal import Edit
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Source
+
+OnConflict = Literal["keep", "replace", "both"]
+_NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """Counts: images of the file that are there, instances added, images whose file is absent, instances of dropped
+    categories, and instances not added (already there, kept out by a conflict, without a mask or without an image)."""
+
+    images: int
+    instances: int
+    missing_files: int
+    dropped: int
+    skipped: int
+
+
+def import_coco(
+    project: Project,
+    path: Path,
+    *,
+    drop_categories: Collection[str] = (),
+    empty_is_labelled: bool = False,
+    on_conflict: OnConflict | None = None,
+) -> ImportReport:
+    """Read a COCO file into a project as one edit; images with an instance become labelled.
+
+    ``drop_categories`` are names, upper or lower case. ``on_conflict`` says what happens to a frame that has other
+    instances already: ``keep`` those, ``replace`` them, or hold ``both``; what is there already is never added twice.
+    Raises RiseError, and changes nothing, when the file is no COCO dataset, a file name leaves the image folder, no
+    image is found, or frames have instances and ``on_conflict`` is None.
+    """
+    file = CocoFile(Path(path))
+    with project.journal.edit(f"imported {file.path.name}") as edit:
+        return _Import(project, file, edit, drop_categories, on_conflict).run(empty_is_labelled=empty_is_labelled)
+
+
+class _Import:
+    def __init__(
+        self,
+        project: Project,
+        file: CocoFile,
+        edit: Edit,
+        drop_categories: Collection[str],
+        on_conflict: OnConflict | None,
+    ) -> None:
+        self._root = project.images
+        self._file = file
+        self._edit = edit
+        self._on_conflict = on_conflict
+        self._dropped_names = {name.casefold() for name in drop_categories}
+        self._frames: dict[Any, int] = {}
+        self._categories: dict[Any, int] = {}
+        self._instances = self._missing = self._dropped = self._skipped = self._maskless = 0
+
+    def run(self, *, empty_is_labelled: bool) -> ImportReport:
+        self._take_images()
+        self._take_categories()
+        self._take_header()
+        filled = self._take_annotations()
+        for frame in set(self._frames.values()) if empty_is_labelled else filled:
+            mark(self._edit, frame, when={FrameState.UNLABELLED}, state=FrameState.LABELLED)
+        if self._maskless and not self._instances and self._skipped == self._maskless:
+            raise RiseError(
+                f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
+            )
+        return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, self._skipped)
+
+    def _take_images(self) -> None:
+        names = {entry["id"]: frame_name(self._root, entry["file_name"]) for entry in self._file.images}
+        rows = self._edit.connection.execute("SELECT id, name, origin FROM frames").fetchall()
+        known = {row["name"]: (row["id"], row["origin"]) for row in rows}
+        for entry in self._file.images:
+            name = names[entry["id"]]
+            if not (self._root / name).is_file():
+                self._missing += 1
+                continue
+            frame, origin = known.get(name) or (add_frame(self._edit.connection, name), None)
+            if origin is None:
+                origin = json.dumps(entry)
+                self._edit.update("frames", frame, {"origin": origin})
+            known[name] = (frame, origin)
+            self._frames[entry["id"]] = frame
+        if not self._frames:
+            first = self._file.images[0]["file_name"]
+            raise RiseError(
+                f"None of the {self._missing} images of {self._file.path} is in {self._root} "
+                f"(looked for {first} and so on); file names must be relative to the image folder."
+            )
+
+    def _take_categories(self) -> None:
+        for entry in self._file.categories:
+            if entry["name"].casefold() in self._dropped_names:
+                continue
+            extra = json.dumps({key: value for key, value in entry.items() if key not in ("id", "name")})
+            wanted = entry["id"] if isinstance(entry["id"], int) else None
+            self._categories[entry["id"]] = new_category(self._edit, entry["name"], wanted=wanted, extra=extra).id
+
+    def _take_header(self) -> None:
+        content = json.dumps(self._file.header)
+        row = self._edit.connection.execute("SELECT 1 FROM documents WHERE content = ?", (content,)).fetchone()
+        if row is None and self._file.header:
+            self._edit.insert("documents", {"name": self._file.path.name, "content": content})
+
+    def _take_annotations(self) -> set[int]:
+        """Insert the annotations and return the frames that have some."""
+        occupied = {row["frame"] for row in self._edit.connection.execute("SELECT DISTINCT frame FROM instances")}
+        waiting: dict[int, list[dict[str, Any]]] = {}
+        filled: set[int] = set()
+        for values in self._rows():
+            frame = values["frame"]
+            filled.add(frame)
+            if frame in occupied:
+                waiting.setdefault(frame, []).append(values)
+            else:
+                self._insert(values)
+        conflicts = [frame for frame, rows in waiting.items() if not self._settle(frame, rows)]
+        if conflicts:
+            name = self._edit.connection.execute("SELECT name FROM frames WHERE id = ?", (conflicts[0],)).fetchone()[0]
+            raise RiseError(
+                f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
+                "say with --on-conflict whether to keep, replace or hold both."
+            )
+        return filled
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        known = {entry["id"] for entry in self._file.categories}
+        absent = {entry["id"] for entry in self._file.images} - set(self._frames)
+        for entry in self._file.annotations():
+            if entry["category_id"] not in known:
+                raise RiseError(
+                    f"The annotation {entry.get('id')} of {self._file.path} has the unknown category "
+                    f"{entry['category_id']}; add it to the file's categories."
+                )
+            if entry["image_id"] in absent:
+                continue
+            frame = self._frames.get(entry["image_id"])
+            category = self._categories.get(entry["category_id"])
+            if category is None:
+                self._dropped += 1
+            elif frame is None or not entry.get("segmentation"):
+                self._skipped += 1
+                self._maskless += frame is not None
+            else:
+                yield self._values(entry, frame, category)
+
+    def _values(self, entry: dict[str, Any], frame: int, category: int) -> dict[str, Any]:
+        segmentation = entry["segmentation"]
+        if isinstance(segmentation, list):
+            fits = all(isinstance(ring, list) and len(ring) % 2 == 0 for ring in segmentation)
+        else:
+            fits = isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys()
+        if not fits:
+            raise RiseError(
+                f"The annotation {entry.get('id')} of {self._file.path} has a segmentation that is neither "
+                "polygons nor run lengths; export it again from the tool that made it."
+            )
+        return {
+            "frame": frame,
+            "category": category,
+            "segmentation": pack(segmentation),
+            "source": Source.IMPORTED.value,
+            "crowd": int(bool(entry.get("iscrowd"))),
+            "extra": json.dumps({key: value for key, value in entry.items() if key not in _NAMED}),
+            "origin": json.dumps({key: entry[key] for key in ("id", "area", "bbox") if key in entry}),
+        }
+
+    def _settle(self, frame: int, rows: list[dict[str, Any]]) -> bool:
+        """Merge annotations into a frame that has some; False when that needs a decision."""
+        stored = self._edit.connection.execute(
+            "SELECT id, category, segmentation, crowd, origin FROM instances WHERE frame = ?", (frame,)
+        ).fetchall()
+        there = Counter(_identity(dict(row)) for row in stored)
+        coming = Counter(_identity(row) for row in rows)
+        if coming == there or (self._on_conflict != "replace" and not coming - there):
+            self._skipped += len(rows)
+            return True
+        if self._on_conflict is None:
+            return False
+        if self._on_conflict == "keep":
+            self._skipped += len(rows)
+            return True
+        if self._on_conflict == "replace":
+            for row in stored:
+                self._edit.delete("instances", row["id"])
+            there.clear()
+        for values in rows:
+            identity = _identity(values)
+            if there[identity] > 0:
+                there[identity] -= 1
+                self._skipped += 1
+            else:
+                self._insert(values)
+        return True
+
+    def _insert(self, values: dict[str, Any]) -> None:
+        self._edit.insert("instances", values)
+        self._instances += 1
+
+
+def _identity(values: dict[str, Any]) -> tuple[Any, ...]:
+    origin = json.loads(values["origin"]) if values["origin"] else {}
+    return values["category"], values["crowd"], values["segmentation"], json.dumps(origin.get("id"))
