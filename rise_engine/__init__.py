@@ -1,0 +1,39 @@
+"""RISE: instance segmentation from a handful of annotated frames. No Qt, no napari.
+
+The names below are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rise_engine.config import RiseConfig
+    from rise_engine.errors import RiseError
+    from rise_engine.evaluation import evaluate
+    from rise_engine.inference import load_model, predict
+    from rise_engine.learning.trainer import Trainer
+    from rise_engine.project.project import Project
+
+__all__ = ["Project", "RiseConfig", "RiseError", "Trainer", "evaluate", "load_model", "predict"]
+
+_HOMES = {
+    "Project": "rise_engine.project.project",
+    "RiseConfig": "rise_engine.config",
+    "RiseError": "rise_engine.errors",
+    "Trainer": "rise_engine.learning.trainer",
+    "evaluate": "rise_engine.evaluation",
+    "load_model": "rise_engine.inference",
+    "predict": "rise_engine.inference",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

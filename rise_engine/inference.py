@@ -23,6 +23,7 @@ from rise_engine.errors import RiseError
 from rise_engine.learning.device import choose_device
 from rise_engine.learning.events import PredictedInstance
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
+from rise_engine.project.records import Instance, Source
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 MASK_STRIDE = 4
 """Mask logits have a quarter of the network's resolution."""
 CANVAS_MULTIPLE = 32
+STORED_SCORE = 0.3
+"""A prediction in the store is one that a person looks at; a file for measuring keeps nearly all."""
+FRAMES_A_TRANSACTION = 20
 RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
 """The weights of a run folder, the preferred ones first."""
 
@@ -211,6 +215,57 @@ def predict_frames(
             unreadable.append(error)
             continue
         yield frame_id, predict(loaded, image, min_score=min_score, top=top)
+
+
+def predict_into_store(
+    loaded: LoadedModel,
+    project: Project,
+    run: int,
+    frame_ids: Sequence[int],
+    *,
+    min_score: float = STORED_SCORE,
+    unreadable: list[RiseError] | None = None,
+) -> Iterator[list[Instance]]:
+    """Stores a run's predictions as a person should see them, and yields those of each frame.
+
+    They are stored a few frames at a time; whatever ends the iteration, those that were yielded are kept.
+    """
+    categories = category_ids(project, loaded)
+    waiting: dict[int, list[Instance]] = {}
+    try:
+        for frame, predictions in predict_frames(
+            loaded, project, frame_ids, min_score=min_score, unreadable=unreadable
+        ):
+            waiting[frame] = [
+                Instance(
+                    id=None,
+                    frame=frame,
+                    category=categories[prediction.label],
+                    segmentation=prediction.rle,
+                    score=prediction.score,
+                    source=Source.PREDICTED,
+                    run=run,
+                )
+                for prediction in predictions
+            ]
+            yield waiting[frame]
+            if len(waiting) >= FRAMES_A_TRANSACTION:
+                project.store_predictions(run, waiting)
+                waiting = {}
+    finally:
+        if waiting:
+            project.store_predictions(run, waiting)
+
+
+def category_ids(project: Project, loaded: LoadedModel) -> list[int]:
+    """The project's category of each class of a network; what is missing is added to the project.
+
+    A class-agnostic network finds the project's only category, or "object" when it has none or several.
+    """
+    known = {category.name: category.id for category in project.categories()}
+    if loaded.config.class_agnostic and len(known) == 1:
+        return list(known.values())
+    return [known[name] if name in known else project.add_category(name).id for name in loaded.class_names]
 
 
 def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:

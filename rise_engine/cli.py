@@ -1,0 +1,49 @@
+"""The ``rise`` command: everything that the window does, without a window."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rise_engine.commands import export, look, machine, predict, project, train
+from rise_engine.errors import RiseError
+
+app = typer.Typer(
+    name="rise",
+    help="Instance segmentation of totes from a handful of annotated frames.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("demo")(machine.demo)
+app.command("new")(project.new)
+app.command("import")(project.import_annotations)
+app.command("status")(project.status)
+app.command("runs")(project.runs)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("evaluate")(predict.evaluate)
+app.command("queue")(look.queue)
+app.command("bank")(look.bank)
+app.command("preview")(look.preview)
+app.add_typer(export.app, name="export")
+app.command("doctor")(machine.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and exits: 0 when it is done, 2 with one sentence when what was asked for cannot be done."""
+    try:
+        app(arguments, prog_name="rise")
+    except RiseError as error:
+        sentence = str(error)
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    print(f"rise: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

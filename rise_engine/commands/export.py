@@ -1,0 +1,94 @@
+"""Taking annotations and models out of a project."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rise_engine.commands.arguments import ProjectPath, RunNumber, number_of
+from rise_engine.errors import RiseError
+
+app = typer.Typer(help="Take annotations or a model out of a project.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class ExportSource(StrEnum):
+    """Which instances leave."""
+
+    DRAWN = "drawn"
+    REVIEWED = "reviewed"
+    ALL = "all"
+
+
+class ExportMasks(StrEnum):
+    """How masks are written."""
+
+    AS_IMPORTED = "as-imported"
+    RLE = "rle"
+    POLYGONS = "polygons"
+
+
+@app.command("coco")
+def export_coco_file(
+    project: ProjectPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The file to write.")],
+    source: Annotated[
+        ExportSource,
+        typer.Option(help="drawn; reviewed: accepted ones too; all: unreviewed predictions too, with their score."),
+    ] = ExportSource.REVIEWED,
+    masks: Annotated[
+        ExportMasks, typer.Option(help="As they came, or all as RLE or polygons.")
+    ] = ExportMasks.AS_IMPORTED,
+) -> None:
+    """Write the annotations as a COCO file.
+
+    \b
+    Example:
+      rise export coco totes.rise annotations.json --source all --masks rle
+    """
+    from rise_engine.formats.coco import export_coco
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        report = export_coco(opened, file, source=source.value, masks=masks.value)
+    typer.echo(f"{number_of(report.instances, 'instance')} on {number_of(report.frames, 'frame')}: {report.path}")
+
+
+@app.command("onnx")
+def export_onnx_file(
+    project: ProjectPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The file to write.")],
+    run: RunNumber = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height and width of the input; those of prediction.")
+    ] = None,
+) -> None:
+    """Write a run's network as ONNX, checked against torch on frames of the project.
+
+    \b
+    Example:
+      rise export onnx totes.rise totes.onnx --size 256x320
+    """
+    parsed = None if size is None else parse_size(size)
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        folder = opened.run(run)
+        from rise_engine.model_export import export_onnx_from_run
+
+        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed)
+    typer.echo(report.summary)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) from ``HxW``; RiseError when it is none, or no multiple of 32."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
+    if match is None:
+        raise RiseError(f"--size {text!r} is no size: write height x width, such as 256x320")
+    height, width = int(match[1]), int(match[2])
+    if not height or not width or height % 32 or width % 32:
+        raise RiseError(f"--size {text} does not fit: height and width are multiples of 32, such as 256x320")
+    return height, width

@@ -1,0 +1,89 @@
+"""Looking at what the engine makes of a project: the review queue, the instance bank, pseudo-sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from rise_engine.commands.arguments import ProjectPath, Seed, number_of, print_columns
+
+
+def queue(
+    project: ProjectPath,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many frames to name.")] = 20,
+) -> None:
+    """Say which frame to fix next, and why.
+
+    \b
+    Example:
+      rise queue totes.rise --top 5
+    """
+    from rise_engine.project.project import Project
+    from rise_engine.project.review_queue import rank_frames
+
+    with Project.open(project, read_only=True) as opened:
+        entries = rank_frames(opened, top=top)
+    if not entries:
+        typer.echo("Nothing waits for review.")
+        return
+    rows = [
+        (place, entry.frame.name, f"{entry.score:.3f}", entry.reason) for place, entry in enumerate(entries, start=1)
+    ]
+    print_columns(("", "frame", "score", "why"), rows)
+
+
+def bank(
+    project: ProjectPath,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the cut-outs go.")],
+) -> None:
+    """Write the instance bank's cut-outs as PNG files with a transparent surrounding.
+
+    \b
+    Example:
+      rise bank totes.rise --out cut-outs
+    """
+    import numpy as np
+    from PIL import Image
+
+    from rise_engine.config import RiseConfig
+    from rise_engine.experiments.staging import bank_of
+    from rise_engine.project.project import Project
+
+    out.mkdir(parents=True, exist_ok=True)
+    with Project.open(project, read_only=True) as opened:
+        cut_outs = bank_of(opened, RiseConfig.preset("laptop"), whole=True)
+    for cut_out in cut_outs:
+        alpha = np.where(cut_out.mask, 255, 0).astype(np.uint8)
+        name = PurePosixPath(cut_out.frame).with_suffix("").as_posix().replace("/", "_")
+        Image.fromarray(np.dstack([cut_out.image, alpha])).save(out / f"{name}_{cut_out.instance:03d}.png")
+    typer.echo(f"{number_of(len(cut_outs), 'cut-out')} in {out}.")
+
+
+def preview(
+    project: ProjectPath,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture to write.")],
+    frame: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The frame to start from; the first labelled one.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a pseudo-sequence: before, after and strong view, with the known objects outlined.
+
+    \b
+    Example:
+      rise preview totes.rise --frame tote_003.jpg --seed 7 --out sequence.png
+    """
+    from PIL import Image
+
+    from rise_engine.config import RiseConfig
+    from rise_engine.experiments.staging import sequence_picture, trained_frames
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        chosen = trained_frames(opened)[0] if frame is None else opened.frame(frame)
+        picture = sequence_picture(opened, chosen, RiseConfig.preset("laptop"), seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(out)
+    typer.echo(f"{out} shows before | after | strong of {chosen.name}.")

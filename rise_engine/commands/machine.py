@@ -1,0 +1,44 @@
+"""The machine and the demonstration: commands that need no project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rise_engine.commands.arguments import number_of
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything lands.")] = Path("demo"),
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="How long to train.")] = None,
+    gui: Annotated[bool, typer.Option("--gui", help="Open the project in napari at the end.")] = False,
+) -> None:
+    """Draw totes, label a few, train, predict, measure, export: all of RISE in some minutes.
+
+    \b
+    Example:
+      rise demo --out demo --gui
+    """
+    from rise_engine.experiments.demo import open_window, run_demo
+
+    project = run_demo(out, steps=steps, say=typer.echo, reuse=gui)
+    if gui:
+        open_window(project)
+
+
+def doctor() -> None:
+    """Say what this machine has, and what would go wrong on it.
+
+    \b
+    Example:
+      rise doctor
+    """
+    from rise_engine.doctor import examine
+
+    warnings = 0
+    for finding in examine():
+        typer.echo(str(finding))
+        warnings += not finding.ok
+    typer.echo("Everything is there." if not warnings else f"{number_of(warnings, 'thing')} to look at.")

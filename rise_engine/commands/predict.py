@@ -1,0 +1,152 @@
+"""Predicting with a run, and measuring how good it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rise_engine.commands.arguments import Device, FrameList, ProjectPath, RunNumber, listed_frames, number_of
+from rise_engine.commands.progress import with_progress
+from rise_engine.errors import RiseError
+
+if TYPE_CHECKING:
+    from rise_engine.inference import LoadedModel
+    from rise_engine.project.project import Project
+
+
+def predict(
+    project: ProjectPath,
+    run: RunNumber = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Predict this folder instead of the project's; needs --out.")
+    ] = None,
+    frames: FrameList = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Write a COCO file, and leave the project as it is.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Predict the frames of a project, all but the skipped ones, into it or into a COCO file.
+
+    \b
+    Example:
+      rise predict totes.rise --out predictions.json
+    """
+    from rise_engine.project.project import Project
+    from rise_engine.project.splits import read_name_list
+
+    if images is not None and out is None:
+        raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
+    with Project.open(project, read_only=out is not None) as opened:
+        number = opened.run(run).number
+        from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
+        from rise_engine.inference import load_model, predict_into_store
+
+        loaded = load_model(opened.run(number).folder, device=device)
+        unreadable: list[RiseError] = []
+        if out is None:
+            chosen = frames_to_predict(opened, frames)
+            storing = predict_into_store(loaded, opened, number, chosen, unreadable=unreadable)
+            count = sum(map(len, with_progress(storing, total=len(chosen), doing="predicting")))
+            typer.echo(
+                f"{number_of(count, 'prediction')} of run {number} on {number_of(len(chosen), 'frame')} are stored. "
+                f"Next: `rise queue {project}` says which frame to fix first."
+            )
+        else:
+            if images is None:
+                written = predict_to_file(loaded, opened, frames_to_predict(opened, frames), out, unreadable)
+            else:
+                names = None if frames is None else read_name_list(frames)
+                written = predict_folder(loaded, opened, images, out, unreadable, names)
+            typer.echo(f"{number_of(written.instances, 'prediction')} on {number_of(written.frames, 'frame')}: {out}")
+    for error in unreadable:
+        typer.echo(f"left out: {error}", err=True)
+
+
+def evaluate(
+    project: ProjectPath,
+    run: RunNumber = None,
+    frames: FrameList = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Take the truth from this COCO file.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers, in percent.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Measure a run's average precision, on the hold-out unless other frames are named.
+
+    \b
+    Example:
+      rise evaluate totes.rise --json scores.json
+    """
+    from rise_engine.project.atomic import write_text
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        truth = truth_to_measure(opened, frames, against)
+        folder = opened.run(run).folder
+        from rise_engine import evaluation
+        from rise_engine.inference import load_model
+
+        loaded = load_model(folder, device=device)
+        scores = evaluation.evaluate(
+            truth, results_on(loaded, opened, truth), class_agnostic=loaded.config.class_agnostic
+        )
+    for kind, values in (("mask", scores.mask), ("box", scores.box)):
+        numbers = (f"{name} {'-' if value is None else f'{value:.1f}'}" for name, value in values.as_record().items())
+        typer.echo(f"{kind:5}" + "  ".join(numbers))
+    typer.echo(f"on {number_of(scores.frames, 'frame')}")
+    if json_file is not None:
+        write_text(json_file, json.dumps(scores.as_record(), indent=1) + "\n")
+
+
+def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
+    """The frames that a list file names, or all that are not skipped."""
+    from rise_engine.project.records import FrameState
+
+    if listed is not None:
+        return listed_frames(project, listed)
+    return [frame.id for frame in project.frames() if frame.state is not FrameState.SKIPPED]
+
+
+def truth_to_measure(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
+    """The truth as a COCO dataset whose image ids are the project's frames; RiseError when there is none."""
+    from rise_engine.evaluation import truth_of
+    from rise_engine.project.records import Split
+
+    if against is not None:
+        from rise_engine.commands.coco_predictions import truth_from_file
+
+        return truth_from_file(project, against, None if frames is None else set(listed_frames(project, frames)))
+    chosen = (
+        [frame.id for frame in project.frames(split=Split.HOLDOUT)]
+        if frames is None
+        else listed_frames(project, frames)
+    )
+    if not chosen:
+        raise RiseError(
+            f"{project.path} has no hold-out to measure on: mark frames as hold-out, or name annotated frames with "
+            "--frames FILE"
+        )
+    return truth_of(project, chosen)
+
+
+def results_on(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """COCO results on the truth's images; a class that the truth does not have gets an id of its own."""
+    from rise_engine.evaluation import coco_results
+    from rise_engine.inference import predict_frames
+
+    frames = [image["id"] for image in truth["images"]]
+    known = {category["name"]: category["id"] for category in truth["categories"]}
+    unknown = max(known.values(), default=0) + 1
+    ids = [known.get(name, unknown) for name in loaded.class_names]
+    for frame, predictions in with_progress(
+        predict_frames(loaded, project, frames), total=len(frames), doing="predicting"
+    ):
+        yield from coco_results(frame, predictions, ids)

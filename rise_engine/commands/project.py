@@ -1,0 +1,191 @@
+"""Making a project, adding annotations to it, and looking at what is in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rise_engine.commands.arguments import ProjectPath, number_of, print_columns
+from rise_engine.errors import RiseError
+
+if TYPE_CHECKING:
+    from rise_engine.formats.coco import ImportReport
+    from rise_engine.project.project import Project
+    from rise_engine.project.records import RunRecord
+
+
+class OnConflict(StrEnum):
+    """What to do when a frame of the file has annotations already."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    BOTH = "both"
+
+
+def new(
+    project: ProjectPath,
+    images: Annotated[Path, typer.Option(metavar="DIR", help="The image folder; the images stay where they are.")],
+    coco: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="COCO annotations to import; may be given several times.")
+    ] = None,
+    holdout_list: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Frames that never train: one file name a line.")
+    ] = None,
+    drop_category: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A category to leave out; may be given several times.")
+    ] = None,
+    empty_is_labelled: Annotated[
+        bool, typer.Option("--empty-is-labelled", help="Images in the file without annotations are done, and empty.")
+    ] = False,
+) -> None:
+    """Make a project of an image folder.
+
+    \b
+    Example:
+      rise new totes.rise --images totes --coco totes.json --drop-category Tote
+    """
+    from rise_engine.formats.coco import import_coco
+    from rise_engine.project.project import Project
+    from rise_engine.project.records import Split
+    from rise_engine.project.splits import read_name_list
+
+    existed = project.exists()
+    try:
+        with Project.create(project, images) as made:
+            made.scan()
+            if not made.frames():
+                raise RiseError(f"there are no images in {images}: give the folder that holds the frames")
+            for path in coco or []:
+                report = import_coco(
+                    made, path, drop_categories=tuple(drop_category or ()), empty_is_labelled=empty_is_labelled
+                )
+                print_import(path, report)
+            if holdout_list is not None:
+                made.set_split([made.frame(name).id for name in read_name_list(holdout_list)], Split.HOLDOUT)
+            print_status(made)
+    except BaseException:
+        # Nothing half made stays behind; a project that was there before is not ours to remove.
+        if not existed and project.is_dir():
+            shutil.rmtree(project)
+        raise
+    typer.echo(f"Next: draw the objects of a few frames in napari, or `rise train {project}`.")
+
+
+def import_annotations(
+    project: ProjectPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="COCO annotations.")],
+    on_conflict: Annotated[
+        OnConflict | None, typer.Option(help="For frames that have annotations: keep those, replace them, or both.")
+    ] = None,
+) -> None:
+    """Add the annotations of a COCO file.
+
+    \b
+    Example:
+      rise import totes.rise more.json --on-conflict replace
+    """
+    from rise_engine.formats.coco import import_coco
+    from rise_engine.project.project import Project
+
+    with Project.open(project) as opened:
+        report = import_coco(opened, file, on_conflict=None if on_conflict is None else on_conflict.value)
+        print_import(file, report)
+        print_status(opened)
+
+
+def status(project: ProjectPath) -> None:
+    """Count the frames by state, the categories and the runs.
+
+    \b
+    Example:
+      rise status totes.rise
+    """
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        print_status(opened)
+
+
+def runs(
+    project: ProjectPath,
+    delete: Annotated[
+        int | None, typer.Option(metavar="N", help="Delete this run's weights, curves and predictions.")
+    ] = None,
+) -> None:
+    """List the trainings of a project.
+
+    \b
+    Example:
+      rise runs totes.rise
+    """
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=delete is None) as opened:
+        if delete is not None:
+            opened.delete_run(delete)
+            typer.echo(f"Run {delete} is deleted.")
+        rows = [
+            (
+                run.number,
+                run.preset,
+                run.recipe,
+                run.steps,
+                run.base,
+                f"{run.started:%Y-%m-%d %H:%M}",
+                "not finished" if run.finished is None else f"{run.finished:%Y-%m-%d %H:%M}",
+                _holdout_ap(run),
+            )
+            for run in opened.runs()
+        ]
+        if not rows:
+            typer.echo(f"There are no runs yet: `rise train {project}` makes one.")
+            return
+        print_columns(("run", "preset", "recipe", "steps", "weights", "started", "finished", "hold-out mask AP"), rows)
+
+
+def print_status(project: Project) -> None:
+    """Frames by state, hold-out, categories with the number of their annotations, runs."""
+    from rise_engine.project.records import Split
+
+    counts = project.counts()
+    typer.echo(f"{project.path}: {number_of(sum(counts.values()), 'frame')} in {project.images}")
+    print_columns(("state", "frames"), [(state.value, count) for state, count in counts.items()])
+    typer.echo(f"hold-out: {number_of(len(project.frames(split=Split.HOLDOUT)), 'frame')}")
+    used = {
+        row["category"]: row["count"]
+        for row in project.store.read("SELECT category, count(*) AS count FROM instances GROUP BY category")
+    }
+    categories = project.categories()
+    typer.echo(f"{number_of(len(categories), 'category')}, {number_of(sum(used.values()), 'annotation')}")
+    if categories:
+        rows = [(category.id, category.name, used.get(category.id, 0)) for category in categories]
+        print_columns(("id", "category", "annotations"), rows)
+    typer.echo(f"{number_of(len(project.runs()), 'run')}")
+
+
+def print_import(path: Path, report: ImportReport) -> None:
+    """What came out of a file, and what did not, in a sentence or two."""
+    typer.echo(
+        f"{path}: {number_of(report.instances, 'instance')} imported in {number_of(report.images, 'frame')}; "
+        f"{number_of(report.dropped, 'instance')} of left-out categories, {report.skipped} unusable."
+    )
+    if report.missing_files:
+        typer.echo(f"{number_of(report.missing_files, 'image')} of the file are not in the folder and were left out.")
+
+
+def _holdout_ap(run: RunRecord) -> str:
+    """The last hold-out score that the run's curves have."""
+    path = run.folder / "metrics.jsonl"
+    if not path.is_file():
+        return "-"
+    latest = "-"
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if '"HoldoutScore"' in line:
+                latest = f"{json.loads(line)['ap']:.1f}"
+    return latest

@@ -1,0 +1,205 @@
+"""Training without a window."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rise_engine.commands.arguments import Device, ProjectPath, number_of
+from rise_engine.errors import RiseError
+
+if TYPE_CHECKING:
+    from rise_engine.commands.training_display import TrainingDisplay
+    from rise_engine.config import RiseConfig
+    from rise_engine.learning.events import Finished
+    from rise_engine.learning.trainer import Trainer
+    from rise_engine.project.project import Project
+    from rise_engine.project.splits import TrainingSplit
+
+
+def train(
+    project: ProjectPath,
+    preset: Annotated[str | None, typer.Option(help="laptop, r50, r101 or swin-l; r50 with CUDA, else laptop.")] = None,
+    recipe: Annotated[str, typer.Option(help="recommended, paper or idol.")] = "recommended",
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Length of the schedule.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(metavar="M", min=0.01, help="As many steps as fit in this time.")
+    ] = None,
+    labelled_count: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Learn from N of the labelled frames.")
+    ] = None,
+    labelled_fraction: Annotated[
+        float | None, typer.Option(metavar="F", min=0.0, max=1.0, help="Learn from this share of the labelled frames.")
+    ] = None,
+    labelled_list: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Learn from these labelled frames: one file name a line.")
+    ] = None,
+    holdout_list: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure on these frames, which do not train.")
+    ] = None,
+    supervised_only: Annotated[
+        bool, typer.Option("--supervised-only", help="Leave the unlabelled frames out.")
+    ] = False,
+    class_agnostic: Annotated[
+        bool | None,
+        typer.Option(
+            "--class-agnostic/--per-class", help="One class for all objects (the default), or the categories."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="W", help="FILE, starter, imagenet, coco, last, run:N or none.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Every random choice follows from it; 0.")] = None,
+    device: Device = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the latest run, with its settings and frames.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="section.key=value", help="Change any setting.")
+    ] = None,
+) -> None:
+    """Train on a project's labelled and unlabelled frames. Ctrl-C stops and keeps what was learnt.
+
+    \b
+    Example:
+      rise train totes.rise --minutes 15 --set schedule.unsupervised_after=100
+    """
+    from rise_engine.project.project import Project
+    from rise_engine.project.splits import choose_split, read_name_list
+
+    own = (
+        steps,
+        minutes,
+        labelled_count,
+        labelled_fraction,
+        labelled_list,
+        holdout_list,
+        class_agnostic,
+        weights,
+        seed,
+    )
+    if resume and (any(option is not None for option in own) or supervised_only or settings):
+        raise RiseError(
+            "--resume goes on with the run's own settings and frames: leave out all but --preset and --device"
+        )
+    if steps is not None and minutes is not None:
+        raise RiseError("--steps and --minutes both say how long to train: give one of them")
+    with Project.open(project) as opened:
+        if resume:
+            config, split = run_to_resume(opened, preset, device)
+        else:
+            config = new_config(preset, recipe, device, settings or [])
+            config.schedule.supervised_only |= supervised_only
+            if class_agnostic is not None:
+                config.class_agnostic = class_agnostic
+            if seed is not None:
+                config.schedule.seed = seed
+            if steps is not None:
+                config.schedule.steps = steps
+            if weights is not None:
+                config.weights = weights
+            split = choose_split(
+                opened,
+                names=None if labelled_list is None else read_name_list(labelled_list),
+                count=labelled_count,
+                fraction=labelled_fraction,
+                holdout_names=None if holdout_list is None else read_name_list(holdout_list),
+                seed=config.schedule.seed,
+            )
+        typer.echo(describe_split(opened, split, config))
+        from rise_engine.learning.trainer import Trainer
+
+        finished = follow(Trainer(opened, config, split, minutes=minutes, resume=resume))
+    stopped = "stopped early, and saved" if finished.stopped else "finished"
+    typer.echo(f"Run {finished.run} {stopped} after {number_of(finished.step, 'step')}: {finished.folder}")
+    if finished.stopped:
+        typer.echo(f"Go on with `rise train {project} --resume`.")
+    typer.echo(f"Next: `rise predict {project}`, then `rise queue {project}` says which frame to fix first.")
+
+
+def new_config(preset: str | None, recipe: str, device: str, settings: list[str]) -> RiseConfig:
+    """The settings of a new run; RiseError naming what is unknown or does not fit."""
+    from rise_engine.config import RiseConfig
+    from rise_engine.learning.device import choose_device
+
+    if preset is None:
+        preset = "r50" if choose_device(device).type == "cuda" else "laptop"
+    try:
+        config = RiseConfig.preset(preset, recipe).with_settings(settings)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RiseError(str(error)) from error
+    config.device = device
+    return config
+
+
+def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[RiseConfig, TrainingSplit]:
+    """The settings and frames of the latest run (of a preset); RiseError when there is none."""
+    from rise_engine.config import RiseConfig
+    from rise_engine.project.splits import choose_split
+
+    runs = [run for run in project.runs() if preset is None or run.preset == preset]
+    if not runs:
+        raise RiseError(f"{project.path} has no run to resume: leave out --resume")
+    path = runs[-1].folder / "config.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config = RiseConfig.model_validate(record["config"])
+        names, holdout = list(record["labelled"]), list(record["holdout"])
+    except (json.JSONDecodeError, KeyError, ValueError) as error:
+        raise RiseError(f"the settings in {path} cannot be read: start a new run without --resume") from error
+    config.device = device
+    return config, choose_split(project, names=names, holdout_names=holdout, seed=config.schedule.seed)
+
+
+def describe_split(project: Project, split: TrainingSplit, config: RiseConfig) -> str:
+    """Which frames count as what, in a sentence."""
+    instances = sum(len(project.instances(frame)) for frame in split.labelled)
+    unlabelled = number_of(len(split.unlabelled), "unlabelled frame")
+    if config.schedule.supervised_only:
+        unlabelled = "no unlabelled frames (supervised only)"
+    elif set(split.unlabelled) & set(split.labelled):
+        unlabelled = f"the same {number_of(len(split.unlabelled), 'frame')} without their labels"
+    return (
+        f"Learning from {number_of(len(split.labelled), 'labelled frame')} ({number_of(instances, 'instance')}) and "
+        f"{unlabelled}; measuring on {number_of(len(split.holdout), 'hold-out frame')}."
+    )
+
+
+def follow(trainer: Trainer) -> Finished:
+    """Runs a training to its end and shows how it goes; RiseError when it failed."""
+    from rise_engine.commands.training_display import TrainingDisplay
+    from rise_engine.learning.events import Failed, Finished
+
+    with TrainingDisplay() as display, _stopping_on_signals(trainer, display):
+        for event in trainer.run():
+            display.show(event)
+            if isinstance(event, Failed):
+                raise RiseError(f"{event.message}; {event.hint}")
+            if isinstance(event, Finished):
+                return event
+    raise RiseError("the training ended without saying why; `rise train --resume` goes on from its last checkpoint")
+
+
+@contextmanager
+def _stopping_on_signals(trainer: Trainer, display: TrainingDisplay) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the training after the step in hand, the second one at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+        display.say("Stopping after this step; press Ctrl-C again to leave at once.")
+        trainer.stop()
+
+    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

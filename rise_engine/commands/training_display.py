@@ -1,0 +1,93 @@
+"""How a training goes, on a terminal as a bar, elsewhere as a line now and then."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, Started, Thresholds
+from rise_engine.learning.events import Progress as StepDone
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TrainingDisplay:
+    """Shows events as they come. A context manager: the bar is gone when it ends."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task("", total=None)
+        self._losses: Losses | None = None
+        self._thresholds: Thresholds | None = None
+        self._said_at = 0.0
+
+    def say(self, message: str) -> None:
+        """A line above the bar."""
+        self._console.print(message, markup=False)
+
+    def show(self, event: Event) -> None:
+        """Takes in one event."""
+        match event:
+            case Started():
+                self.say(f"Run {event.run} on {event.device}: {event.message or event.folder}")
+                self.say(f"{event.bank_size} objects in the instance bank.")
+                self._bar.update(self._task, total=event.steps, completed=event.step)
+            case Losses():
+                self._losses = event
+            case Thresholds():
+                self._thresholds = event
+            case StepDone():
+                self._step(event)
+            case HoldoutScore():
+                best = ", the best so far" if event.best else ""
+                self.say(f"Step {event.step}: hold-out mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{best}.")
+            case Notice():
+                self.say(event.message)
+            case _:
+                pass
+
+    def _step(self, event: StepDone) -> None:
+        summary = f"{_duration(event.seconds_left)} left{self._numbers()}"
+        self._bar.update(self._task, total=event.steps, completed=event.step, description=summary)
+        now = time.monotonic()
+        due = now - self._said_at >= SECONDS_BETWEEN_LINES or event.step == event.steps
+        if due and not self._console.is_terminal:
+            self._said_at = now
+            self.say(f"step {event.step}/{event.steps}, {summary}")
+
+    def _numbers(self) -> str:
+        text = ""
+        if self._losses is not None:
+            losses = self._losses
+            text += (
+                f", loss {losses.total:.2f} (labelled {losses.supervised:.2f}, unlabelled {losses.unsupervised:.2f})"
+            )
+        if self._thresholds is not None:
+            kept = self._thresholds
+            text += (
+                f", survivors a frame {kept.predictions:.0f} > {kept.after_gamma:.1f} > {kept.after_quantile:.1f} > "
+                f"{kept.after_matching:.1f}"
+            )
+        return text
+
+    def __enter__(self) -> TrainingDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    """``45 s``, ``4 min``, ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
