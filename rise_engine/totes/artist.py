@@ -11,7 +11,7 @@ from rise_engine.project.frame import LabelledFrame
 from rise_engine.totes import boxes, round_things, soft_things, tools
 from rise_engine.totes.camera import photograph
 from rise_engine.totes.container import Container, draw_container
-from rise_engine.totes.raster import Plane, smooth
+from rise_engine.totes.raster import Plane, smooth, spread
 from rise_engine.totes.studio import Light, Spot, Sprite, Studio
 from rise_engine.totes.textures import TextureAtlas
 
@@ -80,7 +80,7 @@ class ToteArtist:
         wanted = _draw_count(rng, max_objects)
         scale = (
             unit
-            * float(np.clip(rng.normal(1.0, 0.2), 0.6, 1.5))
+            * float(np.clip(rng.normal(1.08, 0.2), 0.65, 1.6))
             * (1.15 if wanted < 5 else 1.0 if wanted < 14 else 0.85)
         )
         piles = self._pile_centres(rng, container)
@@ -163,7 +163,7 @@ class _Heap:
         pad = int(2.5 * blur) + 2
         x0, x1 = max(0, patch.x - pad + min(0, int(dx))), min(width, patch.x + patch.width + pad + max(0, int(dx)))
         y0, y1 = max(0, patch.y - pad + min(0, int(dy))), min(height, patch.y + patch.height + pad + max(0, int(dy)))
-        contact = smooth(_shifted(sprite, (x0, y0, x1, y1), (0, 0)), max(0.7, 0.006 * unit))
+        contact = spread(_shifted(sprite, (x0, y0, x1, y1), (0, 0)), max(0.7, 0.006 * unit))
         thrown = smooth(_shifted(sprite, (x0, y0, x1, y1), (round(dx), round(dy))), blur)
         weight = 1.0 if sprite.opacity is None else 0.35
         dark = 1 - np.float32(weight * light.shadow) * np.maximum(thrown, contact * np.float32(0.7))

@@ -62,6 +62,9 @@ class _Extrusion:
         dents = self.studio.textures.noise(rng, patch.shape, float(rng.choice([4.0, 10.0, 28.0])))
         bright = bright * (1 + dents * np.float32(rng.uniform(0, 0.05)))
         colour += face[..., None] * (picture * bright[..., None] - colour)
+        if rng.random() < 0.7:
+            rim = Stencil(patch).stroke(np.concatenate([self.top, self.top[:1]]), 1.0).plane() * face
+            colour += (rim * np.float32(rng.uniform(-0.12, 0.2)))[..., None]
         cover = np.maximum(stencil.plane(), face)
         return Sprite(patch, colour, cover, self.height)
 

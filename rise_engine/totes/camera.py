@@ -28,9 +28,13 @@ def _falloff(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.floa
 def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: TextureAtlas) -> NDArray[np.uint8]:
     """The scene float32 (H, W, 3), about 0..1, as a photo uint8 of the same size."""
     size = (scene.shape[0], scene.shape[1])
-    exposure = float(np.exp(rng.normal(0.02, 0.22)))
+    # Like a camera, expose for the frame's mean brightness, but only part of the way.
+    mean = float(scene[::4, ::4].mean())
+    exposure = (rng.uniform(0.36, 0.56) / max(mean, 0.05)) ** rng.uniform(0.2, 0.8) * float(
+        np.exp(rng.normal(0.0, 0.12))
+    )
     balance = np.exp(rng.normal(0, 0.06, 3)).astype(np.float32)
-    gamma = float(np.exp(rng.normal(0, 0.2)))
+    gamma = float(np.exp(rng.normal(0, 0.14)))
     noise = rng.uniform(0, 6) ** 1.3
     if rng.random() < 0.07:
         exposure *= rng.uniform(0.15, 0.5)
@@ -42,14 +46,14 @@ def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: T
         grain = textures.noise(rng, (size[0], size[1] * 3), 0.7 if rng.random() < 0.6 else 1.6)
         photo += grain.reshape(*size, 3) * np.float32(0.6 * noise)
     levels = np.linspace(0, 1, 256) ** gamma
-    contrast = rng.uniform(0.8, 1.25)
+    contrast = rng.uniform(0.82, 1.15)
     haze = rng.uniform(0, 0.12) if rng.random() < 0.3 else 0.0
     levels = np.clip((levels - 0.5) * contrast + 0.5, 0, 1) * (1 - haze) + haze
     table = np.repeat((255 * levels).astype(np.uint8)[None], 3, 0).reshape(-1).tolist()
     picture = Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).point(table)
-    if rng.random() < 0.4:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.3) * min(size) / 256)))
-    elif rng.random() < 0.2:
+    if rng.random() < 0.65:
+        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.15, 1.0) ** 1.5 * 1.4 * min(size) / 256)))
+    elif rng.random() < 0.3:
         picture = picture.filter(ImageFilter.UnsharpMask(1.5, int(rng.integers(40, 160)), 0))
     if rng.random() < 0.3:
         stream = io.BytesIO()

@@ -28,6 +28,7 @@ _PLASTICS = (
     (0.72, 0.56, 0.38),
     (0.6, 0.45, 0.28),
 )
+_CLEAR = np.array((0.42, 0.49, 0.53), np.float32)
 _WEIGHTS = np.array([5, 4, 4, 3, 2, 2, 2, 2, 2, 1, 1, 1.5, 1])
 
 
@@ -174,12 +175,40 @@ def _add_glare(rng: np.random.Generator, picture: NDArray[np.float32], size: tup
     picture += (glare * np.float32(rng.uniform(0.1, 0.5)))[..., None]
 
 
+def _stretched(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32) / np.float32(255)
+
+
+def _add_reflections(
+    rng: np.random.Generator, picture: NDArray[np.float32], floor: Points, textures: TextureAtlas, *, walls_only: bool
+) -> None:
+    """Blurred colours and streaks of the surroundings, as clear and glossy walls show them."""
+    height, width = picture.shape[:2]
+    photo = Image.fromarray(textures.photo(rng, (max(4, height // 10), max(4, width // 10))))
+    share = np.full((height, width), rng.uniform(0.03, 0.25), np.float32)
+    thin = (max(4, height // 24), width) if rng.random() < 0.5 else (height, max(4, width // 24))
+    streaks = Image.fromarray((128 + 40 * np.clip(textures.noise(rng, thin, 1.6), -3, 3)).astype(np.uint8))
+    bands = _stretched(streaks, (height, width)) - np.float32(0.5)
+    if walls_only:
+        stencil = Image.new("L", (width, height), 255)
+        ImageDraw.Draw(stencil).polygon([(float(x), float(y)) for x, y in floor], fill=int(rng.integers(0, 90)))
+        share *= np.asarray(stencil, np.float32) * np.float32(1 / 255)
+    bands = bands * share * np.float32(rng.uniform(0.0, 3.0))
+    picture += share[..., None] * (_stretched(photo, (height, width)) - picture) + bands[..., None]
+
+
 def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light, textures: TextureAtlas) -> Container:
     """Draw an empty tote that fills a frame of ``size`` (H, W)."""
     height, width = size
     unit = float(min(size))
-    colour = vary(rng, np.array(_PLASTICS[rng.choice(len(_PLASTICS), p=_WEIGHTS / _WEIGHTS.sum())], np.float32), 0.07)
-    if rng.random() < 0.12:
+    clear = rng.random() < 0.4
+    if clear:
+        colour = vary(rng, _CLEAR, 0.08)
+    elif rng.random() < 0.85:
+        colour = vary(
+            rng, np.array(_PLASTICS[rng.choice(len(_PLASTICS), p=_WEIGHTS / _WEIGHTS.sum())], np.float32), 0.07
+        )
+    else:
         colour = draw_colour(rng)
     if rng.random() < 0.15:
         walls = np.zeros(4)
@@ -203,7 +232,7 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
         [(float(x), float(y)) for x, y in outer],
         fill=to_bytes(vary(rng, colour * np.float32(rng.uniform(0.9, 1.25)), 0.03)),
     )
-    wall_colour = colour if rng.random() < 0.75 else vary(rng, colour, 0.12)
+    wall_colour = colour * np.float32(rng.uniform(1.0, 1.6)) if clear else vary(rng, colour, 0.08)
     _fill_walls(rng, light, pen, floor, rim, wall_colour)
     floor_colour = vary(rng, colour * np.float32(rng.uniform(0.75, 1.1)), 0.04)
     pen.polygon([(float(x), float(y)) for x, y in floor], fill=to_bytes(floor_colour))
@@ -216,17 +245,16 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
     relief = (lines - np.roll(lines, step, (0, 1))) * np.float32(rng.uniform(0.1, 0.7))
     relief += lines * np.float32(rng.uniform(-0.2, 0.2))
     relief += textures.noise(rng, size, 70.0) * np.float32(rng.uniform(0, 0.08))
-    relief += textures.noise(rng, size, float(rng.choice([0.7, 1.6, 4.0, 10.0]))) * np.float32(rng.uniform(0, 0.035))
+    relief += textures.noise(rng, size, float(rng.choice([0.7, 1.6, 4.0, 10.0]))) * np.float32(
+        rng.uniform(0, 0.15) ** 2
+    )
     picture = picture * (1 + relief)[..., None]
+    if clear or rng.random() < 0.3:
+        _add_reflections(rng, picture, floor, textures, walls_only=clear)
     if rng.random() < 0.3:
-        share = np.float32(rng.uniform(0.05, 0.3))
-        photo = textures.photo(rng, (max(4, height // 8), max(4, width // 8)))
-        haze = np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC), np.float32) / 255
-        picture += share * (haze - picture)
-    if rng.random() < 0.3:
-        stains = np.clip(textures.noise(rng, size, 10.0) - np.float32(rng.uniform(1.0, 2.2)), 0, 1) * np.float32(
-            rng.uniform(-0.3, 0.3)
-        )
+        stains = np.clip(
+            textures.noise(rng, size, float(rng.choice([4.0, 10.0, 28.0]))) - np.float32(rng.uniform(1.0, 2.2)), 0, 1
+        ) * np.float32(rng.uniform(-0.3, 0.3))
         picture += stains[..., None]
     _paste_stickers(rng, picture, size, floor, unit, textures)
     if rng.random() < 0.6:

@@ -143,7 +143,7 @@ def paint_lump(rng: np.random.Generator, spot: Spot, studio: Studio) -> Sprite |
 
 
 def _fabric(rng: np.random.Generator, studio: Studio, patch: Patch, spot: Spot) -> NDArray[np.float32]:
-    body = studio.colour(rng) if rng.random() < 0.6 else np.full(3, rng.uniform(0.03, 0.14), np.float32)
+    body = studio.colour(rng) if rng.random() < 0.45 else np.full(3, rng.uniform(0.03, 0.14), np.float32)
     colour = np.broadcast_to(body, (*patch.shape, 3)).astype(np.float32)
     if rng.random() < 0.25:
         along, across = patch.grid(spot.middle, spot.angle)
