@@ -1,0 +1,48 @@
+"""Work beside the window: one function in a thread, its result and its errors back on the window's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from napari.qt.threading import FunctionWorker, GeneratorWorker, create_worker
+
+from rise_napari.workspace import Workspace
+
+
+def run_beside(
+    workspace: Workspace,
+    work: Callable[[], Any],
+    *,
+    done: Callable[[Any], None],
+    finished: Callable[[], None] | None = None,
+) -> FunctionWorker[Any]:
+    """Runs ``work`` in a thread and hands its result to ``done``; an error is told to the person.
+
+    ``finished`` is called at the end in either case.
+    """
+    worker = create_worker(work, _start_thread=False)
+    worker.returned.connect(done)
+    _begin(workspace, worker, finished)
+    return worker
+
+
+def stream_beside(
+    workspace: Workspace,
+    work: Callable[[], Generator[Any, None, Any]],
+    *,
+    each: Callable[[Any], None],
+    finished: Callable[[], None] | None = None,
+) -> GeneratorWorker[Any, Any, Any]:
+    """Runs a generator in a thread and hands every value it yields to ``each``."""
+    worker = create_worker(work, _start_thread=False)
+    worker.yielded.connect(each)
+    _begin(workspace, worker, finished)
+    return worker
+
+
+def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:
+    worker.errored.connect(lambda error: workspace.tell(str(error) or type(error).__name__, "error"))
+    if finished is not None:
+        worker.finished.connect(finished)
+    worker.start()

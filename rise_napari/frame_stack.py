@@ -1,0 +1,111 @@
+"""The frames of a project as one lazy array for napari's slider; nothing is decoded before it is shown."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rise_engine.errors import RiseError
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord
+
+Image = NDArray[np.uint8]
+
+CACHED_FRAMES = 5
+MISSING_SIZE = (480, 640)
+
+
+class FrameStack:
+    """Behaves as a uint8 array (frames, H, W, 3) of which single frames are read.
+
+    H and W are those of the frame read last: frames of mixed sizes are shown as they are, not padded. A frame that
+    cannot be read is shown grey, and ``on_problem`` hears why. The neighbours of the frame in view are read ahead.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(
+        self, project: Project, frames: Sequence[FrameRecord], *, first: int, on_problem: Callable[[str], None]
+    ) -> None:
+        self._project = project
+        self.ids = [frame.id for frame in frames]
+        self._on_problem = on_problem
+        self._cache: OrderedDict[int, Image] = OrderedDict()
+        self._lock = threading.Lock()
+        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rise-frames")
+        self._size = MISSING_SIZE
+        self.current = first
+        self.show(first)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.ids), *self._size, 3
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def show(self, index: int) -> bool:
+        """Makes a frame the current one; True when its size differs from the one before."""
+        self.current = index
+        size = self.read(index).shape[:2]
+        changed = size != self._size
+        self._size = (int(size[0]), int(size[1]))
+        for neighbour in (index + 1, index - 1):
+            if 0 <= neighbour < len(self.ids) and neighbour not in self._cache:
+                self._ahead.submit(self._read_ahead, neighbour, self._project.path)
+        return changed
+
+    def read(self, index: int) -> Image:
+        """The image of a frame, uint8 (H, W, 3)."""
+        with self._lock:
+            if index in self._cache:
+                self._cache.move_to_end(index)
+                return self._cache[index]
+        try:
+            image = self._project.image(self.ids[index])
+        except RiseError as error:
+            self._on_problem(str(error))
+            image = np.full((*MISSING_SIZE, 3), 96, np.uint8)
+        self._keep(index, image)
+        return image
+
+    def __getitem__(self, key: Any) -> Image:
+        first, *rest = key if isinstance(key, tuple) else (key,)
+        if isinstance(first, slice):
+            index = range(*first.indices(len(self.ids)))[0]
+            return self._at(index)[None][(slice(None), *rest)]
+        return self._at(int(first))[tuple(rest)]
+
+    def close(self) -> None:
+        """Ends reading ahead."""
+        self._ahead.shutdown(wait=True, cancel_futures=True)
+
+    def _at(self, index: int) -> Image:
+        # While napari builds its layer it asks for frames that nobody looks at.
+        return (
+            self.read(index) if index == self.current or index in self._cache else np.zeros((*self._size, 3), np.uint8)
+        )
+
+    def _keep(self, index: int, image: Image) -> None:
+        with self._lock:
+            self._cache[index] = image
+            self._cache.move_to_end(index)
+            while len(self._cache) > CACHED_FRAMES:
+                self._cache.popitem(last=False)
+
+    def _read_ahead(self, index: int, path: Path) -> None:
+        # A connection of its own: the window's belongs to the window's thread.
+        try:
+            with Project.open(path, read_only=True) as project:
+                self._keep(index, project.image(self.ids[index]))
+        except RiseError:
+            return

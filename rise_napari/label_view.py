@@ -1,0 +1,155 @@
+"""A frame's instances as one label per pixel, and strokes on that picture as changes of single instances.
+
+A label picture has room for one instance per pixel, the store keeps overlaps. So a stroke is read as a difference to
+the picture that was shown: pixels that came to a label join its instance, pixels that left a label leave its
+instance, and whatever an instance has hidden under others stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An instance's mask inside its box: ``mask`` bool (h, w) with its top left pixel at ``row``, ``column``."""
+
+    row: int
+    column: int
+    mask: Mask
+
+    @classmethod
+    def of(cls, mask: Mask) -> Piece:
+        """The piece of a mask (H, W)."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return cls(0, 0, np.zeros((0, 0), np.bool_))
+        row, column = int(rows[0]), int(columns[0])
+        return cls(row, column, mask[row : rows[-1] + 1, column : columns[-1] + 1].copy())
+
+    @property
+    def region(self) -> tuple[slice, slice]:
+        """Where the piece lies in the frame."""
+        height, width = self.mask.shape
+        return slice(self.row, self.row + height), slice(self.column, self.column + width)
+
+    def whole(self, size: tuple[int, int]) -> Mask:
+        """The mask (H, W) on a frame of that size."""
+        mask = np.zeros(size, np.bool_)
+        mask[self.region] = self.mask
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a stroke did to one label: its new ``mask`` bool (H, W), None when nothing is left of it."""
+
+    label: int
+    instance: int | None
+    """The annotation's id; None for a label that has none yet."""
+    mask: Mask | None
+
+
+class LabelView:
+    """The picture of one frame, ``shown`` int32 (H, W), and which label stands for which annotation.
+
+    Later instances cover earlier ones. Labels start at 1; an annotation keeps its label from one view of the frame to
+    the next when ``labels`` (id -> label) of the earlier view is given.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        masks: Iterable[tuple[int, Mask]],
+        *,
+        labels: Mapping[int, int] | None = None,
+    ) -> None:
+        self.size = size
+        known = dict(labels or {})
+        taken = set(known.values())
+        self._pieces: dict[int, Piece] = {}
+        self._labels: dict[int, int] = {}
+        for instance, mask in masks:
+            label = known.get(instance) or next(n for n in range(1, len(taken) + 2) if n not in taken)
+            taken.add(label)
+            self._labels[instance] = label
+            self._pieces[label] = Piece.of(mask)
+        self._reserved = max(taken, default=0)
+        self.shown = self._compose((slice(0, size[0]), slice(0, size[1])))
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """Annotation id -> label."""
+        return dict(self._labels)
+
+    def instance_at(self, label: int) -> int | None:
+        """The annotation behind a label."""
+        return next((instance for instance, known in self._labels.items() if known == label), None)
+
+    def free_label(self, data: NDArray[np.int32]) -> int:
+        """A label that no instance of this frame has or had, and that is not in ``data``."""
+        return max(self._reserved, int(data.max(initial=0))) + 1
+
+    def changes(self, data: NDArray[np.int32]) -> list[Change]:
+        """What happened to each instance on the way from the shown picture to ``data`` (H, W)."""
+        region = self._moved_region(data)
+        if region is None:
+            return []
+        before, after = self.shown[region], data[region]
+        moved = before != after
+        changes = []
+        for label in np.union1d(before[moved], after[moved]).tolist():
+            if label == 0:
+                continue
+            piece = self._pieces.get(label)
+            mask = piece.whole(self.size) if piece is not None else np.zeros(self.size, np.bool_)
+            mask[region] |= moved & (after == label)
+            mask[region] &= ~(moved & (before == label))
+            if piece is not None or mask.any():
+                changes.append(Change(label, self.instance_at(label), mask if mask.any() else None))
+        return changes
+
+    def adopt(self, change: Change, instance: int | None) -> None:
+        """Takes over a change that reached the store; ``instance`` is the annotation's id, None once deleted."""
+        self._reserved = max(self._reserved, change.label)
+        if change.mask is None or instance is None:
+            self._pieces.pop(change.label, None)
+            self._labels = {known: label for known, label in self._labels.items() if label != change.label}
+        else:
+            self._pieces[change.label] = Piece.of(change.mask)
+            self._labels[instance] = change.label
+
+    def settle(self, data: NDArray[np.int32]) -> bool:
+        """Composes the picture again; False when ``data`` must be shown anew, since something hidden came to light."""
+        region = self._moved_region(data)
+        if region is None:
+            return True
+        self.shown[region] = self._compose(region)
+        return bool(np.array_equal(self.shown[region], data[region]))
+
+    def _moved_region(self, data: NDArray[np.int32]) -> tuple[slice, slice] | None:
+        moved = data != self.shown
+        rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
+        if not len(rows):
+            return None
+        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+    def _compose(self, region: tuple[slice, slice]) -> NDArray[np.int32]:
+        """The picture inside a region, from all pieces, the later on top."""
+        rows, columns = region
+        picture = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.int32)
+        for label, piece in self._pieces.items():
+            height, width = piece.mask.shape
+            top, bottom = max(rows.start, piece.row), min(rows.stop, piece.row + height)
+            left, right = max(columns.start, piece.column), min(columns.stop, piece.column + width)
+            if top < bottom and left < right:
+                mask = piece.mask[top - piece.row : bottom - piece.row, left - piece.column : right - piece.column]
+                target = picture[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+                target[mask] = label
+        return picture

@@ -1,0 +1,371 @@
+"""Project <-> napari layers. The only place that writes layers; every layer is a view of the store.
+
+Each frame gets an annotation layer of its own: napari's undo history belongs to a layer, and replaying it on another
+frame's picture would write the old frame's labels into the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.viewer import Viewer
+from numpy.typing import NDArray
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from rise_engine.errors import RiseError
+from rise_engine.learning.events import Event
+from rise_engine.project.records import Instance, Source
+from rise_engine.project.segmentation import from_mask, to_mask
+from rise_napari.frame_stack import FrameStack
+from rise_napari.label_view import Change, LabelView
+from rise_napari.workspace import Workspace
+
+FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
+COMMIT_MILLISECONDS = 100
+CARRIED = ("brush_size", "opacity", "contour", "contiguous", "preserve_labels", "n_edit_dimensions", "visible")
+DEFAULTS: dict[str, Any] = {"opacity": 0.55, "brush_size": 12}
+
+
+class ProjectLayers:
+    """Shows the workspace's frame, its annotations and predictions, and commits strokes to the store."""
+
+    annotations_replaced = Signal(object)
+    """There is another annotation layer, given."""
+
+    def __init__(self, viewer: Viewer, workspace: Workspace) -> None:
+        self._viewer = viewer
+        self._workspace = workspace
+        self._stack: FrameStack | None = None
+        self._frames: Image | None = None
+        self._annotations: Labels | None = None
+        self._view: LabelView | None = None
+        self._view_frame: int | None = None
+        self._tool: dict[str, Any] = dict(DEFAULTS)
+        self._busy = False
+        self._stroking = False
+        self._min_score = 0.0
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(COMMIT_MILLISECONDS)
+        self._timer.timeout.connect(self._commit_when_idle)
+        workspace.project_changed.connect(self._show_project)
+        workspace.frames_changed.connect(self._show_list)
+        workspace.frame_changed.connect(self._show_frame)
+        workspace.instances_changed.connect(self._reload)
+        workspace.predictions_changed.connect(self._reload_predictions)
+        workspace.instance_selected.connect(self._select)
+        workspace.new_instance_asked.connect(self.start_instance)
+        workspace.before_leaving.connect(self.commit)
+        workspace.training.happened.connect(self._show_live)
+        workspace.training.state_changed.connect(self._training_changed)
+        viewer.dims.events.current_step.connect(self._slider_moved)
+
+    def close(self) -> None:
+        """Commits what is unsaved and lets go of the viewer."""
+        self.commit()
+        self._timer.stop()
+        self._viewer.dims.events.current_step.disconnect(self._slider_moved)
+        if self._stack is not None:
+            self._stack.close()
+
+    @property
+    def annotations(self) -> Labels | None:
+        """The editable layer of the frame in view."""
+        return self._annotations
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def _show_project(self) -> None:
+        if self._stack is not None:
+            self._stack.close()
+        with self._writing():
+            self._drop(ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS, FRAMES)
+        self._stack = self._frames = self._view = self._view_frame = None
+
+    def _show_list(self) -> None:
+        """The folder has other frames than before: the slider must know them."""
+        ids = [frame.id for frame in self._workspace.frames]
+        if self._stack is not None and ids and ids != self._stack.ids:
+            with self._writing():
+                self._drop(FRAMES)
+            self._show_frame()
+
+    def _show_frame(self) -> None:
+        frame, project = self._workspace.frame, self._workspace.project
+        if frame is None or project is None:
+            with self._writing():
+                self._drop(ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS)
+            return
+        index = self._workspace.index_of(frame.id) or 0
+        with self._writing():
+            if self._stack is None or self._frames not in self._viewer.layers:
+                self._add_frames(index)
+            else:
+                resized = self._stack.show(index)
+                if resized and self._frames is not None:
+                    self._frames.data = self._stack
+                self._viewer.dims.set_current_step(0, index)
+                if resized:
+                    self._viewer.reset_view()
+            self._show_annotations()
+            self._show_predictions()
+        self._activate()
+
+    def _add_frames(self, index: int) -> None:
+        project = self._workspace.project
+        assert project is not None
+        if self._stack is not None:
+            self._stack.close()
+        problem = partial(self._workspace.tell, level="error")
+        self._stack = FrameStack(project, self._workspace.frames, first=index, on_problem=problem)
+        self._frames = self._viewer.add_image(
+            self._stack, rgb=True, name=FRAMES, multiscale=False, contrast_limits=(0, 255)
+        )
+        self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
+        self._viewer.dims.set_current_step(0, index)
+        self._viewer.reset_view()
+
+    def _slider_moved(self) -> None:
+        if self._busy or self._stack is None or self._frames not in self._viewer.layers:
+            return
+        index = int(self._viewer.dims.current_step[0])
+        if self._viewer.dims.ndim > 2 and index != self._stack.current and index < len(self._workspace.frames):
+            self._workspace.show(self._workspace.frames[index].id)
+            self._frames.refresh()
+
+    # -- annotations ------------------------------------------------------------------------------------------------
+
+    def _reload(self, frame_id: int | None) -> None:
+        """The store changed: shows the frame anew, on a new layer, since the old one's history no longer fits."""
+        frame = self._workspace.frame
+        if frame is None or (frame_id is not None and frame.id != frame_id):
+            return
+        with self._writing():
+            self._show_annotations()
+        self._activate()
+
+    def _show_annotations(self) -> None:
+        frame, stack = self._workspace.frame, self._stack
+        if frame is None or stack is None:
+            return
+        labels = self._view.labels if self._view is not None and self._view_frame == frame.id else None
+        size = stack.shape[1:3]
+        instances = self._workspace.instances()
+        self._view = LabelView(size, self._masks(instances, size), labels=labels)
+        self._view_frame = frame.id
+        selected = self._view.labels.get(self._workspace.selected or -1) or self._view.free_label(self._view.shown)
+        mode = self._remember_tool()
+        self._drop(ANNOTATIONS)
+        layer = self._viewer.add_labels(self._view.shown.copy(), name=ANNOTATIONS, features=self._features(instances))
+        for name, value in self._tool.items():
+            setattr(layer, name, value)
+        layer.editable = self._workspace.writable
+        if layer.editable:
+            layer.mode = mode
+        layer.selected_label = selected
+        layer.mouse_drag_callbacks.append(self._watch_stroke)
+        layer.events.paint.connect(self._touched)
+        layer.events.set_data.connect(self._touched)
+        layer.events.selected_label.connect(self._label_selected)
+        self._annotations = layer
+        self.annotations_replaced.emit(layer)
+
+    def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        for instance in instances:
+            try:
+                mask = to_mask(instance.segmentation, *size)
+            except RiseError as error:
+                self._workspace.tell(str(error), "error")
+                continue
+            if instance.id is not None:
+                yield instance.id, mask
+
+    def _features(self, instances: Sequence[Instance]) -> dict[str, list[Any]]:
+        names = {category.id: category.name for category in self._workspace.categories}
+        labels = self._view.labels if self._view is not None else {}
+        known = [instance for instance in instances if instance.id in labels]
+        return {
+            "index": [labels[instance.id] for instance in known if instance.id is not None],
+            "category": [names.get(instance.category, "?") for instance in known],
+            "source": [str(instance.source) for instance in known],
+        }
+
+    def _remember_tool(self) -> str:
+        layer = self._annotations
+        if layer is None or layer not in self._viewer.layers:
+            return "pan_zoom"
+        self._tool = {name: getattr(layer, name) for name in CARRIED}
+        return str(layer.mode)
+
+    def _activate(self) -> None:
+        if self._annotations is not None and self._annotations in self._viewer.layers:
+            self._viewer.layers.selection.active = self._annotations
+
+    def start_instance(self) -> None:
+        """Takes a label that nothing has yet, with a tool in hand, so that the next stroke is a new instance."""
+        layer, view = self._annotations, self._view
+        if layer is None or view is None or not self._workspace.writable or layer not in self._viewer.layers:
+            return
+        self.commit()
+        layer = self._annotations
+        self._viewer.layers.selection.active = layer
+        layer.selected_label = view.free_label(layer.data)
+        if str(layer.mode) not in ("paint", "polygon"):
+            layer.mode = "paint"
+        self._workspace.select(None)
+
+    def _select(self, instance_id: int | None) -> None:
+        layer, view = self._annotations, self._view
+        if layer is None or view is None or instance_id not in view.labels:
+            return
+        layer.selected_label = view.labels[instance_id]
+
+    def _label_selected(self) -> None:
+        if self._busy or self._annotations is None or self._view is None:
+            return
+        self._workspace.select(self._view.instance_at(int(self._annotations.selected_label)))
+
+    # -- strokes ----------------------------------------------------------------------------------------------------
+
+    def _watch_stroke(self, layer: Labels, event: Any) -> Iterator[None]:
+        self._stroking = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._stroking = False
+
+    def _touched(self) -> None:
+        if not self._busy:
+            self._timer.start()
+
+    def _commit_when_idle(self) -> None:
+        if self._stroking:
+            self._timer.start()
+        else:
+            self.commit()
+
+    def commit(self) -> None:
+        """Writes the instances that the strokes since the last commit changed, and only those."""
+        self._timer.stop()
+        layer, view, frame_id = self._annotations, self._view, self._view_frame
+        if self._busy or layer is None or view is None or frame_id is None or not self._workspace.writable:
+            return
+        data = np.asarray(layer.data)
+        changes = view.changes(data)
+        if not changes:
+            return
+        with self._workspace.telling():
+            ids = self._store(frame_id, changes)
+            for change, instance in zip(changes, ids, strict=True):
+                view.adopt(change, instance)
+            if not view.settle(data):
+                QTimer.singleShot(0, partial(self._reload, frame_id))
+            self._workspace.stroke_saved(frame_id)
+            self._workspace.select(view.instance_at(int(layer.selected_label)))
+
+    def _store(self, frame_id: int, changes: Sequence[Change]) -> list[int | None]:
+        """Carries the changes out as one undoable edit; the id behind each label afterwards."""
+        category = self._workspace.category_for_new() if any(one.instance is None for one in changes) else 0
+        edits: list[Any] = []
+        for change in changes:
+            if change.mask is None:
+                edits.append(lambda project, id=change.instance: project.delete_instances([id]))
+            elif change.instance is None:
+                instance = Instance(None, frame_id, category, from_mask(change.mask), source=Source.DRAWN)
+                edits.append(lambda project, new=instance: project.add_instances(frame_id, [new])[0])
+            else:
+                shape = from_mask(change.mask)
+                edits.append(
+                    lambda project, id=change.instance, shape=shape: project.update_instance(id, segmentation=shape)
+                )
+        results = self._workspace.edit(*edits)
+        ids: list[int | None] = []
+        for change, result in zip(changes, results, strict=True):
+            ids.append(None if change.mask is None else change.instance if change.instance is not None else result)
+        return ids
+
+    # -- predictions ------------------------------------------------------------------------------------------------
+
+    def set_min_score(self, score: float) -> None:
+        """Hides stored predictions below this score."""
+        self._min_score = score
+        self._reload_predictions(None)
+
+    def _reload_predictions(self, frame_id: int | None) -> None:
+        frame = self._workspace.frame
+        if frame is not None and (frame_id is None or frame_id == frame.id):
+            with self._writing():
+                self._show_predictions()
+            self._activate()
+
+    def _show_predictions(self) -> None:
+        training, frame = self._workspace.training, self._workspace.frame
+        if frame is None or self._stack is None:
+            return
+        live = training.preview if training.running else None
+        if live is not None and live.frame == frame.name:
+            self._contours(PREDICTIONS, [found.rle for found in live.predictions])
+            self._contours(PSEUDO_LABELS, [found.rle for found in live.pseudo_labels])
+            return
+        stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self._min_score]
+        self._contours(PREDICTIONS, [one.segmentation for one in stored])
+        self._drop(PSEUDO_LABELS)
+
+    def _contours(self, name: str, best_first: Sequence[Any]) -> None:
+        assert self._stack is not None
+        size = self._stack.shape[1:3]
+        picture = np.zeros(size, np.int32)
+        for label in range(len(best_first), 0, -1):
+            with self._workspace.telling():
+                picture[to_mask(best_first[label - 1], *size)] = label
+        if name in self._viewer.layers and self._viewer.layers[name].data.shape == size:
+            self._viewer.layers[name].data = picture
+            return
+        self._drop(name)
+        if not best_first:
+            return
+        layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
+        layer.contour = 2 if name == PREDICTIONS else 1
+        layer.editable = False
+        self._viewer.layers.move(self._viewer.layers.index(layer), 1)
+
+    def _show_live(self, events: list[Event]) -> None:
+        preview, frame = self._workspace.training.preview, self._workspace.frame
+        if preview is None or not any(event is preview for event in events):
+            return
+        if frame is not None and preview.frame == frame.name and not self._stroking:
+            with self._writing():
+                self._show_predictions()
+            self._activate_if_new()
+
+    def _activate_if_new(self) -> None:
+        if self._viewer.layers.selection.active not in (self._annotations, self._frames):
+            self._activate()
+
+    def _training_changed(self) -> None:
+        if not self._workspace.training.running:
+            self._reload_predictions(None)
+
+    # -- layers -----------------------------------------------------------------------------------------------------
+
+    def _drop(self, *names: str) -> None:
+        for name in names:
+            if name in self._viewer.layers:
+                self._viewer.layers.remove(name)
+            if name == ANNOTATIONS:
+                self._annotations = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """While the layers are written by us, nothing that they tell is a stroke of the person."""
+        before, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = before

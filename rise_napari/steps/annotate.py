@@ -1,0 +1,187 @@
+"""Draw the objects of a frame, say what they are, and say when the frame is done."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QInputDialog,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+)
+
+from rise_engine.project.records import FrameState
+from rise_napari.steps.step import Step, button
+from rise_napari.workspace import Workspace
+
+COLUMNS = ("#", "category", "source", "score")
+GOOD_START = 5
+
+
+class AnnotateStep(Step):
+    """The annotations of the frame in view, and what to do with the frame."""
+
+    name = "Annotate"
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self.frame_label = QLabel()
+        self.frame_label.setStyleSheet("font-weight: bold")
+        self.category = QComboBox()
+        self.category.setToolTip("The category of new instances; with an instance selected, its category")
+        self.category.activated.connect(self._category_chosen)
+        naming = QHBoxLayout()
+        naming.addWidget(QLabel("Category"))
+        naming.addWidget(self.category, 1)
+        naming.addWidget(button("Add…", self._ask_category, "Add a category"))
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.verticalHeader().hide()
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.table.itemSelectionChanged.connect(self._row_chosen)
+        self.new = button(
+            "New instance  (N)", workspace.new_instance_asked.emit, "The next stroke starts a new instance"
+        )
+        self.remove = button("Delete  (Q)", self.delete_selected, "Delete the selected instances")
+        self.undo = button("Undo", workspace.undo, "Take the last action back, whichever frame it was on (Ctrl+Z)")
+        self.redo = button("Redo", workspace.redo, "Do it again (Ctrl+Shift+Z)")
+        editing = QGridLayout()
+        editing.addWidget(self.new, 0, 0)
+        editing.addWidget(self.remove, 0, 1)
+        editing.addWidget(self.undo, 1, 0)
+        editing.addWidget(self.redo, 1, 1)
+        self.done = button(
+            "Done, next  (G)", self.mark_done, "Every object is drawn: count the frame as labelled", tall=True
+        )
+        self.empty = button("Empty, next  (H)", self.mark_empty, "There is no object in this frame", tall=True)
+        self.skip = button("Skip, next  (K)", self.mark_skipped, "Leave this frame out", tall=True)
+        self.jump = button("Next unlabelled  (J)", workspace.next_unlabelled, "Go on without a mark", tall=True)
+        marks = QGridLayout()
+        for index, widget in enumerate((self.done, self.empty, self.skip, self.jump)):
+            marks.addWidget(widget, index // 2, index % 2)
+        self.body.addWidget(self.frame_label)
+        self.body.addLayout(naming)
+        self.body.addLayout(editing)
+        self.body.addWidget(self.table, 1)
+        self.body.addLayout(marks)
+        for signal in (workspace.project_changed, workspace.frames_changed, workspace.frame_changed):
+            signal.connect(self.refresh)
+        workspace.categories_changed.connect(self.refresh)
+        workspace.instances_changed.connect(self.refresh)
+        workspace.strokes_saved.connect(self.refresh)
+        workspace.instance_selected.connect(self._select_row)
+        self.refresh()
+
+    def advice(self) -> str:
+        workspace = self.workspace
+        if workspace.frame is None:
+            return "Open a folder of images in the Project tab first."
+        if not workspace.writable:
+            return "This project is read-only here, so nothing can be drawn."
+        labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
+        draw = "Press N, then draw one object with the brush (2) or the polygon tool (3); N again for the next one."
+        if labelled < GOOD_START:
+            return f"{draw} {GOOD_START} frames are a good start: {labelled} so far."
+        return f"{labelled} frames are labelled: go to the Train tab, or draw some more."
+
+    def finished(self) -> bool:
+        return self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED) >= GOOD_START
+
+    def refresh(self) -> None:
+        super().refresh()
+        workspace = self.workspace
+        frame = workspace.frame
+        self.frame_label.setText(f"{frame.name}   ({frame.state})" if frame is not None else "No frame in view")
+        for widget in (self.new, self.remove, self.undo, self.redo, self.done, self.empty, self.skip):
+            widget.setEnabled(frame is not None and workspace.writable)
+        self.jump.setEnabled(frame is not None)
+        names = {category.id: category.name for category in workspace.categories}
+        self.category.clear()
+        for number, name in names.items():
+            self.category.addItem(name, number)
+        instances = workspace.instances()
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(instances))
+        for row, instance in enumerate(instances):
+            score = f"{instance.score:.2f}" if instance.score is not None else ""
+            for column, text in enumerate((str(row + 1), names.get(instance.category, "?"), instance.source, score)):
+                item = QTableWidgetItem(text)
+                item.setData(Qt.ItemDataRole.UserRole, instance.id)
+                self.table.setItem(row, column, item)
+        self.table.setColumnWidth(0, 36)
+        self.table.blockSignals(False)
+        self._select_row(workspace.selected)
+
+    def _select_row(self, instance_id: int | None) -> None:
+        categories = {instance.id: instance.category for instance in self.workspace.instances()}
+        self.category.setCurrentIndex(self.category.findData(categories.get(instance_id, self.workspace.category)))
+        self.table.blockSignals(True)
+        self.table.clearSelection()
+        for row in range(self.table.rowCount()):
+            item = self.table.item(row, 0)
+            if instance_id is not None and item is not None and item.data(Qt.ItemDataRole.UserRole) == instance_id:
+                self.table.selectRow(row)
+        self.table.blockSignals(False)
+
+    def _selected_ids(self) -> list[int]:
+        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        items = [self.table.item(row, 0) for row in rows]
+        return [item.data(Qt.ItemDataRole.UserRole) for item in items if item is not None]
+
+    def _row_chosen(self) -> None:
+        ids = self._selected_ids()
+        if len(ids) == 1:
+            self.workspace.select(ids[0])
+
+    def _category_chosen(self, row: int) -> None:
+        category = self.category.itemData(row)
+        self.workspace.category = category
+        known = {instance.id: instance.category for instance in self.workspace.instances()}
+        for instance in self._selected_ids():
+            if known.get(instance) != category:
+                self.workspace.set_category(instance, category)
+
+    def _ask_category(self) -> None:
+        name, accepted = QInputDialog.getText(self, "Add a category", "What is it called?")
+        if accepted:
+            self.workspace.add_category(name)
+
+    # -- actions, also behind keys ----------------------------------------------------------------------------------
+
+    def delete_selected(self) -> None:
+        """Deletes the instances selected in the table or in hand on the canvas."""
+        chosen = self._selected_ids() or ([self.workspace.selected] if self.workspace.selected is not None else [])
+        self.workspace.delete(chosen)
+
+    def mark_done(self) -> None:
+        """Counts the frame as labelled and goes on."""
+        if not self.workspace.instances_with_strokes():
+            self.workspace.tell(
+                "Nothing is drawn in this frame: press H (Empty) if there is no object in it.", "warning"
+            )
+            return
+        frame = self.workspace.frame
+        state = FrameState.REVIEWED if frame is not None and frame.state is FrameState.REVIEWED else FrameState.LABELLED
+        self._mark(state)
+
+    def mark_empty(self) -> None:
+        """Says that there is no object in the frame and goes on."""
+        if self.workspace.instances_with_strokes():
+            self.workspace.tell("There are instances in this frame: delete them first, or press G (Done).", "warning")
+            return
+        self._mark(FrameState.LABELLED)
+
+    def mark_skipped(self) -> None:
+        """Leaves the frame out and goes on."""
+        self._mark(FrameState.SKIPPED)
+
+    def _mark(self, state: FrameState) -> None:
+        if self.workspace.mark(state):
+            self.workspace.next_unlabelled()

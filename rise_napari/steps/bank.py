@@ -1,0 +1,211 @@
+"""The instance bank as pictures, and what the learner makes of them: a pseudo-sequence of the frame in view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QListView, QListWidget, QListWidgetItem, QSizePolicy, QSpinBox
+
+from rise_engine.config import RiseConfig
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState
+from rise_napari.background import run_beside
+from rise_napari.steps.step import Step, button
+from rise_napari.workspace import Workspace
+
+SHORT_SIDE = 256
+CUT_OUT_SIDE = 72
+BACKGROUND = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A cut-out ready to be shown: ``picture`` uint8 (h, w, 3) and the frame it comes from."""
+
+    picture: NDArray[np.uint8]
+    frame_id: int
+    frame: str
+
+
+def pixmap(picture: NDArray[np.uint8]) -> QPixmap:
+    """An RGB picture, uint8 (H, W, 3), as Qt shows it."""
+    data = np.ascontiguousarray(picture)
+    height, width = data.shape[:2]
+    return QPixmap.fromImage(QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy())
+
+
+def cut_outs(path: Path, config: RiseConfig) -> list[Thumbnail]:
+    """Every cut-out that a training would start with, at most as many as the bank holds."""
+    from rise_engine.interaction.bank import InstanceBank
+
+    found: list[Thumbnail] = []
+    with Project.open(path, read_only=True) as project:
+        excluded = project.bank_excluded()
+        for frame in [f for f in project.frames() if f.state in (FrameState.LABELLED, FrameState.REVIEWED)]:
+            left_out = [place for place, one in enumerate(project.instances(frame.id)) if one.id in excluded]
+            bank = InstanceBank(config.sequence.bank_capacity)
+            labelled = project.labelled_frame(frame.id, short_side=SHORT_SIDE)
+            bank.add_frame(labelled, min_area=config.sequence.min_area, excluded=left_out)
+            for cut_out in bank:
+                picture = np.where(cut_out.mask[..., None], cut_out.image, np.uint8(BACKGROUND))
+                found.append(Thumbnail(picture.astype(np.uint8), frame.id, frame.name))
+            if len(found) >= config.sequence.bank_capacity:
+                break
+    return found
+
+
+def stage(path: Path, frame_id: int, seed: int, config: RiseConfig) -> tuple[NDArray[np.uint8], list[str]]:
+    """The picture of a pseudo-sequence of a frame, uint8 (H, W, 3), and what happens in it in words."""
+    from rise_engine.interaction.bank import InstanceBank
+    from rise_engine.interaction.preview import describe_sequence, render_sequence
+    from rise_engine.interaction.sequence import SequenceMaker
+
+    with Project.open(path, read_only=True) as project:
+        bank = InstanceBank(config.sequence.bank_capacity)
+        for frame in [f for f in project.frames() if f.state in (FrameState.LABELLED, FrameState.REVIEWED)]:
+            bank.add_frame(project.labelled_frame(frame.id, short_side=SHORT_SIDE), min_area=config.sequence.min_area)
+            if len(bank) >= config.sequence.bank_capacity:
+                break
+        state = project.frame(frame_id).state
+        known = state in (FrameState.LABELLED, FrameState.REVIEWED)
+        frame_read = project.labelled_frame(frame_id) if known else project.unlabelled_frame(frame_id)
+    maker = SequenceMaker(config.sequence, config.augment, config.loader)
+    sequence = maker.make(frame_read, bank, np.random.default_rng(seed))
+    return render_sequence(sequence), describe_sequence(sequence)
+
+
+class BankStep(Step):
+    """The grid of cut-outs and the preview."""
+
+    name = "Bank"
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._stale = True
+        self._count = 0
+        self.grid = QListWidget()
+        self.grid.setViewMode(QListView.ViewMode.IconMode)
+        self.grid.setIconSize(QSize(CUT_OUT_SIDE, CUT_OUT_SIDE))
+        self.grid.setResizeMode(QListView.ResizeMode.Adjust)
+        self.grid.setMovement(QListView.Movement.Static)
+        self.grid.setSpacing(4)
+        self.grid.setUniformItemSizes(True)
+        self.grid.setMinimumHeight(160)
+        self.grid.setToolTip("Click on a cut-out to go to its frame")
+        self.grid.itemClicked.connect(lambda item: workspace.show(item.data(Qt.ItemDataRole.UserRole)))
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 999_999)
+        self.seed.setToolTip("The same seed stages the same sequence")
+        self.seed.editingFinished.connect(self.show_sequence)
+        self.again = button("Regenerate", self._next_seed, "Stage another sequence of the frame in view")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Pseudo-sequence, seed"))
+        row.addWidget(self.seed)
+        row.addWidget(self.again, 1)
+        self.picture = QLabel("before | after | strong")
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.picture.setMinimumHeight(120)
+        self.picture.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.body.addWidget(self.grid, 1)
+        self.body.addLayout(row)
+        self.body.addWidget(self.picture)
+        self.body.addWidget(self.words)
+        self._shown: QPixmap | None = None
+        workspace.project_changed.connect(self._clear)
+        workspace.frames_changed.connect(self._mark_stale)
+        workspace.strokes_saved.connect(self._mark_stale)
+        workspace.frame_changed.connect(self._forget_sequence)
+        self.refresh()
+
+    def advice(self) -> str:
+        if self.workspace.project is None:
+            return "Open a folder of images in the Project tab first."
+        if not self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED):
+            return "The bank is empty: draw the objects of a frame in the Annotate tab, and they appear here."
+        return "These cut-outs are pasted, moved and removed to stage interactions. Check that they are cut well."
+
+    def finished(self) -> bool:
+        return bool(self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED))
+
+    def showEvent(self, event: object) -> None:
+        super().showEvent(event)
+        self.fill()
+
+    def fill(self) -> None:
+        """Reads the bank anew when it changed since."""
+        self.refresh()
+        project = self.workspace.project
+        if project is None or not self._stale:
+            return
+        self._stale = False
+        path = project.path
+        run_beside(self.workspace, lambda: cut_outs(path, RiseConfig.preset("laptop")), done=self._show)
+        self.show_sequence()
+
+    def show_sequence(self) -> None:
+        """Stages a sequence of the frame in view with the seed shown."""
+        project, frame = self.workspace.project, self.workspace.frame
+        if project is None or frame is None or not self.isVisible():
+            return
+        path, seed = project.path, self.seed.value()
+        self.again.setEnabled(False)
+        run_beside(
+            self.workspace,
+            lambda: stage(path, frame.id, seed, RiseConfig.preset("laptop")),
+            done=self._show_sequence,
+            finished=lambda: self.again.setEnabled(True),
+        )
+
+    def resizeEvent(self, event: object) -> None:
+        super().resizeEvent(event)
+        self._fit_picture()
+
+    def _next_seed(self) -> None:
+        self.seed.setValue(self.seed.value() + 1)
+        self.show_sequence()
+
+    def _show(self, found: list[Thumbnail]) -> None:
+        self.grid.clear()
+        for one in found:
+            item = QListWidgetItem(QIcon(pixmap(one.picture)), "")
+            item.setData(Qt.ItemDataRole.UserRole, one.frame_id)
+            item.setToolTip(one.frame)
+            self.grid.addItem(item)
+
+    def _show_sequence(self, result: tuple[NDArray[np.uint8], list[str]]) -> None:
+        picture, words = result
+        self._shown = pixmap(picture)
+        self.words.setText("before | after | strong — " + ";  ".join(words))
+        self._fit_picture()
+
+    def _fit_picture(self) -> None:
+        if self._shown is not None:
+            fitted = self._shown.scaledToWidth(
+                max(120, self.picture.width()), Qt.TransformationMode.SmoothTransformation
+            )
+            self.picture.setFixedHeight(fitted.height())
+            self.picture.setPixmap(fitted)
+
+    def _mark_stale(self) -> None:
+        self._stale = True
+        if self.isVisible():
+            self.fill()
+
+    def _forget_sequence(self) -> None:
+        self._shown = None
+        self.picture.clear()
+        self.words.clear()
+        self.show_sequence()
+
+    def _clear(self) -> None:
+        self.grid.clear()
+        self._stale = True
+        self._forget_sequence()
+        self.refresh()

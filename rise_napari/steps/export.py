@@ -1,0 +1,190 @@
+"""Leave with a COCO file and an ONNX model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
+
+from rise_engine.project.project import Project
+from rise_napari.background import run_beside
+from rise_napari.steps.step import Step, button
+from rise_napari.workspace import Workspace
+
+SOURCES = {
+    "reviewed": "everything labelled or reviewed",
+    "drawn": "only what was drawn or imported",
+    "all": "also predictions that nobody has reviewed",
+}
+MASKS = {"as-imported": "as they came", "rle": "run lengths (RLE)", "polygons": "polygons"}
+
+
+class ExportStep(Step):
+    """Two files, and where they are."""
+
+    name = "Export"
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self.exported = False
+        self._folders: dict[QPushButton, Path] = {}
+        self.source = QComboBox()
+        for source, words in SOURCES.items():
+            self.source.addItem(words, source)
+        self.masks = QComboBox()
+        for kind, words in MASKS.items():
+            self.masks.addItem(words, kind)
+        self.coco = button("Export COCO…", self._ask_coco, "Write the annotations as a COCO JSON file", tall=True)
+        self.coco_where, self.coco_open = QLabel(), QPushButton("Open folder")
+        self.run = QComboBox()
+        self.run.setToolTip("Which training's model")
+        self.onnx = button(
+            "Export ONNX…",
+            self._ask_onnx,
+            "Write the model as ONNX, checked against torch before it is done",
+            tall=True,
+        )
+        self.onnx_where, self.onnx_open = QLabel(), QPushButton("Open folder")
+        self.body.addWidget(
+            self._group(
+                "Annotations", {"Which": self.source, "Masks": self.masks}, self.coco, self.coco_where, self.coco_open
+            )
+        )
+        self.body.addWidget(self._group("Model", {"Run": self.run}, self.onnx, self.onnx_where, self.onnx_open))
+        self.body.addStretch(1)
+        for signal in (workspace.project_changed, workspace.frames_changed, workspace.training.state_changed):
+            signal.connect(self.refresh)
+        workspace.project_changed.connect(self._forget)
+        self.refresh()
+
+    def _group(
+        self, title: str, rows: dict[str, QComboBox], action: QPushButton, where: QLabel, opener: QPushButton
+    ) -> QGroupBox:
+        group = QGroupBox(title)
+        layout = QVBoxLayout(group)
+        form = QFormLayout()
+        for label, widget in rows.items():
+            form.addRow(label, widget)
+        layout.addLayout(form)
+        layout.addWidget(action)
+        where.setWordWrap(True)
+        layout.addWidget(where)
+        opener.hide()
+        opener.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folders[opener]))))
+        layout.addWidget(opener)
+        return group
+
+    def advice(self) -> str:
+        if self.workspace.project is None:
+            return "Open a folder of images in the Project tab first."
+        if not self._runs():
+            return "Export the annotations as COCO; a model can be exported after the first training."
+        return "Export the annotations as COCO and the model as ONNX; both work without this program."
+
+    def finished(self) -> bool:
+        return self.exported
+
+    def refresh(self) -> None:
+        super().refresh()
+        self.coco.setEnabled(self.workspace.project is not None)
+        chosen = self.run.currentData()
+        self.run.clear()
+        for number, words in reversed(self._runs()):
+            self.run.addItem(words, number)
+        self.run.setCurrentIndex(max(0, self.run.findData(chosen)) if self.run.count() else -1)
+        self.onnx.setEnabled(self.run.count() > 0)
+
+    def _runs(self) -> list[tuple[int, str]]:
+        project = self.workspace.project
+        if project is None:
+            return []
+        done = [run for run in project.runs() if run.finished is not None]
+        return [(run.number, f"{run.number}: {run.preset}, {run.steps:,} steps") for run in done]
+
+    def _forget(self) -> None:
+        self.exported = False
+        for where, opener in ((self.coco_where, self.coco_open), (self.onnx_where, self.onnx_open)):
+            where.clear()
+            opener.hide()
+
+    # -- COCO -------------------------------------------------------------------------------------------------------
+
+    def _ask_coco(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export COCO", self._proposal("annotations.json"), "COCO (*.json)")
+        if name:
+            self.export_coco(Path(name))
+
+    def export_coco(self, path: Path) -> None:
+        """Writes the COCO file beside the window and says where it is."""
+        project = self.workspace.project
+        if project is None:
+            return
+        self.workspace.before_leaving.emit()
+        source, masks, folder = self.source.currentData(), self.masks.currentData(), project.path
+
+        def work() -> Any:
+            from rise_engine.formats.coco import export_coco
+
+            with Project.open(folder, read_only=True) as other:
+                return export_coco(other, path, source=source, masks=masks)
+
+        self.coco_where.setText("Writing…")
+        self.coco.setEnabled(False)
+        run_beside(self.workspace, work, done=self._coco_done, finished=lambda: self._ended(self.coco, self.coco_where))
+
+    def _coco_done(self, report: Any) -> None:
+        self._done(
+            Path(report.path),
+            self.coco_where,
+            self.coco_open,
+            f"{report.instances:,} instances in {report.frames:,} frames are in",
+        )
+
+    # -- ONNX -------------------------------------------------------------------------------------------------------
+
+    def _ask_onnx(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export ONNX", self._proposal("model.onnx"), "ONNX (*.onnx)")
+        if name:
+            self.export_onnx(Path(name))
+
+    def export_onnx(self, path: Path) -> None:
+        """Writes the ONNX file beside the window and says where it is."""
+        project, run = self.workspace.project, self.run.currentData()
+        if project is None:
+            return
+        folder = project.path
+
+        def work() -> Any:
+            from rise_engine.model_export import export_onnx_from_run
+
+            with Project.open(folder, read_only=True) as other:
+                export_onnx_from_run(other, path, run=run)
+            return path
+
+        self.onnx_where.setText("Writing and checking the model…")
+        self.onnx.setEnabled(False)
+        run_beside(self.workspace, work, done=self._onnx_done, finished=lambda: self._ended(self.onnx, self.onnx_where))
+
+    def _onnx_done(self, path: Path) -> None:
+        self._done(path, self.onnx_where, self.onnx_open, "The model is in")
+
+    # -- both -------------------------------------------------------------------------------------------------------
+
+    def _proposal(self, name: str) -> str:
+        project = self.workspace.project
+        return str(project.path.parent / name) if project is not None else name
+
+    def _done(self, path: Path, where: QLabel, opener: QPushButton, words: str) -> None:
+        self.exported = True
+        where.setText(f"{words} {path}")
+        opener.show()
+        self._folders[opener] = path.parent
+        self.workspace.tell(f"{words} {path}")
+
+    def _ended(self, action: QPushButton, where: QLabel) -> None:
+        action.setEnabled(True)
+        if where.text().endswith("…"):
+            where.setText("Nothing was written: see the message above.")

@@ -1,0 +1,59 @@
+"""What every tab has: one sentence that says what to do next, and the workspace it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from rise_napari.workspace import Workspace
+
+
+class Step(QWidget):
+    """A tab of the workbench. Subclasses fill ``body`` and answer ``advice()`` and ``finished()``."""
+
+    name: str
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.workspace = workspace
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.hint.setStyleSheet("padding: 6px; background: rgba(61, 143, 209, 45); border-radius: 4px")
+        content = QWidget()
+        self.body = QVBoxLayout(content)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(8)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self.hint)
+        layout.addWidget(scroll, 1)
+
+    def advice(self) -> str:
+        """One sentence: what to do next in this tab."""
+        raise NotImplementedError
+
+    def finished(self) -> bool:
+        """Whether this step is done, so that the first one that is not can be marked."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Reads the workspace again."""
+        self.hint.setText(self.advice())
+
+
+def button(text: str, action: Callable[[], object], tip: str, *, tall: bool = False) -> QPushButton:
+    """A push button that says in its tooltip what it does."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.clicked.connect(lambda _checked=False: action())
+    if tall:
+        made.setMinimumHeight(34)
+    return made

@@ -1,0 +1,145 @@
+"""The dock widget "RISE: train from annotations": a header that always tells the state, and one tab per step."""
+
+from __future__ import annotations
+
+from napari.viewer import Viewer
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from rise_napari.curves import Curves
+from rise_napari.header import Header
+from rise_napari.layers import ProjectLayers
+from rise_napari.shortcuts import Shortcut, Shortcuts
+from rise_napari.steps.annotate import AnnotateStep
+from rise_napari.steps.bank import BankStep
+from rise_napari.steps.export import ExportStep
+from rise_napari.steps.project import ProjectStep
+from rise_napari.steps.review import ReviewStep
+from rise_napari.steps.step import Step
+from rise_napari.steps.train import TrainStep
+from rise_napari.training_session import RunState
+from rise_napari.workspace import Workspace
+
+CURVES_NAME = "RISE: curves"
+WIDTH = 430
+
+
+class Workbench(QWidget):
+    """Everything between a folder of images and a COCO file and a model, in one dock.
+
+    ``workspace`` is for tests that bring their own trainer.
+    """
+
+    def __init__(self, napari_viewer: Viewer, workspace: Workspace | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.workspace = workspace or Workspace()
+        self.layers = ProjectLayers(napari_viewer, self.workspace)
+        self.header = Header(self.workspace)
+        self.project = ProjectStep(self.workspace)
+        self.annotate = AnnotateStep(self.workspace)
+        self.bank = BankStep(self.workspace)
+        self.train = TrainStep(self.workspace)
+        self.review = ReviewStep(self.workspace, hide_below=self.layers.set_min_score, train_again=self._train_again)
+        self.export = ExportStep(self.workspace)
+        self.curves = Curves(self.workspace)
+        self._curves_dock: QWidget | None = None
+        self._closed = False
+        self.tabs = QTabWidget()
+        self.tabs.setTabPosition(QTabWidget.TabPosition.West)
+        for step in self.steps:
+            self.tabs.addTab(step, step.name)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.header)
+        layout.addWidget(self.tabs, 1)
+        self.setMinimumWidth(WIDTH)
+        self.shortcuts = Shortcuts(napari_viewer, self._shortcuts())
+        self.layers.annotations_replaced.connect(self.shortcuts.bind_layer)
+        self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
+        workspace_signals = self.workspace
+        for signal in (workspace_signals.project_changed, workspace_signals.frames_changed):
+            signal.connect(self._mark_step)
+        self.workspace.training.state_changed.connect(self._training_changed)
+        self._mark_step()
+        QTimer.singleShot(0, self._watch_window)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The tabs in their order."""
+        return self.project, self.annotate, self.bank, self.train, self.review, self.export
+
+    def _shortcuts(self) -> list[Shortcut]:
+        return [
+            Shortcut("n", "New instance: the next stroke starts it", self.workspace.new_instance_asked.emit),
+            Shortcut("q", "Delete the selected instance", self.annotate.delete_selected),
+            Shortcut("g", "Done: count the frame as labelled, go to the next unlabelled one", self.annotate.mark_done),
+            Shortcut("h", "Empty: there is no object in this frame; next", self.annotate.mark_empty),
+            Shortcut("k", "Skip: leave this frame out; next", self.annotate.mark_skipped),
+            Shortcut("j", "Next unlabelled frame", self.workspace.next_unlabelled),
+            Shortcut(
+                "a", "Accept all shown predictions; next of the queue", self.review.accept_and_go_on, layer_only=True
+            ),
+            Shortcut("r", "Reject the predictions selected in the table", self.review.reject_selected, layer_only=True),
+            Shortcut("Control-Z", "Undo the last action, whichever frame it was on", self.workspace.undo),
+            Shortcut("Control-Shift-Z", "Redo it", self.workspace.redo),
+            Shortcut("w", "This list", self.show_keys),
+        ]
+
+    def show_keys(self) -> None:
+        """Shows the list of keys."""
+        self.shortcuts.dialog(self).open()
+
+    def _mark_step(self) -> None:
+        """Marks the first step that is not finished."""
+        open_steps = [step for step in self.steps if not step.finished()]
+        for index, step in enumerate(self.steps):
+            mark = "● " if open_steps and step is open_steps[0] else ""
+            self.tabs.setTabText(index, f"{mark}{step.name}")
+
+    def _train_again(self) -> None:
+        self.tabs.setCurrentWidget(self.train)
+        self.train.start_training(weights="last")
+
+    def _training_changed(self) -> None:
+        state = self.workspace.training.state
+        if state is RunState.STARTING:
+            self.curves.clear()
+            self._open_curves()
+        if state is RunState.FAILED and self.workspace.training.failure is not None:
+            failure = self.workspace.training.failure
+            self.workspace.tell(f"{failure.message} {failure.hint}".strip(), "error")
+        if state is RunState.FINISHED:
+            self.workspace.refresh_frames()
+        self._mark_step()
+
+    def _open_curves(self) -> None:
+        if self._curves_dock is None:
+            self._curves_dock = self._viewer.window.add_dock_widget(self.curves, name=CURVES_NAME, area="bottom")
+        self._curves_dock.show()
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _watch_window(self) -> None:
+        if not self._closed and self.window() is not self:
+            self.window().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        # napari may ask and refuse to close: only when the window is gone is it the end.
+        if event.type() in (QEvent.Type.Close, QEvent.Type.Hide) and watched is self.window():
+            QTimer.singleShot(0, self._close_if_hidden)
+        return super().eventFilter(watched, event)
+
+    def _close_if_hidden(self) -> None:
+        if not self.window().isVisible():
+            self.shut_down()
+
+    def shut_down(self) -> None:
+        """Saves what is unsaved, ends the training and lets the project go."""
+        if self._closed:
+            return
+        self._closed = True
+        self.workspace.close_project()
+        self.layers.close()
+        self.shortcuts.close()

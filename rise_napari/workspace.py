@@ -1,0 +1,387 @@
+"""What the tabs share: the open project, the frame in view, the running training. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from psygnal import Signal
+
+from rise_engine.errors import RiseError
+from rise_engine.project.project import Project
+from rise_engine.project.records import Category, FrameRecord, FrameState, Instance
+from rise_napari.training_session import TrainerFactory, TrainingSession, spawn_training
+
+Level = Literal["info", "warning", "error"]
+
+DONE_STATES = (FrameState.LABELLED, FrameState.REVIEWED)
+FIRST_CATEGORY = "object"
+LAST_FRAME = "window.last_frame"
+PROJECT_SUFFIX = ".rise"
+
+
+class Workspace:
+    """The state behind the window. Every change of it is told by a signal; widgets and layers only follow.
+
+    Errors that the person can mend never leave a method: they are told by ``message``.
+    """
+
+    project_changed = Signal()
+    """Another project is open, or none."""
+    categories_changed = Signal()
+    """The list of categories, or the one for new instances, changed."""
+    frames_changed = Signal()
+    """States, splits or the list of frames changed."""
+    frame_changed = Signal()
+    """Another frame is in view, or none."""
+    instances_changed = Signal(object)
+    """The annotations of a frame (its id) changed in the store, other than by a stroke on the canvas."""
+    strokes_saved = Signal(object)
+    """A stroke on the canvas reached the store (frame id)."""
+    predictions_changed = Signal(object)
+    """The stored predictions of a frame (its id, or None for all) changed."""
+    instance_selected = Signal(object)
+    """The id of the annotation in hand, or None."""
+    new_instance_asked = Signal()
+    """The next stroke starts a new instance."""
+    before_leaving = Signal()
+    """The frame in view is about to be read or left: unsaved strokes must be saved now."""
+    message = Signal(str, str)
+    """A level and a sentence for the person."""
+
+    def __init__(self, trainer_factory: TrainerFactory = spawn_training) -> None:
+        self.project: Project | None = None
+        self.frames: list[FrameRecord] = []
+        self.frame: FrameRecord | None = None
+        self.category: int | None = None
+        """Id of the category that new instances get."""
+        self.selected: int | None = None
+        """Id of the annotation in hand."""
+        self.training = TrainingSession(trainer_factory)
+        self._index: dict[int, int] = {}
+        self._undo_sizes: list[int] = []
+        self._redo_sizes: list[int] = []
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    def tell(self, sentence: str, level: Level = "info") -> None:
+        """Shows a sentence to the person."""
+        self.message.emit(level, sentence)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tells errors that the person can mend instead of raising them."""
+        try:
+            yield
+        except (RiseError, OSError, ValueError) as error:
+            self.tell(str(error) or type(error).__name__, "error")
+
+    # -- projects ---------------------------------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> bool:
+        """Opens a project, or a folder of images by way of the project beside it; True when one is open."""
+        if path.suffix == PROJECT_SUFFIX or (path.parent.suffix == PROJECT_SUFFIX and path.is_file()):
+            return self.open_project(path if path.is_dir() else path.parent)
+        return self.open_folder(path)
+
+    def open_folder(self, images: Path) -> bool:
+        """Opens the project beside a folder of images, and creates it where there is none."""
+        if not images.is_dir():
+            self.tell(f"{images} is not a folder: choose the folder that holds the images.", "error")
+            return False
+        path = Project.default_path(images)
+        if path.exists():
+            return self.open_project(path)
+        with self.telling():
+            Project.create(path, images).close()
+            return self.open_project(path)
+        return False
+
+    def open_project(self, path: Path) -> bool:
+        """Opens a ``.rise`` project and looks for new images in its folder."""
+        with self.telling():
+            project = Project.open(path, exclusive=True)
+            try:
+                report = None if project.read_only else project.scan()
+                self.close_project()
+                self._adopt(project)
+            except BaseException:
+                project.close()
+                raise
+            if project.read_only:
+                self.tell(f"{path.name} is open in another window, so it is read-only here.", "warning")
+            elif report is not None and report.missing:
+                self.tell(f"{report.missing} frames of {path.name} have no image file any more.", "warning")
+            if not self.frames:
+                self.tell(f"There is no image in {project.images}: choose the folder that holds the images.", "warning")
+            return True
+        return False
+
+    def _adopt(self, project: Project) -> None:
+        self.project = project
+        self.category = None
+        self._choose_category()
+        self._read_frames()
+        self.project_changed.emit()
+        self.categories_changed.emit()
+        self.frames_changed.emit()
+        last = project.setting(LAST_FRAME)
+        known = [frame for frame in self.frames if frame.name == last]
+        self.show(known[0].id if known else (self.frames[0].id if self.frames else None))
+
+    def close_project(self) -> None:
+        """Saves what is unsaved, ends the training and lets the project go."""
+        if self.project is None:
+            return
+        self.before_leaving.emit()
+        self.training.close()
+        project, self.project = self.project, None
+        if self.frame is not None and not project.read_only:
+            with self.telling():
+                project.set_setting(LAST_FRAME, self.frame.name)
+        self.frames, self._index, self.frame, self.selected = [], {}, None, None
+        self._undo_sizes.clear()
+        self._redo_sizes.clear()
+        project.close()
+        self.project_changed.emit()
+        self.frames_changed.emit()
+        self.frame_changed.emit()
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is a project that this window may change."""
+        return self.project is not None and not self.project.read_only
+
+    @property
+    def categories(self) -> list[Category]:
+        """The categories of the open project."""
+        return self.project.categories() if self.project is not None else []
+
+    def _choose_category(self) -> None:
+        known = [category.id for category in self.categories]
+        if self.category not in known:
+            self.category = known[0] if known else None
+
+    def category_for_new(self) -> int:
+        """The category that a new instance gets; the first one is made when there is none. Raises RiseError."""
+        assert self.project is not None
+        if self.category is None:
+            self.category = self.project.add_category(FIRST_CATEGORY).id
+            self._undo_sizes.clear()
+            self.categories_changed.emit()
+        return self.category
+
+    def add_category(self, name: str) -> None:
+        """Adds a category and makes it the one for new instances."""
+        if self.project is None or not name.strip():
+            return
+        with self.telling():
+            made = name.strip() not in {category.name for category in self.categories}
+            added = self.project.add_category(name)
+            if made:
+                self._undo_sizes.append(1)
+                self._redo_sizes.clear()
+            self.category = added.id
+            self.categories_changed.emit()
+
+    def imported(self) -> None:
+        """Annotations came in from a file: everything is read again."""
+        self._undo_sizes.clear()
+        self._redo_sizes.clear()
+        self._edited(None)
+
+    # -- frames -----------------------------------------------------------------------------------------------------
+
+    def _read_frames(self) -> None:
+        self.frames = self.project.frames() if self.project is not None else []
+        self._index = {frame.id: index for index, frame in enumerate(self.frames)}
+        if self.frame is not None:
+            index = self._index.get(self.frame.id)
+            self.frame = self.frames[index] if index is not None else None
+
+    def refresh_frames(self) -> None:
+        """Reads the frames again, after something else changed them."""
+        self._read_frames()
+        self.frames_changed.emit()
+
+    def index_of(self, frame_id: int) -> int | None:
+        """The place of a frame in ``frames``."""
+        return self._index.get(frame_id)
+
+    def count(self, *states: FrameState) -> int:
+        """How many frames are in one of these states."""
+        return sum(frame.state in states for frame in self.frames)
+
+    def show(self, frame_id: int | None) -> None:
+        """Brings a frame into view."""
+        if self.frame is not None and frame_id == self.frame.id:
+            return
+        self.before_leaving.emit()
+        index = self._index.get(frame_id) if frame_id is not None else None
+        self.frame = self.frames[index] if index is not None else None
+        self.selected = None
+        self.frame_changed.emit()
+        if self.frame is not None:
+            self.training.watch(self.frame.name)
+
+    def step(self, offset: int) -> None:
+        """Goes ``offset`` frames on (or back), staying inside the list."""
+        if self.frame is not None:
+            index = self._index[self.frame.id] + offset
+            self.show(self.frames[max(0, min(index, len(self.frames) - 1))].id)
+
+    def next_unlabelled(self) -> None:
+        """Goes to the next unlabelled frame after the one in view, round the end of the list."""
+        start = self._index[self.frame.id] if self.frame is not None else -1
+        order = self.frames[start + 1 :] + self.frames[: start + 1]
+        found = next((frame for frame in order if frame.state is FrameState.UNLABELLED), None)
+        if found is None:
+            self.tell("Every frame is labelled, reviewed or skipped.")
+        else:
+            self.show(found.id)
+
+    def mark(self, state: FrameState) -> bool:
+        """Sets the state of the frame in view; False when that could not be done."""
+        if self.frame is None or not self._may_write():
+            return False
+        self.before_leaving.emit()
+        with self.telling():
+            self.refresh_frames()
+            frame = self.frame
+            if frame.state is not state:
+                self.edit(lambda project: project.set_state(frame.id, state))
+                self.refresh_frames()
+            return True
+        return False
+
+    def _may_write(self) -> bool:
+        if self.project is not None and self.project.read_only:
+            self.tell("This project is open in another window: close that one to edit here.", "warning")
+        return self.writable
+
+    # -- instances --------------------------------------------------------------------------------------------------
+
+    def instances(self) -> list[Instance]:
+        """The annotations of the frame in view."""
+        if self.project is None or self.frame is None:
+            return []
+        return self.project.instances(self.frame.id)
+
+    def instances_with_strokes(self) -> list[Instance]:
+        """The annotations of the frame in view, after saving what was just drawn."""
+        self.before_leaving.emit()
+        return self.instances()
+
+    def predictions(self) -> list[Instance]:
+        """The stored predictions of the frame in view, best first."""
+        if self.project is None or self.frame is None:
+            return []
+        return self.project.predictions(self.frame.id)
+
+    def select(self, instance_id: int | None) -> None:
+        """Takes an annotation in hand."""
+        if instance_id != self.selected:
+            self.selected = instance_id
+            self.instance_selected.emit(instance_id)
+
+    def edit(self, *changes: Callable[[Project], object]) -> list[object]:
+        """Carries out one or more changes of the store that one undo takes back together.
+
+        Raises what the store raises; changes before the failing one stay, and can be undone.
+        """
+        assert self.project is not None
+        results: list[object] = []
+        try:
+            for change in changes:
+                results.append(change(self.project))
+        finally:
+            if results:
+                self._undo_sizes.append(len(results))
+                self._redo_sizes.clear()
+        return results
+
+    def stroke_saved(self, frame_id: int) -> None:
+        """The canvas wrote a stroke to the store: states may have changed with it."""
+        self.refresh_frames()
+        self.strokes_saved.emit(frame_id)
+
+    def delete(self, instance_ids: Sequence[int]) -> None:
+        """Deletes annotations of the frame in view."""
+        ids = list(instance_ids)
+        if not ids or self.frame is None or not self._may_write():
+            return
+        self.before_leaving.emit()
+        with self.telling():
+            self.edit(lambda project: project.delete_instances(ids))
+            if self.selected in ids:
+                self.select(None)
+            self._edited(self.frame.id)
+
+    def set_category(self, instance_id: int, category: int) -> None:
+        """Changes the category of an annotation of the frame in view."""
+        if self.frame is None or not self._may_write():
+            return
+        self.before_leaving.emit()
+        with self.telling():
+            self.edit(lambda project: project.update_instance(instance_id, category=category))
+            self.instances_changed.emit(self.frame.id)
+
+    def accept(self, prediction_ids: Sequence[int], *, reviewed: bool = True) -> bool:
+        """Turns predictions of the frame in view into annotations; ``reviewed`` also marks the frame."""
+        if self.frame is None or not self._may_write():
+            return False
+        self.before_leaving.emit()
+        ids, frame = list(prediction_ids), self.frame.id
+        with self.telling():
+            state = FrameState.REVIEWED if reviewed else None
+            if ids:
+                self.edit(lambda project: project.accept_predictions(ids, state=state))
+            elif reviewed and self.frame.state is not FrameState.REVIEWED:
+                self.edit(lambda project: project.set_state(frame, FrameState.REVIEWED))
+            self._edited(frame)
+            return True
+        return False
+
+    def reject(self, prediction_ids: Sequence[int]) -> None:
+        """Drops predictions of the frame in view."""
+        ids = list(prediction_ids)
+        if not ids or self.frame is None or not self._may_write():
+            return
+        with self.telling():
+            self.edit(lambda project: project.reject_predictions(ids))
+            self.predictions_changed.emit(self.frame.id)
+
+    def undo(self) -> None:
+        """Takes back the last action, whichever frame it was on."""
+        self._travel("undo", self._undo_sizes, self._redo_sizes)
+
+    def redo(self) -> None:
+        """Does again what was taken back last."""
+        self._travel("redo", self._redo_sizes, self._undo_sizes)
+
+    def _travel(self, way: Literal["undo", "redo"], source: list[int], target: list[int]) -> None:
+        if self.project is None or not self._may_write():
+            return
+        self.before_leaving.emit()
+        with self.telling():
+            size = source.pop() if source else 1
+            move = self.project.undo if way == "undo" else self.project.redo
+            told = [what for what in (move() for _ in range(size)) if what is not None]
+            if not told:
+                self.tell(f"Nothing to {way}.")
+                return
+            target.append(len(told))
+            self.tell(f"{way.capitalize()}: {told[-1]}")
+            self._edited(None)
+            touched = next((frame for frame in self.frames if told[-1].endswith(f" in {frame.name}")), None)
+            if touched is not None:
+                self.show(touched.id)
+
+    def _edited(self, frame_id: int | None) -> None:
+        self._choose_category()
+        self.categories_changed.emit()
+        self.refresh_frames()
+        self.instances_changed.emit(frame_id)
+        self.predictions_changed.emit(frame_id)
