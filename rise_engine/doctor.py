@@ -91,9 +91,7 @@ def devices() -> Iterator[Finding]:
     if len(lines) == 1:
         found = "no GPU that torch can use"
         if shutil.which("nvidia-smi"):
-            yield Finding(
-                "device", found, "there is an NVIDIA driver: update it, or install torch for its CUDA version"
-            )
+            yield Finding("device", found, "update the NVIDIA driver, or install torch for its CUDA version")
         else:
             yield Finding("device", f"{found}: the preset is laptop")
 

@@ -111,7 +111,7 @@ def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
 
 
 def coco_results(
-    image_id: int, predictions: Iterable[PredictedInstance], category_ids: Sequence[int]
+    image_id: int | str, predictions: Iterable[PredictedInstance], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Predictions of one image as COCO results; ``category_ids`` by class index."""
     return [

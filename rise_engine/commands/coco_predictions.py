@@ -13,6 +13,7 @@ from pycocotools import mask as rle_codec
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, coco_results
+from rise_engine.formats.coco import image_ids
 from rise_engine.inference import LoadedModel, predict_frames
 from rise_engine.project.atomic import atomic_file
 from rise_engine.project.project import Project
@@ -42,7 +43,7 @@ def predict_to_file(
     """
     categories = predicted_categories(project, loaded) if categories is None else categories
     category_ids = [category["id"] for category in categories]
-    image_ids = source_ids(project, frames)
+    ids = image_ids(project)
     images: list[dict[str, Any]] = []
     count = 0
     with atomic_file(out) as file:
@@ -52,13 +53,13 @@ def predict_to_file(
             width, height = project.probe(frame)
             images.append(
                 {
-                    "id": image_ids[frame],
+                    "id": ids[frame],
                     "file_name": project.frame(frame).name,
                     "height": height,
                     "width": width,
                 }
             )
-            for result in coco_results(image_ids[frame], predictions, category_ids):
+            for result in coco_results(ids[frame], predictions, category_ids):
                 count += 1
                 area = float(rle_codec.area(result["segmentation"]))
                 separator = b"\n" if count == 1 else b",\n"
@@ -101,30 +102,6 @@ def predicted_categories(project: Project, loaded: LoadedModel) -> list[dict[str
     if missing:
         raise RiseError(f"the project has no category {missing[0]!r}, which the run finds: choose another run")
     return [{"id": known[name], "name": name} for name in loaded.class_names]
-
-
-def source_ids(project: Project, frames: Sequence[int]) -> dict[int, int]:
-    """Image ids by frame: those of the imported file where they are given and distinct, new ones for the others."""
-    given = source_image_ids(project)
-    ids: dict[int, int] = {}
-    taken: set[int] = set()
-    for frame in frames:
-        if frame in given and given[frame] not in taken:
-            ids[frame] = given[frame]
-            taken.add(given[frame])
-    unused = max([0, *taken, *given.values()]) + 1
-    for frame in frames:
-        if frame not in ids:
-            ids[frame] = unused
-            unused += 1
-    return ids
-
-
-def source_image_ids(project: Project) -> dict[int, int]:
-    """The id that each imported frame had in its COCO file."""
-    rows = project.store.read("SELECT id, origin FROM frames WHERE origin IS NOT NULL")
-    origins = {row["id"]: json.loads(row["origin"]) for row in rows}
-    return {frame: origin["id"] for frame, origin in origins.items() if isinstance(origin.get("id"), int)}
 
 
 def truth_from_file(project: Project, path: Path, frames: set[int] | None) -> dict[str, Any]:

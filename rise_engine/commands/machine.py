@@ -21,9 +21,10 @@ def demo(
     Example:
       rise demo --out demo --gui
     """
+    from rise_engine.commands.train import follow
     from rise_engine.experiments.demo import open_window, run_demo
 
-    project = run_demo(out, steps=steps, say=typer.echo, reuse=gui)
+    project = run_demo(out, steps=steps, say=typer.echo, follow=follow, reuse=gui)
     if gui:
         open_window(project)
 

@@ -49,9 +49,7 @@ def train(
     ] = False,
     class_agnostic: Annotated[
         bool | None,
-        typer.Option(
-            "--class-agnostic/--per-class", help="One class for all objects (the default), or the categories."
-        ),
+        typer.Option("--class-agnostic/--per-class", help="One class for all objects (default), or the categories."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="W", help="FILE, starter, imagenet, coco, last, run:N or none.")
@@ -74,21 +72,10 @@ def train(
     from rise_engine.project.project import Project
     from rise_engine.project.splits import choose_split, read_name_list
 
-    own = (
-        steps,
-        minutes,
-        labelled_count,
-        labelled_fraction,
-        labelled_list,
-        holdout_list,
-        class_agnostic,
-        weights,
-        seed,
-    )
+    amount = (steps, minutes, labelled_count, labelled_fraction)
+    own = (*amount, labelled_list, holdout_list, class_agnostic, weights, seed)
     if resume and (any(option is not None for option in own) or supervised_only or settings):
-        raise RiseError(
-            "--resume goes on with the run's own settings and frames: leave out all but --preset and --device"
-        )
+        raise RiseError("--resume keeps the run's own settings and frames: leave out all but --preset and --device")
     if steps is not None and minutes is not None:
         raise RiseError("--steps and --minutes both say how long to train: give one of them")
     with Project.open(project) as opened:
