@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Instance, Source, Split
+from rise_engine.project.segmentation import from_mask
+
+MakeProject = Callable[[int], Project]
+
+
+def _square(frame: int, category: int, at: int = 5, score: float | None = None) -> Instance:
+    mask = np.zeros((60, 80), dtype=bool)
+    mask[at : at + 10, at : at + 10] = True
+    return Instance(None, frame, category, from_mask(mask), score=score)
+
+
+def _everything(project: Project) -> object:
+    return (
+        project.frames(),
+        project.categories(),
+        [project.instances(frame.id) for frame in project.frames()],
+        [project.predictions(frame.id) for frame in project.frames()],
+        project.bank_excluded(),
+    )
+
+
+def test_undo_and_redo_walk_through_edits_of_several_frames(make_project: MakeProject) -> None:
+    project = make_project(3)
+    states = [_everything(project)]
+
+    def note() -> None:
+        states.append(_everything(project))
+
+    category = project.add_category("object").id
+    note()
+    first, second = project.add_instances(1, [_square(1, category), _square(1, category, 20)])
+    note()
+    project.add_instances(2, [_square(2, category, 7)])
+    note()
+    project.update_instance(first, segmentation=[[1, 1, 9, 1, 9, 9]])
+    note()
+    project.set_bank_excluded(second, True)
+    note()
+    project.delete_instances([first])
+    note()
+    project.rename_category(category, "box")
+    note()
+    project.set_state(3, FrameState.SKIPPED)
+    note()
+    project.set_split([1, 2], Split.HOLDOUT)
+    note()
+    for expected in reversed(states[:-1]):
+        assert project.undo() is not None
+        assert _everything(project) == expected
+    assert project.undo() is None
+    for expected in states[1:]:
+        assert project.redo() is not None
+        assert _everything(project) == expected
+    assert project.redo() is None
+
+
+def test_undo_says_what_it_took_back_and_where(make_project: MakeProject) -> None:
+    project = make_project(2)
+    category = project.add_category("object").id
+    project.add_instances(2, [_square(2, category), _square(2, category)])
+    assert project.undo() == "drew 2 instances in tote1.png"
+    assert project.redo() == "drew 2 instances in tote1.png"
+    latest = project.history(limit=1)[0]
+    assert (latest.action, latest.frame, latest.undone) == ("drew 2 instances", "tote1.png", False)
+
+
+def test_an_edit_after_an_undo_ends_the_redo(make_project: MakeProject) -> None:
+    project = make_project(2)
+    category = project.add_category("object").id
+    project.add_instances(1, [_square(1, category)])
+    project.undo()
+    project.add_instances(2, [_square(2, category)])
+    assert project.redo() is None
+    assert project.instances(1) == []
+    assert [entry.undone for entry in project.history()] == [False, True, False]
+    assert project.undo() == "drew 1 instance in tote1.png"
+    assert project.undo() == "added the category object"
+
+
+def test_undo_is_remembered_over_closing(make_project: MakeProject) -> None:
+    project = make_project(1)
+    category = project.add_category("object").id
+    project.add_instances(1, [_square(1, category)])
+    project.close()
+    with Project.open(project.path) as again:
+        again.undo()
+        assert again.instances(1) == []
+        assert again.frame(1).state is FrameState.UNLABELLED
+
+
+def test_an_id_is_never_given_twice(make_project: MakeProject) -> None:
+    project = make_project(1)
+    category = project.add_category("object").id
+    (first,) = project.add_instances(1, [_square(1, category)])
+    project.delete_instances([first])
+    (second,) = project.add_instances(1, [_square(1, category)])
+    assert second != first
+
+
+def test_accepting_is_one_edit_and_can_be_taken_back(make_project: MakeProject) -> None:
+    project = make_project(2)
+    category = project.add_category("object").id
+    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.store_predictions(run, {1: [_square(1, category, 5, 0.4), _square(1, category, 30, 0.9)]})
+    best, other = project.predictions(1)
+    assert (best.score, other.score) == (0.9, 0.4)
+    before = _everything(project)
+    assert best.id is not None and other.id is not None
+    (accepted,) = project.accept_predictions([best.id])
+    annotation = project.instances(1)[0]
+    assert (annotation.id, annotation.source, annotation.score, annotation.run) == (accepted, Source.ACCEPTED, 0.9, run)
+    assert annotation.segmentation == best.segmentation
+    assert [found.id for found in project.predictions(1)] == [other.id]
+    assert project.frame(1).state is FrameState.REVIEWED
+    project.reject_predictions([other.id])
+    assert project.predictions(1) == []
+    project.undo()
+    project.undo()
+    assert _everything(project) == before
+
+
+def test_accepting_without_a_state_leaves_the_frame_as_it_is(make_project: MakeProject) -> None:
+    project = make_project(1)
+    category = project.add_category("object").id
+    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.store_predictions(run, {1: [_square(1, category, score=0.4)]})
+    project.accept_predictions([found.id for found in project.predictions(1) if found.id], state=None)
+    assert project.frame(1).state is FrameState.UNLABELLED
+
+
+def test_a_prediction_that_undo_brings_back_does_not_mix_with_newer_ones(make_project: MakeProject) -> None:
+    project = make_project(1)
+    category = project.add_category("object").id
+    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.store_predictions(run, {1: [_square(1, category, score=0.4)]})
+    project.accept_predictions([found.id for found in project.predictions(1) if found.id])
+    project.store_predictions(run, {1: [_square(1, category, 20, score=0.8)]})
+    project.undo()
+    assert [found.score for found in project.predictions(1)] == [0.8]
+    assert project.prediction_scores() == {1: [0.8]}

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from rise_engine.errors import RiseError
+from rise_engine.project.segmentation import area_of, box_of, from_mask, to_mask
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.98, 1.0])
+@pytest.mark.parametrize("size", [(1, 1), (37, 53), (700, 3)])
+def test_a_mask_survives_run_lengths(density: float, size: tuple[int, int]) -> None:
+    mask = np.random.default_rng(1).random(size) < density
+    rle = from_mask(mask)
+    assert isinstance(rle["counts"], str)
+    assert (to_mask(rle, *size) == mask).all()
+    assert area_of(rle, *size) == mask.sum()
+
+
+def test_long_runs_survive_the_length_check() -> None:
+    mask = np.zeros((2000, 1500), dtype=bool)
+    mask[3:1990, 7:9] = True
+    mask[500:, 1400:] = True
+    assert (to_mask(from_mask(mask), 2000, 1500) == mask).all()
+
+
+def test_uncompressed_counts_go_down_the_columns() -> None:
+    mask = to_mask({"size": [2, 3], "counts": [1, 2, 3]}, 2, 3)
+    assert mask.tolist() == [[False, True, False], [True, False, False]]
+
+
+def test_a_rectangle_polygon_covers_its_pixels_and_polygons_are_united() -> None:
+    left, right = [1, 2, 4, 2, 4, 6, 1, 6], [6, 2, 8, 2, 8, 6, 6, 6]
+    expected = np.zeros((10, 12), dtype=bool)
+    expected[2:6, 1:4] = True
+    expected[2:6, 6:8] = True
+    assert (to_mask([left, right], 10, 12) == expected).all()
+    assert box_of([left, right], 10, 12) == (1, 2, 8, 6)
+    assert area_of([left, right], 10, 12) == 20
+
+
+def test_empty_and_degenerate_polygons_are_empty_masks() -> None:
+    assert not to_mask([], 5, 5).any()
+    assert not to_mask([[1, 1, 3, 3]], 5, 5).any()
+    assert box_of([], 5, 5) == (0, 0, 0, 0)
+
+
+def test_corners_far_outside_do_not_take_memory() -> None:
+    mask = to_mask([[0, 0, 1e12, 0, 1e12, 1e12, 0, 1e12]], 40, 50)
+    assert mask.all()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"size": [2, 3], "counts": [1, 2, 30]},
+        {"size": [2, 3], "counts": [-1, 7]},
+        {"size": [2, 3], "counts": "o" * 40},
+        {"size": [2, 3], "counts": ""},
+        {"size": [2, 3], "counts": None},
+        {"size": [3, 2], "counts": [6]},
+        [[0, 0, float("nan"), 1, 1, 1]],
+        [[0, 0, "a", 1, 1, 1]],
+    ],
+)
+def test_broken_masks_are_refused_before_the_library_sees_them(broken: object) -> None:
+    with pytest.raises(RiseError):
+        to_mask(broken, 2, 3)  # type: ignore[arg-type]
+
+
+def test_the_length_check_agrees_with_the_library_on_random_masks() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        size = tuple(rng.integers(1, 60, 2))
+        mask = rng.random(size) < rng.random()
+        encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        assert (to_mask({"size": list(size), "counts": encoded["counts"]}, *size) == mask).all()
