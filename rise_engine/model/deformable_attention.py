@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import grid_sample
+
+from rise_engine.model.bag_sampling import BagSampling
 
 AttentionForm = Literal["auto", "grid", "bag", "gather"]
 LevelSizes = Sequence[tuple[int, int]]
-
-BAG_MAX_CHANNELS = 16
-"""Channels a head up to which the bag form is the faster one on a CPU."""
 
 
 class DeformableAttention(nn.Module):
@@ -22,7 +21,7 @@ class DeformableAttention(nn.Module):
 
     ``form`` chooses how points are read, all with the same result: ``grid`` one ``grid_sample`` a level, ``bag``
     one weighted ``embedding_bag`` over all corners of all points, ``gather`` plain indexing for exporters whose
-    runtimes have no or a wrong GridSample; ``auto`` is ``bag`` on a CPU with few channels a head, else ``grid``.
+    runtimes have no or a wrong GridSample; ``auto`` is ``bag`` on a CPU, else ``grid``.
     """
 
     def __init__(self, *, dim: int, heads: int, levels: int, points: int) -> None:
@@ -99,7 +98,7 @@ def sample(
     i of a level W wide is centred at (i + 0.5) / W.
     """
     if form == "auto":
-        form = "bag" if values.device.type == "cpu" and values.shape[-1] <= BAG_MAX_CHANNELS else "grid"
+        form = "bag" if values.device.type == "cpu" else "grid"
     sampler = {"grid": _sample_grid, "bag": _sample_bag, "gather": _sample_gather}[form]
     return sampler(values, sizes, locations, weights)
 
@@ -113,26 +112,20 @@ def _sample_grid(values: Tensor, sizes: LevelSizes, locations: Tensor, weights: 
     per_level = values.flatten(0, 1).split([height * width for height, width in sizes], 1)
     for level, (level_values, size) in enumerate(zip(per_level, sizes, strict=True)):
         feature_map = level_values.transpose(1, 2).unflatten(-1, size)
-        points = F.grid_sample(feature_map, grids[:, :, level], padding_mode="zeros", align_corners=False)
+        points = grid_sample(feature_map, grids[:, :, level], padding_mode="zeros", align_corners=False)
         total = total + (points * shares[:, :, :, level]).sum(-1)
     return total.view(batch, heads * channels, queries).transpose(1, 2)
 
 
 def _sample_bag(values: Tensor, sizes: LevelSizes, locations: Tensor, weights: Tensor) -> Tensor:
-    batch, heads, tokens, channels = values.shape
-    queries = locations.shape[1]
-    rows, shares = _corners(sizes, locations, weights)  # (B, Q, heads, L, P, 4)
-    start = torch.arange(batch * heads, device=values.device).mul_(tokens).view(batch, 1, heads, 1, 1, 1)
-    table = values.reshape(-1, channels)
-    indices = (rows + start).view(batch * queries * heads, -1)
-    sums = F.embedding_bag(indices, table, per_sample_weights=shares.view_as(indices), mode="sum")
-    return sums.view(batch, queries, heads * channels)
+    sums: Tensor = BagSampling.apply(values, sizes, locations, weights)
+    return sums
 
 
 def _sample_gather(values: Tensor, sizes: LevelSizes, locations: Tensor, weights: Tensor) -> Tensor:
     batch, heads, _, channels = values.shape
     queries = locations.shape[1]
-    rows, shares = _corners(sizes, locations, weights)
+    rows, shares = _corners(sizes, locations, weights)  # (B, Q, heads, L, P, 4)
     indices = rows.transpose(1, 2).flatten(2)  # (B, heads, Q * samples)
     picked = values.gather(2, indices[..., None].expand(-1, -1, -1, channels))
     picked = picked.view(batch, heads, queries, -1, channels)

@@ -51,9 +51,8 @@ class LayerPredictions:
 
     def masks(self, image: int, queries: Tensor) -> Tensor:
         """Mask logits (len(queries), H / 4, W / 4) of the given queries of one image, on the padded canvas."""
-        return self.mask_source.masks(self.hidden[image, queries][None], self.references[image, queries][None], image)[
-            0
-        ]
+        hidden, references = self.hidden[image, queries], self.references[image, queries]
+        return self.mask_source.masks(hidden[None], references[None], image)[0]
 
     def picked_masks(self, queries: Tensor) -> Tensor:
         """Mask logits (B, K, H / 4, W / 4) of K queries of each image, ``queries`` (B, K)."""

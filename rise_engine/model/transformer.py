@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class PerceptronHead(nn.Module):
     def __init__(self, dim: int, out: int, *, layers: int = 3) -> None:
         super().__init__()
         widths = [dim] * layers + [out]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., dim) to (..., out)."""
