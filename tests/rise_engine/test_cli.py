@@ -1,0 +1,355 @@
+"""The commands as a person runs them: files on disk, what is printed, exit codes, one sentence on bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from rise_engine.cli import main
+from rise_engine.config import RiseConfig
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Instance, Source, Split
+from rise_engine.project.segmentation import from_mask, to_mask
+
+FRAMES = 8
+LABELLED = 4
+SIZE = (96, 128)
+BOXES = ((10, 10, 50, 40), (60, 45, 110, 85))
+"""The two objects of each frame, xyxy in pixels."""
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+Rise = Callable[..., Outcome]
+
+
+@pytest.fixture
+def rise(capsys: pytest.CaptureFixture[str]) -> Rise:
+    """Runs a command in this process."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refuses(rise: Rise) -> Callable[..., str]:
+    """Runs a command that must be refused with one sentence, and returns the sentence."""
+
+    def run(*arguments: str | Path) -> str:
+        outcome = rise(*arguments)
+        assert outcome.code == 2, outcome
+        assert outcome.err.startswith("rise: ")
+        assert outcome.err.count("\n") == 1
+        assert "Traceback" not in outcome.err
+        return outcome.err
+
+    return run
+
+
+def dataset(count: int, **changes: Any) -> dict[str, Any]:
+    """COCO annotations of the first ``count`` frames."""
+    annotations = [
+        {
+            "id": 100 * image + place,
+            "image_id": image,
+            "category_id": 7,
+            "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": (x1 - x0) * (y1 - y0),
+            "iscrowd": 0,
+        }
+        for image in range(500, 500 + count)
+        for place, (x0, y0, x1, y1) in enumerate(BOXES)
+    ]
+    images = [
+        {"id": image, "file_name": f"tote_{image - 500}.png", "height": SIZE[0], "width": SIZE[1]}
+        for image in range(500, 500 + count)
+    ]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "parcel"}], **changes}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of eight frames with two bright objects each."""
+    folder = tmp_path / "totes"
+    folder.mkdir()
+    for number in range(FRAMES):
+        picture = Image.new("RGB", (SIZE[1], SIZE[0]), (40, 40, 60 + number))
+        draw = ImageDraw.Draw(picture)
+        for place, box in enumerate(BOXES):
+            draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=(200, 150 + 50 * place, 20))
+        picture.save(folder / f"tote_{number}.png")
+    return folder
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(dataset(LABELLED)))
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, images: Path, coco: Path, rise: Rise) -> Path:
+    path = tmp_path / "totes.rise"
+    assert rise("new", path, "--images", images, "--coco", coco).code == 0
+    return path
+
+
+def test_new_imports_labels_and_marks_the_hold_out(tmp_path: Path, images: Path, coco: Path, rise: Rise) -> None:
+    holdout = tmp_path / "holdout.txt"
+    holdout.write_text("tote_1.png\ntote_3.png\n")
+    path = tmp_path / "totes.rise"
+    outcome = rise("new", path, "--images", images, "--coco", coco, "--holdout-list", holdout)
+    assert outcome.code == 0
+    assert "8 instances imported in 4 frames" in outcome.out
+    with Project.open(path) as made:
+        assert made.counts()[FrameState.LABELLED] == LABELLED
+        assert [frame.name for frame in made.frames(split=Split.HOLDOUT)] == ["tote_1.png", "tote_3.png"]
+
+
+def test_new_drops_categories_and_takes_empty_images_for_labelled(tmp_path: Path, images: Path, rise: Rise) -> None:
+    labels = dataset(2)
+    labels["categories"].append({"id": 1, "name": "Tote"})
+    labels["annotations"][0]["category_id"] = 1
+    labels["images"].append({"id": 9, "file_name": "tote_5.png", "height": SIZE[0], "width": SIZE[1]})
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(labels))
+    options = ("--coco", path, "--drop-category", "Tote", "--empty-is-labelled")
+    outcome = rise("new", tmp_path / "totes.rise", "--images", images, *options)
+    assert "3 instances imported" in outcome.out
+    with Project.open(tmp_path / "totes.rise") as made:
+        assert [category.name for category in made.categories()] == ["parcel"]
+        assert made.frame("tote_5.png").state is FrameState.LABELLED
+
+
+def test_status_counts_frames_categories_and_runs(project: Path, rise: Rise) -> None:
+    lines = [line.split() for line in rise("status", project).out.splitlines()]
+    assert ["unlabelled", "4"] in lines
+    assert ["labelled", "4"] in lines
+    assert ["7", "parcel", "8"] in lines
+    assert ["0", "runs"] in lines
+
+
+def test_import_asks_what_to_do_on_a_conflict(project: Path, tmp_path: Path, rise: Rise, refuses: Any) -> None:
+    labels = dataset(1)
+    labels["annotations"] = labels["annotations"][:1]
+    labels["annotations"][0]["segmentation"] = [[0, 0, 20, 0, 20, 20, 0, 20]]
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(labels))
+    assert "--on-conflict" in refuses("import", project, path)
+    assert rise("import", project, path, "--on-conflict", "replace").code == 0
+    with Project.open(project) as opened:
+        assert len(opened.instances(opened.frame("tote_0.png").id)) == 1
+
+
+def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, tmp_path: Path, rise: Rise) -> None:
+    assert "8 cut-outs" in rise("bank", project, "--out", tmp_path / "bank").out
+    files = sorted((tmp_path / "bank").glob("*.png"))
+    assert len(files) == 8
+    first = np.asarray(Image.open(files[0]))
+    assert first.shape == (30, 40, 4)
+    assert first[15, 20].tolist() == [200, 150, 20, 255]
+
+
+def test_bank_leaves_out_what_the_person_left_out(project: Path, tmp_path: Path, rise: Rise) -> None:
+    with Project.open(project) as opened:
+        second = opened.instances(opened.frame("tote_2.png").id)[1]
+        assert second.id is not None
+        opened.set_bank_excluded(second.id, True)
+    rise("bank", project, "--out", tmp_path / "bank")
+    assert sorted(path.name for path in (tmp_path / "bank").glob("tote_2_*")) == ["tote_2_000.png"]
+
+
+def test_preview_follows_from_its_seed(project: Path, tmp_path: Path, rise: Rise) -> None:
+    pictures = []
+    for name, seed in (("a.png", "3"), ("b.png", "3"), ("c.png", "4")):
+        out = tmp_path / name
+        assert rise("preview", project, "--frame", "tote_1.png", "--seed", seed, "--out", out).code == 0
+        pictures.append(np.asarray(Image.open(out)))
+    assert np.array_equal(pictures[0], pictures[1])
+    assert pictures[0].shape != pictures[2].shape or not np.array_equal(pictures[0], pictures[2])
+
+
+def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) -> None:
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[10:40, 10:50] = True
+    with Project.open(project) as opened:
+        run = opened.start_run(preset="laptop", recipe="paper", steps=1, base="none")
+        opened.finish_run(run.number, steps=1)
+        frames = opened.frames(state=FrameState.UNLABELLED)
+        opened.store_predictions(
+            run.number,
+            {
+                frame.id: [
+                    Instance(
+                        None, frame.id, 7, from_mask(mask), score=0.3 + 0.15 * place, source=Source.PREDICTED, run=1
+                    )
+                ]
+                for place, frame in enumerate(frames)
+            },
+        )
+    lines = rise("queue", project, "--top", "2").out.splitlines()
+    assert len(lines) == 3
+    assert all("tote_" in line for line in lines[1:])
+    assert rise("runs", project).out.splitlines()[1].split()[:4] == ["1", "laptop", "paper", "1"]
+    assert "deleted" in rise("runs", project, "--delete", "1").out
+    with Project.open(project) as opened:
+        assert opened.runs() == []
+
+
+def test_export_gives_back_what_came_in(project: Path, tmp_path: Path, rise: Rise) -> None:
+    out = tmp_path / "out.json"
+    assert rise("export", "coco", project, out).code == 0
+    exported = json.loads(out.read_text())
+    assert exported["images"] == dataset(LABELLED)["images"]
+    assert exported["annotations"] == dataset(LABELLED)["annotations"]
+    assert rise("export", "coco", project, out, "--masks", "rle").code == 0
+    masks = [to_mask(each["segmentation"], *SIZE) for each in json.loads(out.read_text())["annotations"]]
+    assert [int(mask.sum()) for mask in masks] == [1200, 2000] * LABELLED
+
+
+BAD_LABELS: list[tuple[str, str]] = [
+    ("not json at all", "not JSON"),
+    (json.dumps({"hello": 1}), "COCO"),
+    (json.dumps([1, 2]), "COCO"),
+    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "../../secret.png"}])), "leaves the image folder"),
+    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "/etc/secret.png"}])), "leaves the image folder"),
+    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "elsewhere.png"}])), "None of the"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_LABELS, ids=[reason for _, reason in BAD_LABELS])
+def test_bad_annotations_are_refused_and_leave_no_project(
+    text: str, reason: str, tmp_path: Path, images: Path, refuses: Any
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    assert reason in refuses("new", tmp_path / "totes.rise", "--images", images, "--coco", path)
+    assert not (tmp_path / "totes.rise").exists()
+
+
+def test_folders_without_images_are_refused(tmp_path: Path, refuses: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no images" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "empty")
+    assert "does not exist" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "absent")
+    assert not (tmp_path / "p.rise").exists()
+
+
+def test_a_project_that_is_there_is_not_made_again_nor_removed(project: Path, images: Path, refuses: Any) -> None:
+    assert "already" in refuses("new", project, "--images", images)
+    assert (project / "project.sqlite").is_file()
+
+
+def test_a_corrupt_image_is_named(project: Path, images: Path, tmp_path: Path, refuses: Any) -> None:
+    (images / "tote_1.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    assert "tote_1.png" in refuses("preview", project, "--frame", "tote_1.png", "--out", tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--preset", "huge"), "laptop"),
+        (("--recipe", "secret"), "recommended"),
+        (("--preset", "laptop", "--set", "model.colour=3"), "model.colour"),
+        (("--preset", "laptop", "--set", "loss.dice=much"), "loss.dice"),
+        (("--labelled-list", "/absent/list.txt"), "/absent/list.txt"),
+        (("--steps", "5", "--minutes", "1"), "one of them"),
+        (("--labelled-count", "2", "--labelled-fraction", "0.5"), "only one"),
+        (("--resume",), "no run"),
+        (("--resume", "--steps", "5"), "own settings"),
+        (("--device", "toaster"), "toaster"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    arguments: tuple[str, ...], reason: str, project: Path, refuses: Any
+) -> None:
+    assert reason in refuses("train", project, *arguments)
+    with Project.open(project) as opened:
+        assert opened.runs() == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
+def test_cuda_without_cuda_is_refused(project: Path, refuses: Any) -> None:
+    assert "cpu" in refuses("train", project, "--device", "cuda")
+
+
+def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Path, rise: Rise, refuses: Any) -> None:
+    path = tmp_path / "bare.rise"
+    assert rise("new", path, "--images", images).code == 0
+    assert "labelled" in refuses("train", path, "--preset", "laptop")
+    assert "labelled" in refuses("preview", path, "--out", tmp_path / "a.png")
+    assert "labelled" in refuses("bank", path, "--out", tmp_path / "bank")
+
+
+def test_what_needs_a_run_says_so(project: Path, tmp_path: Path, refuses: Any) -> None:
+    frames = tmp_path / "list.txt"
+    frames.write_text("tote_0.png\n")
+    assert "train" in refuses("predict", project)
+    assert "train" in refuses("evaluate", project, "--frames", frames)
+    assert "train" in refuses("export", "onnx", project, tmp_path / "m.onnx")
+    assert "hold-out" in refuses("evaluate", project)
+
+
+def test_predicting_another_folder_needs_a_file_to_write(project: Path, images: Path, refuses: Any) -> None:
+    assert "--out" in refuses("predict", project, "--images", images)
+
+
+@pytest.mark.parametrize("size", ["256", "100x320", "0x0", "axb"])
+def test_an_export_size_that_does_not_fit_is_refused(size: str, project: Path, tmp_path: Path, refuses: Any) -> None:
+    assert "256x320" in refuses("export", "onnx", project, tmp_path / "m.onnx", "--size", size)
+
+
+@pytest.mark.parametrize(
+    "command",
+    "demo,new,import,status,runs,train,predict,evaluate,queue,bank,preview,export coco,export onnx,doctor".split(","),
+)
+def test_every_command_has_help_with_an_example(command: str, rise: Rise) -> None:
+    outcome = rise(*command.split(), "--help")
+    assert outcome.code == 0
+    assert f"rise {command}" in outcome.out.split("Example:")[1]
+
+
+def run_python(code: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    return done.stdout
+
+
+def test_help_and_the_package_do_not_load_torch() -> None:
+    code = (
+        "import sys, rise_engine, rise_engine.cli\n"
+        "from rise_engine import Project, RiseConfig, RiseError\n"
+        "print('torch' in sys.modules, sorted(rise_engine.__all__) == dir(rise_engine))"
+    )
+    assert run_python(code).split() == ["False", "True"]
+
+
+def test_the_public_names_are_there() -> None:
+    import rise_engine
+
+    assert rise_engine.RiseConfig is RiseConfig
+    assert callable(rise_engine.evaluate)
+    with pytest.raises(AttributeError, match="nonsense"):
+        rise_engine.nonsense  # noqa: B018
