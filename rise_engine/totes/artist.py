@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
 
 from rise_engine.project.frame import LabelledFrame
-from rise_engine.totes import boxes, round_things, soft_things, tools
+from rise_engine.totes import boxes, packs, round_things, soft_things, tools
 from rise_engine.totes.camera import photograph
 from rise_engine.totes.container import Container, draw_container
-from rise_engine.totes.raster import Plane, smooth, spread
 from rise_engine.totes.studio import Light, Spot, Sprite, Studio
 from rise_engine.totes.textures import TextureAtlas
 
@@ -37,6 +37,9 @@ KINDS: tuple[tuple[Painter, float], ...] = (
     (round_things.paint_wine_glass, 1.0),
     (round_things.paint_ball, 0.9),
     (soft_things.paint_pouch, 3.0),
+    (packs.paint_blister, 0.9),
+    (packs.paint_multipack, 0.8),
+    (packs.paint_filled_bag, 1.2),
     (soft_things.paint_lump, 1.2),
     (soft_things.paint_glove, 1.6),
     (soft_things.paint_cloth, 1.0),
@@ -50,6 +53,7 @@ KINDS: tuple[tuple[Painter, float], ...] = (
     (tools.paint_ring, 0.6),
     (tools.paint_cutlery, 0.9),
 )
+_FAINTER = [round(0.7 * level) for level in range(256)]
 _SMALLEST_VISIBLE = 30
 _SMALLEST_SHARE = 0.06
 
@@ -163,10 +167,21 @@ class _Heap:
         pad = int(2.5 * blur) + 2
         x0, x1 = max(0, patch.x - pad + min(0, int(dx))), min(width, patch.x + patch.width + pad + max(0, int(dx)))
         y0, y1 = max(0, patch.y - pad + min(0, int(dy))), min(height, patch.y + patch.height + pad + max(0, int(dy)))
-        contact = spread(_shifted(sprite, (x0, y0, x1, y1), (0, 0)), max(0.7, 0.006 * unit))
-        thrown = smooth(_shifted(sprite, (x0, y0, x1, y1), (round(dx), round(dy))), blur)
-        weight = 1.0 if sprite.opacity is None else 0.35
-        dark = 1 - np.float32(weight * light.shadow) * np.maximum(thrown, contact * np.float32(0.7))
+        weight = light.shadow * (1.0 if sprite.opacity is None else 0.35)
+        cover = Image.fromarray((np.float32(255) * sprite.cover).astype(np.uint8))
+        contact = Image.new("L", (x1 - x0, y1 - y0))
+        contact.paste(cover, (patch.x - x0, patch.y - y0))
+        contact = contact.filter(ImageFilter.BoxBlur(max(0.7, 0.006 * unit))).point(_FAINTER)
+        # A wide shadow has no detail, so half the resolution does for it.
+        step = 2 if blur > 2 and min(patch.shape) > 8 else 1
+        thrown = Image.new("L", (-(-(x1 - x0) // step), -(-(y1 - y0) // step)))
+        corner = (round((patch.x + dx - x0) / step), round((patch.y + dy - y0) / step))
+        thrown.paste(cover.reduce(step) if step > 1 else cover, corner)
+        thrown = thrown.filter(ImageFilter.GaussianBlur(blur / step))
+        if step > 1:
+            thrown = thrown.resize(contact.size, Image.Resampling.BILINEAR)
+        shade = np.asarray(ImageChops.lighter(contact, thrown), np.float32)
+        dark = 1 - np.float32(weight / 255) * shade
         self.picture[y0:y1, x0:x1] *= dark[..., None]
 
     def masks(self) -> NDArray[np.bool_]:
@@ -178,16 +193,3 @@ class _Heap:
             if visible >= max(_SMALLEST_VISIBLE, _SMALLEST_SHARE * area)
         ]
         return self._top[None] == np.array(kept, np.int16).reshape(-1, 1, 1)
-
-
-def _shifted(sprite: Sprite, window: tuple[int, int, int, int], shift: tuple[int, int]) -> Plane:
-    """The sprite's coverage moved by ``shift`` (x, y) pixels, on the frame's rectangle ``window`` (x0, y0, x1, y1)."""
-    x0, y0, x1, y1 = window
-    patch = sprite.patch
-    left, top = patch.x + shift[0], patch.y + shift[1]
-    a, b = max(x0, left), min(x1, left + patch.width)
-    c, d = max(y0, top), min(y1, top + patch.height)
-    area = np.zeros((y1 - y0, x1 - x0), np.float32)
-    if a < b and c < d:
-        area[c - y0 : d - y0, a - x0 : b - x0] = sprite.cover[c - top : d - top, a - left : b - left]
-    return area

@@ -43,8 +43,9 @@ def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: T
     photo = scene * factor[..., None]
     photo *= balance
     if rng.random() < 0.5:
-        grain = textures.noise(rng, (size[0], size[1] * 3), 0.7 if rng.random() < 0.6 else 1.6)
-        photo += grain.reshape(*size, 3) * np.float32(0.6 * noise)
+        scale, strength = (0.7 if rng.random() < 0.6 else 1.6), np.float32(0.6 * noise)
+        for channel in range(3):
+            photo[..., channel] += textures.noise(rng, size, scale) * strength
     levels = np.linspace(0, 1, 256) ** gamma
     contrast = rng.uniform(0.82, 1.15)
     haze = rng.uniform(0, 0.12) if rng.random() < 0.3 else 0.0
@@ -52,7 +53,7 @@ def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: T
     table = np.repeat((255 * levels).astype(np.uint8)[None], 3, 0).reshape(-1).tolist()
     picture = Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).point(table)
     if rng.random() < 0.65:
-        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.15, 1.0) ** 1.5 * 1.4 * min(size) / 256)))
+        picture = picture.filter(ImageFilter.BoxBlur(float(rng.uniform(0.15, 1.0) ** 2 * 1.3 * min(size) / 256)))
     elif rng.random() < 0.3:
         picture = picture.filter(ImageFilter.UnsharpMask(1.5, int(rng.integers(40, 160)), 0))
     if rng.random() < 0.3:

@@ -193,7 +193,7 @@ def _add_reflections(
         stencil = Image.new("L", (width, height), 255)
         ImageDraw.Draw(stencil).polygon([(float(x), float(y)) for x, y in floor], fill=int(rng.integers(0, 90)))
         share *= np.asarray(stencil, np.float32) * np.float32(1 / 255)
-    bands = bands * share * np.float32(rng.uniform(0.0, 3.0))
+    bands = bands * share * np.float32(rng.uniform(0.0, 1.5))
     picture += share[..., None] * (_stretched(photo, (height, width)) - picture) + bands[..., None]
 
 

@@ -114,9 +114,3 @@ def smooth(plane: Plane, radius: float) -> Plane:
         half = picture.reduce(2).filter(ImageFilter.GaussianBlur(radius / 2))
         blurred = half.resize(picture.size, Image.Resampling.BILINEAR)
     return np.asarray(blurred, np.float32) * np.float32(1 / 255)
-
-
-def spread(plane: Plane, radius: float) -> Plane:
-    """The plane 0..1 averaged over squares that reach ``radius`` pixels each way; cheaper than a smooth blur."""
-    picture = Image.fromarray((np.float32(255) * plane).astype(np.uint8)).filter(ImageFilter.BoxBlur(radius))
-    return np.asarray(picture, np.float32) * np.float32(1 / 255)
