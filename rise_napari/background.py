@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import FunctionWorker, GeneratorWorker, create_worker
@@ -22,7 +23,7 @@ def run_beside(
     ``finished`` is called at the end in either case.
     """
     worker = create_worker(work, _start_thread=False)
-    worker.returned.connect(done)
+    worker.returned.connect(partial(_unless_ended, workspace, done))
     _begin(workspace, worker, finished)
     return worker
 
@@ -36,13 +37,22 @@ def stream_beside(
 ) -> GeneratorWorker[Any, Any, Any]:
     """Runs a generator in a thread and hands every value it yields to ``each``."""
     worker = create_worker(work, _start_thread=False)
-    worker.yielded.connect(each)
+    worker.yielded.connect(partial(_unless_ended, workspace, each))
     _begin(workspace, worker, finished)
     return worker
 
 
 def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:
-    worker.errored.connect(lambda error: workspace.tell(str(error) or type(error).__name__, "error"))
+    def told(error: Exception) -> None:
+        workspace.tell(str(error) or type(error).__name__, "error")
+
+    worker.errored.connect(partial(_unless_ended, workspace, told))
     if finished is not None:
-        worker.finished.connect(finished)
+        worker.finished.connect(partial(_unless_ended, workspace, finished))
     worker.start()
+
+
+def _unless_ended(workspace: Workspace, call: Callable[..., None], *values: Any) -> None:
+    # A thread may outlive the window, whose widgets must not be touched then.
+    if not workspace.ended:
+        call(*values)

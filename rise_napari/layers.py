@@ -1,7 +1,8 @@
 """Project <-> napari layers. The only place that writes layers; every layer is a view of the store.
 
-Each frame gets an annotation layer of its own: napari's undo history belongs to a layer, and replaying it on another
-frame's picture would write the old frame's labels into the new one.
+napari's undo history belongs to a layer, and replaying it after the picture was exchanged would write the old frame's
+labels into the new one. Making a layer for each frame would cost most of a second. So one annotation layer serves all
+frames, and its ``undo`` and ``redo`` are the store's, which know what was done on which frame.
 """
 
 from __future__ import annotations
@@ -28,15 +29,14 @@ from rise_napari.workspace import Workspace
 
 FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
 COMMIT_MILLISECONDS = 100
-CARRIED = ("brush_size", "opacity", "contour", "contiguous", "preserve_labels", "n_edit_dimensions", "visible")
-DEFAULTS: dict[str, Any] = {"opacity": 0.55, "brush_size": 12}
+OPACITY, BRUSH_SIZE = 0.55, 12
 
 
 class ProjectLayers:
     """Shows the workspace's frame, its annotations and predictions, and commits strokes to the store."""
 
-    annotations_replaced = Signal(object)
-    """There is another annotation layer, given."""
+    annotations_added = Signal(object)
+    """There is a new annotation layer, given."""
 
     def __init__(self, viewer: Viewer, workspace: Workspace) -> None:
         self._viewer = viewer
@@ -46,7 +46,6 @@ class ProjectLayers:
         self._annotations: Labels | None = None
         self._view: LabelView | None = None
         self._view_frame: int | None = None
-        self._tool: dict[str, Any] = dict(DEFAULTS)
         self._busy = False
         self._stroking = False
         self._min_score = 0.0
@@ -142,13 +141,12 @@ class ProjectLayers:
     # -- annotations ------------------------------------------------------------------------------------------------
 
     def _reload(self, frame_id: int | None) -> None:
-        """The store changed: shows the frame anew, on a new layer, since the old one's history no longer fits."""
+        """The store changed: shows the frame anew."""
         frame = self._workspace.frame
         if frame is None or (frame_id is not None and frame.id != frame_id):
             return
         with self._writing():
             self._show_annotations()
-        self._activate()
 
     def _show_annotations(self) -> None:
         frame, stack = self._workspace.frame, self._stack
@@ -157,24 +155,32 @@ class ProjectLayers:
         labels = self._view.labels if self._view is not None and self._view_frame == frame.id else None
         size = stack.shape[1:3]
         instances = self._workspace.instances()
-        self._view = LabelView(size, self._masks(instances, size), labels=labels)
-        self._view_frame = frame.id
-        selected = self._view.labels.get(self._workspace.selected or -1) or self._view.free_label(self._view.shown)
-        mode = self._remember_tool()
-        self._drop(ANNOTATIONS)
-        layer = self._viewer.add_labels(self._view.shown.copy(), name=ANNOTATIONS, features=self._features(instances))
-        for name, value in self._tool.items():
-            setattr(layer, name, value)
+        view = LabelView(size, self._masks(instances, size), labels=labels)
+        self._view, self._view_frame = view, frame.id
+        layer = self._annotations
+        if layer is None or layer not in self._viewer.layers:
+            layer = self._add_annotations(view)
+        else:
+            layer.data = view.shown.copy()
+        layer.features = self._features(instances)
         layer.editable = self._workspace.writable
-        if layer.editable:
-            layer.mode = mode
-        layer.selected_label = selected
+        selected = self._workspace.selected
+        known = view.labels.get(selected) if selected is not None else None
+        layer.selected_label = known or view.free_label(view.shown)
+
+    def _add_annotations(self, view: LabelView) -> Labels:
+        layer = self._viewer.add_labels(view.shown.copy(), name=ANNOTATIONS, opacity=OPACITY)
+        layer.brush_size = BRUSH_SIZE
+        # Set by name: a type checker is right that methods are not for assignment.
+        for name, action in (("undo", self._workspace.undo), ("redo", self._workspace.redo)):
+            setattr(layer, name, action)
         layer.mouse_drag_callbacks.append(self._watch_stroke)
         layer.events.paint.connect(self._touched)
         layer.events.set_data.connect(self._touched)
         layer.events.selected_label.connect(self._label_selected)
         self._annotations = layer
-        self.annotations_replaced.emit(layer)
+        self.annotations_added.emit(layer)
+        return layer
 
     def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         for instance in instances:
@@ -195,13 +201,6 @@ class ProjectLayers:
             "category": [names.get(instance.category, "?") for instance in known],
             "source": [str(instance.source) for instance in known],
         }
-
-    def _remember_tool(self) -> str:
-        layer = self._annotations
-        if layer is None or layer not in self._viewer.layers:
-            return "pan_zoom"
-        self._tool = {name: getattr(layer, name) for name in CARRIED}
-        return str(layer.mode)
 
     def _activate(self) -> None:
         if self._annotations is not None and self._annotations in self._viewer.layers:
@@ -265,7 +264,8 @@ class ProjectLayers:
             for change, instance in zip(changes, ids, strict=True):
                 view.adopt(change, instance)
             if not view.settle(data):
-                QTimer.singleShot(0, partial(self._reload, frame_id))
+                with self._writing():
+                    layer.data = view.shown.copy()
             self._workspace.stroke_saved(frame_id)
             self._workspace.select(view.instance_at(int(layer.selected_label)))
 
@@ -324,10 +324,9 @@ class ProjectLayers:
         for label in range(len(best_first), 0, -1):
             with self._workspace.telling():
                 picture[to_mask(best_first[label - 1], *size)] = label
-        if name in self._viewer.layers and self._viewer.layers[name].data.shape == size:
+        if name in self._viewer.layers:
             self._viewer.layers[name].data = picture
             return
-        self._drop(name)
         if not best_first:
             return
         layer = self._viewer.add_labels(picture, name=name, opacity=0.9)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtGui import QHideEvent
+from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
 from rise_napari.curves import Curves
 from rise_napari.header import Header
@@ -44,7 +46,6 @@ class Workbench(QWidget):
         self.export = ExportStep(self.workspace)
         self.curves = Curves(self.workspace)
         self._curves_dock: QWidget | None = None
-        self._closed = False
         self.tabs = QTabWidget()
         self.tabs.setTabPosition(QTabWidget.TabPosition.West)
         for step in self.steps:
@@ -56,14 +57,16 @@ class Workbench(QWidget):
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(WIDTH)
         self.shortcuts = Shortcuts(napari_viewer, self._shortcuts())
-        self.layers.annotations_replaced.connect(self.shortcuts.bind_layer)
+        self.layers.annotations_added.connect(self.shortcuts.bind_layer)
         self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
-        workspace_signals = self.workspace
-        for signal in (workspace_signals.project_changed, workspace_signals.frames_changed):
+        for signal in (self.workspace.project_changed, self.workspace.frames_changed):
             signal.connect(self._mark_step)
         self.workspace.training.state_changed.connect(self._training_changed)
         self._mark_step()
-        QTimer.singleShot(0, self._watch_window)
+        self.destroyed.connect(partial(_end, self.workspace))
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -121,25 +124,19 @@ class Workbench(QWidget):
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def _watch_window(self) -> None:
-        if not self._closed and self.window() is not self:
-            self.window().installEventFilter(self)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        # napari may ask and refuse to close: only when the window is gone is it the end.
-        if event.type() in (QEvent.Type.Close, QEvent.Type.Hide) and watched is self.window():
-            QTimer.singleShot(0, self._close_if_hidden)
-        return super().eventFilter(watched, event)
-
-    def _close_if_hidden(self) -> None:
-        if not self.window().isVisible():
-            self.shut_down()
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Out of sight may be the last that is heard of the window: what was drawn is saved."""
+        if not self.workspace.ended:
+            self.workspace.before_leaving.emit()
+        super().hideEvent(event)
 
     def shut_down(self) -> None:
         """Saves what is unsaved, ends the training and lets the project go."""
-        if self._closed:
-            return
-        self._closed = True
-        self.workspace.close_project()
-        self.layers.close()
-        self.shortcuts.close()
+        if not self.workspace.ended:
+            self.layers.close()
+            self.shortcuts.close()
+            self.workspace.end()
+
+
+def _end(workspace: Workspace, _widget: object = None) -> None:
+    workspace.end()

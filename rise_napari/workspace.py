@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +60,8 @@ class Workspace:
         self.selected: int | None = None
         """Id of the annotation in hand."""
         self.training = TrainingSession(trainer_factory)
+        self.ended = False
+        """True once the window is gone."""
         self._index: dict[int, int] = {}
         self._undo_sizes: list[int] = []
         self._redo_sizes: list[int] = []
@@ -136,18 +138,27 @@ class Workspace:
         if self.project is None:
             return
         self.before_leaving.emit()
-        self.training.close()
-        project, self.project = self.project, None
-        if self.frame is not None and not project.read_only:
-            with self.telling():
-                project.set_setting(LAST_FRAME, self.frame.name)
-        self.frames, self._index, self.frame, self.selected = [], {}, None, None
-        self._undo_sizes.clear()
-        self._redo_sizes.clear()
-        project.close()
+        self._release()
         self.project_changed.emit()
         self.frames_changed.emit()
         self.frame_changed.emit()
+
+    def end(self) -> None:
+        """The window is gone: ends the training and lets the project go, without a word to anyone."""
+        self.ended = True
+        self._release()
+
+    def _release(self) -> None:
+        project, self.project = self.project, None
+        self.training.close()
+        if project is not None:
+            if self.frame is not None and not project.read_only:
+                with suppress(RiseError):
+                    project.set_setting(LAST_FRAME, self.frame.name)
+            project.close()
+        self.frames, self._index, self.frame, self.selected = [], {}, None, None
+        self._undo_sizes.clear()
+        self._redo_sizes.clear()
 
     @property
     def writable(self) -> bool:

@@ -156,6 +156,7 @@ class BankStep(Step):
             return
         path, seed = project.path, self.seed.value()
         self.again.setEnabled(False)
+        self.words.setText("Staging a sequence…")
         run_beside(
             self.workspace,
             lambda: stage(path, frame.id, seed, RiseConfig.preset("laptop")),
