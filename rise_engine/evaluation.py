@@ -18,7 +18,7 @@ from rise_engine.learning.events import PredictedInstance
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
 
-OBJECT = {"id": 1, "name": "object"}
+OBJECT: dict[str, Any] = {"id": 1, "name": "object"}
 """The single category of class-agnostic predictions."""
 
 

@@ -19,7 +19,7 @@ from skimage.segmentation import find_boundaries
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import Scores, coco_results, evaluate, truth_of
+from rise_engine.evaluation import OBJECT, Scores, coco_results, evaluate, truth_of
 from rise_engine.experiments.staging import sequence_picture, trained_frames
 from rise_engine.formats.coco import export_coco, import_coco
 from rise_engine.inference import LoadedModel, load_model, predict_frames, predict_into_store
@@ -40,7 +40,6 @@ HOLDOUT = 8
 FRAME_SIZE = (384, 512)
 TRAINING_MINUTES = 4.0
 """Leaves the whole demonstration well below ten minutes on two cores."""
-CATEGORY = {"id": 1, "name": "object"}
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 320
 """Of one photo on the contact sheet, in pixels."""
@@ -102,7 +101,7 @@ def measure(loaded: LoadedModel, project: Project) -> Scores:
     truth = truth_of(project, frames)
     results: list[dict[str, Any]] = []
     for frame, predictions in predict_frames(loaded, project, frames):
-        results += coco_results(frame, predictions, [CATEGORY["id"]] * len(loaded.class_names))
+        results += coco_results(frame, predictions, [OBJECT["id"]] * len(loaded.class_names))
     return evaluate(truth, results, class_agnostic=True)
 
 
@@ -200,7 +199,8 @@ def _two_numbers(scores: Scores | None) -> str:
 
 def _coco_of(frames: Sequence[LabelledFrame]) -> dict[str, Any]:
     """The drawn frames' truth as a COCO dataset."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, frame in enumerate(frames, start=1):
         height, width = frame.image.shape[:2]
         images.append({"id": image_id, "file_name": frame.name, "height": height, "width": width})
@@ -211,11 +211,11 @@ def _coco_of(frames: Sequence[LabelledFrame]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": CATEGORY["id"],
+                    "category_id": OBJECT["id"],
                     "segmentation": segmentation,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": area_of(segmentation, height, width),
                     "iscrowd": 0,
                 }
             )
-    return {"images": images, "annotations": annotations, "categories": [CATEGORY]}
+    return {"images": images, "annotations": annotations, "categories": [OBJECT]}

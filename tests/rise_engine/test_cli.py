@@ -321,10 +321,10 @@ def test_an_export_size_that_does_not_fit_is_refused(size: str, project: Path, t
     assert "256x320" in refuses("export", "onnx", project, tmp_path / "m.onnx", "--size", size)
 
 
-@pytest.mark.parametrize(
-    "command",
-    "demo,new,import,status,runs,train,predict,evaluate,queue,bank,preview,export coco,export onnx,doctor".split(","),
-)
+COMMANDS = ["demo", "new", "import", "status", "runs", "train", "predict", "evaluate", "queue", "bank", "preview"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "export coco", "export onnx", "doctor"])
 def test_every_command_has_help_with_an_example(command: str, rise: Rise) -> None:
     outcome = rise(*command.split(), "--help")
     assert outcome.code == 0
