@@ -25,7 +25,7 @@ CANVAS_MULTIPLE = 32
 class DeformableSegmenter(nn.Module):
     """A ``Segmenter``: each of Q learned queries becomes a class score, a box, an embedding and, on demand, a mask."""
 
-    def __init__(self, config: ModelConfig, *, pretrained_backbone: Path | None = None) -> None:
+    def __init__(self, config: ModelConfig, *, pretrained_backbone: Path | bool = False) -> None:
         super().__init__()
         dim = config.hidden_dim
         layer_sizes = {
@@ -109,7 +109,7 @@ class DeformableSegmenter(nn.Module):
                 [part.transpose(1, 2).unflatten(-1, size) for part, size in zip(finest, sizes, strict=False)]
             ),
             controller=self.mask_controller,
-            extent=frame.extent,
+            extent=frame.extent.expand(memory.shape[0], -1),
             size=(-(-height // 4), -(-width // 4)),
         )
         layers = self._decode(memory, frame, source)
