@@ -7,7 +7,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.layers import Format
+from timm.layers.format import Format
 from torch import Tensor, nn
 
 from rise_engine.errors import RiseError
@@ -21,10 +21,11 @@ class Backbone(nn.Module):
 
     BatchNorm keeps the statistics and the scale it came with (batches are far too small to estimate them), and the
     first ``freeze_stages`` parts are not trained: 1 is everything before the stage of stride 4, 2 includes that
-    stage, 3 the one of stride 8, and so on. No gradient is computed for what is frozen.
+    stage, 3 the one of stride 8, and so on. No gradient is computed for what is frozen. ``pretrained`` is a file of
+    weights under timm's names, or True for timm's own, which are downloaded unless its cache has them.
     """
 
-    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | None = None) -> None:
+    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | bool = False) -> None:
         super().__init__()
         self.net = _create(name, pretrained)
         info = self.net.feature_info
@@ -82,16 +83,17 @@ class Backbone(nn.Module):
         return picked
 
 
-def _create(name: str, pretrained: Path | None) -> Any:
+def _create(name: str, pretrained: Path | bool) -> Any:
     options: dict[str, Any] = {}
     if name.startswith("swin"):
         options = {"strict_img_size": False, "drop_path_rate": 0.3}
-    if pretrained is not None:
+    if not isinstance(pretrained, bool):
         if not pretrained.is_file():
             raise RiseError(f"there is no weights file {pretrained}: check the path of the backbone's weights")
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(pretrained)}}
+        options["pretrained_cfg_overlay"] = {"file": str(pretrained)}
     try:
-        return timm.create_model(name, features_only=True, **options)
-    except Exception as error:
-        source = f" from {pretrained}" if pretrained is not None else ""
-        raise RiseError(f"backbone {name!r} cannot be built{source}: {error}") from error
+        return timm.create_model(name, features_only=True, pretrained=bool(pretrained), **options)
+    except Exception as error:  # timm raises what its loaders raise: unknown name, no network, tensors that do not fit
+        wanted = f"backbone {name!r}" if pretrained is False else f"backbone {name!r} with weights"
+        source = "" if isinstance(pretrained, bool) else f" of {pretrained}"
+        raise RiseError(f"{wanted}{source} cannot be had ({error}): check its name and its weights") from error
