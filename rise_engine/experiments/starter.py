@@ -1,6 +1,6 @@
 """Trains the ``laptop`` preset's starter weights on totes that the project draws itself; no photo is ever seen.
 
-    python -m rise_engine.experiments.starter --backbone-weights FILE --minutes 60 --out resources/starter-laptop.safetensors
+    python -m rise_engine.experiments.starter --backbone-weights FILE --out resources/starter-laptop.safetensors
 
 The backbone file holds ImageNet weights of the preset's backbone under timm's names. ``--evaluate PROJECT`` prints the
 zero-shot AP on a project's annotated frames at the end.

@@ -58,21 +58,27 @@ class InstanceBank:
         covers most of the frame.
         """
         stored = 0
-        for index, (mask, label) in enumerate(zip(frame.masks, frame.categories, strict=True)):
-            if index in excluded or (box := _tight_box(mask, min_area)) is None:
-                continue
-            self.add(
-                CutOut(
-                    image=frame.image[box].copy(),
-                    mask=mask[box].copy(),
-                    label=int(label),
-                    frame=frame.name,
-                    instance=index,
-                    frame_side=min(mask.shape),
-                )
-            )
-            stored += 1
+        for index in range(len(frame.masks)):
+            if index not in excluded and self.add_instance(frame, index, min_area=min_area):
+                stored += 1
         return stored
+
+    def add_instance(self, frame: LabelledFrame, index: int, *, min_area: int) -> bool:
+        """Cut out the instance at ``index`` of ``frame``; False when it is one of those that ``add_frame`` leaves out."""
+        mask = frame.masks[index]
+        if (box := _tight_box(mask, min_area)) is None:
+            return False
+        self.add(
+            CutOut(
+                image=frame.image[box].copy(),
+                mask=mask[box].copy(),
+                label=int(frame.categories[index]),
+                frame=frame.name,
+                instance=index,
+                frame_side=min(mask.shape),
+            )
+        )
+        return True
 
     def sample(self, rng: np.random.Generator) -> CutOut:
         """One cut-out, each equally likely. Raises ``IndexError`` when the bank is empty."""

@@ -80,7 +80,7 @@ class Thresholds(Event):
 
 @dataclass(frozen=True, slots=True)
 class PredictedInstance:
-    """One prediction on a frame: ``rle`` is pycocotools' compressed form with ``counts`` as str, on the original frame."""
+    """One prediction, on the original frame; ``rle`` is pycocotools' compressed form with ``counts`` as str."""
 
     rle: dict[str, Any]
     box: tuple[float, float, float, float]

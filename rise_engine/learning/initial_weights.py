@@ -75,7 +75,7 @@ def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:
         model = build_segmenter(config.model, pretrained_backbone=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise RiseError(
-            f"ImageNet weights of {config.model.backbone} could not be fetched ({type(error).__name__}): go online once, "
-            "give a file to --weights, or accept random weights with --weights none"
+            f"ImageNet weights of {config.model.backbone} could not be fetched ({type(error).__name__}): go online "
+            "once, give a file to --weights, or accept random weights with --weights none"
         ) from error
     return model, f"an ImageNet backbone ({config.model.backbone}), the rest new"

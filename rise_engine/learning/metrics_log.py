@@ -14,7 +14,7 @@ CURVES = (Losses, Thresholds, HoldoutScore)
 
 
 class MetricsLog:
-    """Appends events to ``metrics.jsonl`` in the run's folder; previews are left out, they are pictures, not numbers."""
+    """Appends events to ``metrics.jsonl`` in the run's folder; previews are pictures, not numbers, and left out."""
 
     def __init__(self, folder: Path, *, keep_until: int | None = None) -> None:
         """``keep_until``: drop the lines of steps after this one, which a resumed run will write again."""

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rise_engine.inference import LoadedModel, predict
 from rise_engine.learning.events import Preview
-from rise_engine.learning.pseudo_labels import gamma_cls, select
-from rise_engine.learning.thresholds import quantile_level
+from rise_engine.learning.pseudo_labels import select
+from rise_engine.learning.thresholds import quantile_level, staircase
 
 SHOWN_SCORE = 0.3
 """Predictions below this score are not shown."""
@@ -18,11 +18,8 @@ SHOWN_SCORE = 0.3
 def preview_frame(loaded: LoadedModel, name: str, image: NDArray[np.uint8], *, step: int) -> Preview:
     """Predicts ``image`` uint8 (H, W, 3) and applies the cascade of the step to the scores."""
     config, steps = loaded.config.pseudo_labels, loaded.config.schedule.steps
-    gamma = gamma_cls(config, step=step, steps=steps)
-    training = loaded.model.training
-    loaded.model.eval()
+    gamma = staircase(step, steps, config.threshold_start, config.threshold_peak, config.stairs)
     found = predict(loaded, image, min_score=min(gamma, SHOWN_SCORE))
-    loaded.model.train(training)
     selection = select(
         torch.tensor([instance.score for instance in found]),
         gamma=gamma,

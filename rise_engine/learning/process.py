@@ -36,7 +36,7 @@ class TrainingProcess:
         resume: bool = False,
         threads: int | None = None,
     ) -> None:
-        self._job = {
+        self._job: dict[str, object] = {
             "project": str(project),
             "config": config.model_dump(mode="json"),
             "split": asdict(split) if split is not None else None,
@@ -54,7 +54,7 @@ class TrainingProcess:
     def start(self) -> None:
         """Starts the child and the thread that reads its events."""
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - lives on
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rise_engine.learning.worker"],
             stdin=subprocess.PIPE,

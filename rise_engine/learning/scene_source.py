@@ -56,19 +56,26 @@ class SceneSource:
         for frame_id in names[: self._config.sequence.bank_capacity]:
             if len(self.bank) >= self._config.sequence.bank_capacity:
                 break
-            self.bank.add_frame(self._labelled_frame(frame_id))
+            self.bank.add_frame(self._labelled_frame(frame_id), min_area=self._config.sequence.min_area)
+
+    def bank_references(self) -> list[tuple[str, int]]:
+        """The instances in the bank, oldest first, as frame name and position there."""
+        return [(item.frame, item.instance) for item in self.bank if item.instance is not None]
 
     def restore_bank(self, references: list[tuple[str, int]]) -> None:
         """Puts the named instances back, oldest first, for an exact resume."""
         ids = {record.name: record.id for record in self._project.frames()}
         for name, index in references:
-            self.bank.add_instance(self._labelled_frame(ids[name]), index)
+            self._add(self._labelled_frame(ids[name]), index)
 
     def admit(self, name: str, indices: list[int]) -> None:
         """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1)."""
         frame = self._labelled_frame(self._project.frame(name).id)
         for index in indices:
-            self.bank.add_instance(frame, index)
+            self._add(frame, index)
+
+    def _add(self, frame: LabelledFrame, index: int) -> None:
+        self.bank.add_instance(frame, index, min_area=self._config.sequence.min_area)
 
     def _read_labelled(self, frame_id: int) -> LabelledFrame:
         return self._project.labelled_frame(

@@ -8,25 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rise_engine.config import LossConfig
+from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence, Scene
 from rise_engine.learning.association import association_accuracy, association_loss, views
 from rise_engine.learning.batch import collate, known_targets
-from rise_engine.learning.losses import Criterion, LossTerms
+from rise_engine.learning.losses import Criterion, LossTerms, sample_masks
 from rise_engine.learning.matching import Assignment
+from rise_engine.learning.targets import Targets
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
+
+SEGMENTED_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisedLosses:
     """``association`` is L_embed, unweighted; ``accuracy`` the share of pairs told apart, None without pairs;
-    ``assignments`` belong to the before views, for the bank's admission."""
+    ``segmented`` lists, per sequence, the frame's own objects that the network covers (empty unless the bank asks)."""
 
     terms: LossTerms
     association: Tensor
     accuracy: float | None
-    output: SegmenterOutput
-    assignments: list[Assignment]
+    segmented: list[list[int]]
 
 
 def common_objects(before: Scene, after: Scene) -> tuple[Tensor, Tensor]:
@@ -40,7 +42,7 @@ def supervised_losses(
     model: Segmenter,
     sequences: Sequence[PseudoSequence],
     criterion: Criterion,
-    config: LossConfig,
+    config: RiseConfig,
     *,
     device: torch.device,
     generator: torch.Generator,
@@ -57,20 +59,43 @@ def supervised_losses(
     for index, sequence in enumerate(sequences):
         before, after = 2 * index, 2 * index + 1
         rows, columns = common_objects(sequence.before, sequence.after)
-        if not len(rows) or config.association == 0:
+        if not len(rows) or config.loss.association == 0:
             continue
-        rows, columns = rows.to(device), columns.to(device)
-        anchors = output.embeddings[before, assignments[before].best[rows]]
-        positives, negatives = views(output.class_logits[after], output.boxes[after], targets[after], config)
+        anchors = output.embeddings[before, assignments[before].best[rows].to(device)]
+        positives, negatives = views(output.class_logits[after], output.boxes[after], targets[after], config.loss)
         association = association + association_loss(
             anchors,
             output.embeddings[after],
             [positives[column] for column in columns.tolist()],
             [negatives[column] for column in columns.tolist()],
-            auxiliary=config.association_auxiliary,
+            auxiliary=config.loss.association_auxiliary,
             generator=generator,
         ) / len(sequences)
-        partners = output.embeddings[after, assignments[after].best[columns]]
+        partners = output.embeddings[after, assignments[after].best[columns].to(device)]
         accuracies.append(association_accuracy(anchors.detach(), partners.detach()))
-    accuracy = sum(accuracies) / len(accuracies) if accuracies else None
-    return SupervisedLosses(terms, association, accuracy, output, assignments[::2])
+    return SupervisedLosses(
+        terms=terms,
+        association=association,
+        accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
+        segmented=[
+            segmented_objects(output, 2 * index, assignments[2 * index], targets[2 * index], sequence.before)
+            if config.sequence.bank_admit == "segmented"
+            else []
+            for index, sequence in enumerate(sequences)
+        ],
+    )
+
+
+@torch.no_grad()
+def segmented_objects(
+    output: SegmenterOutput, image: int, assignment: Assignment, targets: Targets, scene: Scene
+) -> list[int]:
+    """Positions in their frame of the objects that their best query covers with mask IoU >= 0.5 (paper, Sec. 3.1)."""
+    if not len(targets):
+        return []
+    logits = output.masks(image, assignment.best.to(targets.masks.device))
+    predicted = logits > 0
+    wanted = sample_masks(targets.masks, size=(logits.shape[-2], logits.shape[-1])) > 0
+    shared = (predicted & wanted).flatten(1).sum(1)
+    covered = shared >= SEGMENTED_IOU * (predicted | wanted).flatten(1).sum(1).clamp(min=1)
+    return scene.ids[covered.cpu() & ~scene.pasted].tolist()

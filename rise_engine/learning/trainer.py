@@ -13,6 +13,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
 from rise_engine.inference import LoadedModel, predict_frames
+from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning import events
 from rise_engine.learning.device import choose_device
 from rise_engine.learning.events import Event
@@ -23,6 +24,7 @@ from rise_engine.learning.report import losses_event, thresholds_event
 from rise_engine.learning.scene_source import SceneSource
 from rise_engine.learning.training_state import TrainingState, load_state, save_state
 from rise_engine.learning.training_step import StepOutcome, TrainingStep
+from rise_engine.learning.unsupervised import predicting
 from rise_engine.model.weights import save_weights
 from rise_engine.project.atomic import write_text
 from rise_engine.project.project import Project
@@ -135,7 +137,7 @@ class Trainer:
         self.learner.optimiser.zero_grad(set_to_none=True)
         return max(1, int(minutes * 60 / min(took)))
 
-    def _sequences(self, step: int) -> tuple[list, list]:
+    def _sequences(self, step: int) -> tuple[list[PseudoSequence], list[PseudoSequence]]:
         schedule = self.config.schedule
         due = not schedule.supervised_only and step >= schedule.unsupervised_after
         labelled = self._scenes.sequences(step, "labelled")
@@ -204,9 +206,9 @@ class Trainer:
             yield events.Notice(step + 1, f"Step {step + 1} had non-finite gradients and was skipped.")
         yield losses_event(outcome, step + 1)
         if outcome.pseudo_labels:
-            yield thresholds_event(outcome, step, self.config, bank_size=len(self._scenes.bank))
+            yield thresholds_event(outcome, step + 1, bank_size=len(self._scenes.bank))
 
-    def _admit(self, labelled: list, outcome: StepOutcome) -> None:
+    def _admit(self, labelled: list[PseudoSequence], outcome: StepOutcome) -> None:
         for sequence, indices in zip(labelled, outcome.segmented, strict=True):
             self._scenes.admit(sequence.name, indices)
 
@@ -216,23 +218,21 @@ class Trainer:
     def _preview(self, step: int) -> Event:
         self._preview_due = False
         frame = self.project.frame(str(self._watched))
-        return preview_frame(self._loaded(), frame.name, self.project.image(frame.id), step=step)
+        with predicting(self.learner.teacher):
+            return preview_frame(self._loaded(), frame.name, self.project.image(frame.id), step=step)
 
     def _holdout_score(self, step: int, best: float | None) -> events.HoldoutScore:
         agnostic = self.config.class_agnostic
         categories = [OBJECT["id"]] if agnostic else [category.id for category in self.project.categories()]
-        model = self.learner.teacher
-        training = model.training
-        model.eval()
         results = []
-        for frame, found in predict_frames(self._loaded(), self.project, self.split.holdout):
-            results += coco_results(frame, found, categories)
-        model.train(training)
+        with predicting(self.learner.teacher):
+            for frame, found in predict_frames(self._loaded(), self.project, self.split.holdout):
+                results += coco_results(frame, found, categories)
         mask = evaluate(truth_of(self.project, self.split.holdout), results, class_agnostic=agnostic).mask
         return events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best is None or mask.ap > best)
 
     def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:
-        bank = [(cut_out.frame, cut_out.instance) for cut_out in self._scenes.bank]
+        bank = self._scenes.bank_references()
         learner = self.learner
         save_state(
             folder,

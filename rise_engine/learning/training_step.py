@@ -63,9 +63,7 @@ class TrainingStep:
         """Who makes the pseudo-labels: the averaged network, or the learner itself as in the paper."""
         return self.averaged if self.averaged is not None else self.model
 
-    def learn(
-        self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]
-    ) -> StepOutcome:
+    def learn(self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]) -> StepOutcome:
         """Learns from the sequences; gradients are accumulated over ``loader.accumulate`` parts."""
         optimiser = self.config.optimiser
         rate = learning_rate(step, self.config.schedule.steps, optimiser)
@@ -87,7 +85,7 @@ class TrainingStep:
         """Adds the step's gradients to the parameters without changing them."""
         self.model.train()
         parts = max(1, min(self.config.loader.accumulate, max(len(labelled), len(unlabelled))))
-        generator = torch.Generator(self.device).manual_seed(self.config.schedule.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self.config.schedule.seed * 1_000_003 + step)
         outcome = StepOutcome()
         for part in range(parts):
             enabled = self.config.optimiser.bf16

@@ -3,7 +3,8 @@ after view must recognise every object again (L_embed, Eq. 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,14 +33,16 @@ class UnsupervisedLosses:
     pseudo_labels: list[PseudoLabels]
 
 
-def teach(teacher: nn.Module, images: Tensor, padding_mask: Tensor | None) -> SegmenterOutput:
-    """The teacher's predictions: no gradient, no dropout; its mode is put back afterwards."""
-    training = teacher.training
-    teacher.eval()
-    with torch.no_grad():
-        output = teacher(images, padding_mask)
-    teacher.train(training)
-    return output
+@contextmanager
+def predicting(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode is put back afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
 
 
 def unsupervised_losses(
@@ -59,7 +62,8 @@ def unsupervised_losses(
     would be taught as background.
     """
     before = collate([sequence.before.image for sequence in sequences], device=device)
-    reference = teach(teacher, before.images, before.padding_mask)
+    with predicting(teacher):
+        reference: SegmenterOutput = teacher(before.images, before.padding_mask)
     pseudo_labels = [
         make_pseudo_labels(
             reference,
@@ -95,25 +99,29 @@ def unsupervised_losses(
     accuracies = []
     if config.loss.association > 0:
         for index, sequence in enumerate(sequences):
-            anchors_from = output.embeddings[2 * count + index] if config.schedule.before_gradient else None
             pairs = _known_pairs(sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas)
             if not len(pairs.queries):
                 continue
-            anchors = (reference.embeddings[index] if anchors_from is None else anchors_from)[pairs.queries]
+            trained = config.schedule.before_gradient
+            anchors = (output.embeddings[2 * count + index] if trained else reference.embeddings[index])[pairs.queries]
             after = count + index
-            positives, negatives = views(
-                output.class_logits[after], output.boxes[after], pairs.targets, config.loss
+            positives, negatives = views(output.class_logits[after], output.boxes[after], pairs.targets, config.loss)
+            association = (
+                association
+                + association_loss(
+                    anchors,
+                    output.embeddings[after],
+                    positives,
+                    negatives,
+                    auxiliary=config.loss.association_auxiliary,
+                    generator=generator,
+                )
+                / count
             )
-            association = association + association_loss(
-                anchors,
-                output.embeddings[after],
-                positives,
-                negatives,
-                auxiliary=config.loss.association_auxiliary,
-                generator=generator,
-            ) / count
             best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
-            accuracies.append(association_accuracy(anchors.detach(), output.embeddings[after, best].detach()))
+            accuracies.append(
+                association_accuracy(anchors.detach(), output.embeddings[after, best.to(device)].detach())
+            )
     accuracy = sum(accuracies) / len(accuracies) if accuracies else None
     return UnsupervisedLosses(terms, association, accuracy, pseudo_labels)
 
@@ -142,11 +150,11 @@ def _known_pairs(
     pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
 
     height, width = size
-    moved = warp_masks(pseudo.masks[:, :height, :width], sequence.motion.to(device), size=size)
+    moved = warp_masks(pseudo.masks[:, :height, :width], sequence.motion)
     moved &= ~sequence.covered.to(device)
     visible = moved.flatten(1).sum(1) >= config.sequence.min_area
 
     masks = torch.cat([sequence.after.masks[columns].to(device), moved[visible]])
     labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[visible]])
     targets = Targets.from_masks(pad_masks(masks, canvas), labels, image_size=size)
-    return _Pairs(torch.cat([pasted_best[rows.to(device)], pseudo.queries[visible]]), targets)
+    return _Pairs(torch.cat([pasted_best[rows].to(device), pseudo.queries[visible]]), targets)
