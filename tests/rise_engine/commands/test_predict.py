@@ -1,0 +1,206 @@
+"""Predicting and measuring, with a network that finds things by their colour: every answer is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from rise_engine.cli import main
+from rise_engine.config import RiseConfig
+from rise_engine.formats.coco import import_coco
+from rise_engine.inference import LoadedModel
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Instance, Source, Split
+from rise_engine.project.segmentation import from_mask, to_mask
+
+SIZE = (96, 128)
+BOXES = ((10, 10, 50, 40), (60, 45, 110, 85))
+COLOURS = ((250, 0, 0), (0, 250, 0))
+SCORES = (0.9, 0.2)
+"""The red object is found with the first score, the green one with the second."""
+
+
+@dataclass
+class ColourOutput:
+    class_logits: Tensor
+    boxes: Tensor
+    mask_logits: Tensor
+
+    def masks(self, image: int, queries: Tensor) -> Tensor:
+        return self.mask_logits[image, queries]
+
+
+class ColourNetwork:
+    """One query for what is red, one for what is green."""
+
+    def __call__(self, images: Tensor, padding_mask: Tensor | None = None) -> ColourOutput:
+        logits = 10 * (avg_pool2d(images[:, :2], 4) - 0.5)
+        scores = torch.tensor(SCORES).logit()[None, :, None].expand(len(images), 2, 1)
+        boxes = torch.tensor([[0.2, 0.2, 0.3, 0.3], [0.7, 0.7, 0.3, 0.3]]).expand(len(images), 2, 4)
+        return ColourOutput(scores, boxes, logits)
+
+
+def picture(path: Path) -> None:
+    canvas = Image.new("RGB", (SIZE[1], SIZE[0]))
+    for (x0, y0, x1, y1), colour in zip(BOXES, COLOURS, strict=True):
+        ImageDraw.Draw(canvas).rectangle((x0, y0, x1 - 1, y1 - 1), fill=colour)
+    canvas.save(path)
+
+
+def box_mask(box: tuple[int, int, int, int]) -> Any:
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return from_mask(mask)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four frames with a finished run: one labelled in the hold-out, one skipped, two bare."""
+    folder = tmp_path / "totes"
+    folder.mkdir()
+    for number in range(4):
+        picture(folder / f"tote_{number}.png")
+    with Project.create(tmp_path / "totes.rise", folder) as made:
+        made.scan()
+        category = made.add_category("parcel")
+        first, *_, last = made.frames()
+        made.add_instances(first.id, [Instance(None, first.id, category.id, box_mask(box)) for box in BOXES])
+        made.set_split([first.id], Split.HOLDOUT)
+        made.set_state(last.id, FrameState.SKIPPED)
+        run = made.start_run(preset="laptop", recipe="paper", steps=1, base="none")
+        made.finish_run(run.number, steps=1)
+
+    def load(folder: Path, *, device: str) -> LoadedModel:
+        assert folder.name == "0001-laptop"
+        return LoadedModel(ColourNetwork(), RiseConfig.preset("laptop"), ("object",), torch.device("cpu"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr("rise_engine.inference.load_model", load)
+    return tmp_path / "totes.rise"
+
+
+def rise(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def iou(first: Any, second: Any) -> float:
+    one, other = to_mask(first, *SIZE), to_mask(second, *SIZE)
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_the_store_gets_what_a_person_should_see(project: Path) -> None:
+    assert rise("predict", project) == 0
+    with Project.open(project) as opened:
+        for frame in opened.frames():
+            found = opened.predictions(frame.id)
+            if frame.state is FrameState.SKIPPED:
+                assert found == []
+                continue
+            [prediction] = found
+            assert prediction.source is Source.PREDICTED
+            assert prediction.score == pytest.approx(0.9)
+            assert iou(prediction.segmentation, box_mask(BOXES[0])) > 0.95
+
+
+def test_a_file_gets_nearly_all_and_the_project_nothing(project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.json"
+    assert rise("predict", project, "--out", out) == 0
+    written = json.loads(out.read_text())
+    assert written["categories"] == [{"id": 1, "name": "object"}]
+    assert [image["file_name"] for image in written["images"]] == ["tote_0.png", "tote_1.png", "tote_2.png"]
+    assert [round(each["score"], 3) for each in written["annotations"]] == [0.9, 0.2] * 3
+    second = written["annotations"][1]
+    assert isinstance(second["segmentation"]["counts"], str)
+    assert second["bbox"] == pytest.approx([60, 45, 50, 40], abs=1)
+    assert second["area"] == pytest.approx(2000, rel=0.05)
+    with Project.open(project) as opened:
+        assert opened.predictions(opened.frames()[0].id) == []
+
+
+def test_a_file_keeps_the_image_ids_of_its_source(project: Path, tmp_path: Path) -> None:
+    with Project.open(project) as opened:
+        source = tmp_path / "source.json"
+        image = {"id": 77, "file_name": "tote_1.png", "height": SIZE[0], "width": SIZE[1]}
+        source.write_text(json.dumps({"images": [image], "annotations": [], "categories": []}))
+        import_coco(opened, source)
+    out = tmp_path / "predictions.json"
+    rise("predict", project, "--out", out)
+    written = json.loads(out.read_text())
+    ids = {image["file_name"]: image["id"] for image in written["images"]}
+    assert ids["tote_1.png"] == 77
+    assert len(set(ids.values())) == 3
+    assert {each["image_id"] for each in written["annotations"]} == set(ids.values())
+
+
+def test_a_list_restricts_the_frames_and_another_folder_can_be_predicted(project: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("new_2.png\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in range(3):
+        picture(other / f"new_{number}.png")
+    out = tmp_path / "predictions.json"
+    assert rise("predict", project, "--images", other, "--frames", names, "--out", out) == 0
+    assert [image["file_name"] for image in json.loads(out.read_text())["images"]] == ["new_2.png"]
+    assert sorted(path.name for path in other.iterdir()) == ["new_0.png", "new_1.png", "new_2.png"]
+
+
+def test_an_unreadable_frame_is_named_and_left_out(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "totes" / "tote_1.png").write_bytes(b"broken")
+    out = tmp_path / "predictions.json"
+    assert rise("predict", project, "--out", out) == 0
+    assert "tote_1.png" in capsys.readouterr().err
+    assert [image["file_name"] for image in json.loads(out.read_text())["images"]] == ["tote_0.png", "tote_2.png"]
+
+
+def test_evaluate_measures_on_the_hold_out_in_percent(project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.json"
+    assert rise("evaluate", project, "--json", out) == 0
+    scores = json.loads(out.read_text())
+    assert scores["frames"] == 1
+    assert scores["mask"]["AP50"] == scores["box"]["AP50"] == 100
+    assert list(scores["mask"]) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
+
+
+def test_evaluate_against_a_file_matches_frames_by_name(project: Path, tmp_path: Path) -> None:
+    """The file knows one more object, which has another category and is not found: recall one in two."""
+    x0, y0, x1, y1 = BOXES[0]
+    truth = {
+        "images": [
+            {"id": 3, "file_name": "tote_2.png", "height": SIZE[0], "width": SIZE[1]},
+            {"id": 4, "file_name": "absent.png", "height": SIZE[0], "width": SIZE[1]},
+        ],
+        "annotations": [
+            {"id": 1, "image_id": 3, "category_id": 5, "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]]},
+            {"id": 2, "image_id": 3, "category_id": 6, "segmentation": [[90, 0, 120, 0, 120, 20, 90, 20]]},
+        ],
+        "categories": [{"id": 5, "name": "box"}, {"id": 6, "name": "bag"}],
+    }
+    path, out = tmp_path / "truth.json", tmp_path / "scores.json"
+    path.write_text(json.dumps(truth))
+    assert rise("evaluate", project, "--against", path, "--json", out) == 0
+    scores = json.loads(out.read_text())
+    assert scores["frames"] == 1
+    assert scores["mask"]["AP50"] == pytest.approx(100 * 51 / 101)
+
+
+@pytest.mark.parametrize("text", ["nothing", "{}", '{"images": [], "annotations": [], "categories": []}'])
+def test_a_truth_that_is_none_is_refused(
+    text: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text(text)
+    assert rise("evaluate", project, "--against", path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
