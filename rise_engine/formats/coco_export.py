@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rise_engine.formats.mask_outline import outline
 from rise_engine.project.atomic import atomic_file
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source
@@ -47,12 +46,10 @@ def export_coco(
     images = export.images()
     instances = 0
     with atomic_file(Path(path)) as file:
-        file.write(json.dumps(export.header())[:-1].encode())
-        file.write(b"%s" % (b"" if export.header() == {} else b", "))
-        file.write(b'"images": [' + b",\n".join(json.dumps(image).encode() for image in images))
-        file.write(b'],\n"categories": ' + json.dumps(export.categories()).encode() + b',\n"annotations": [')
+        head = {**export.header(), "images": images, "categories": export.categories()}
+        file.write(json.dumps(head)[:-1].encode() + b', "annotations": [')
         for text in export.annotations():
-            file.write((",\n" if instances else "").encode() + text.encode())
+            file.write((",\n" if instances else "\n").encode() + text.encode())
             instances += 1
         file.write(b"]}\n")
     return ExportReport(len(images), instances, Path(path))
@@ -220,4 +217,7 @@ class _Export:
             return from_mask(to_mask(segmentation, height, width))
         if isinstance(segmentation, list):
             return segmentation
+        # Imported here because its libraries take half a second to load, which few exports need.
+        from rise_engine.formats.mask_outline import outline
+
         return outline(to_mask(segmentation, height, width))

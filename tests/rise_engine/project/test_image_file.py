@@ -56,11 +56,8 @@ def test_sixteen_bits_are_scaled_not_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mode", "colour"), [("L", 90), ("RGBA", (90, 90, 90, 10)), ("P", 90), ("LA", (90, 200))])
 def test_other_kinds_become_rgb_and_it_is_said(tmp_path: Path, mode: str, colour: int | tuple[int, ...]) -> None:
     path = tmp_path / "other.png"
-    if mode == "P":
-        image = Image.new("RGB", (6, 4), (90, 90, 90)).quantize()
-    else:
-        image = Image.new(mode, (6, 4), colour)
-    image.save(path)
+    plain = Image.new("RGB", (6, 4), (90, 90, 90))
+    (plain.quantize() if mode == "P" else Image.new(mode, (6, 4), colour)).save(path)
     pixels = read_image(path).pixels
     assert pixels.shape == (4, 6, 3)
     assert pixels.dtype == np.uint8
