@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
 
 from rise_engine.project.frame import LabelledFrame
-from rise_engine.totes import boxes, packs, round_things, soft_things, tools
+from rise_engine.totes import boxes, lying, packs, soft_things, standing, tools
 from rise_engine.totes.camera import photograph
 from rise_engine.totes.container import Container, draw_container
 from rise_engine.totes.studio import Light, Spot, Sprite, Studio
@@ -25,20 +25,20 @@ KINDS: tuple[tuple[Painter, float], ...] = (
     (boxes.paint_book, 1.6),
     (boxes.paint_open_book, 0.8),
     (boxes.paint_card, 1.2),
-    (round_things.paint_can, 2.2),
-    (round_things.paint_jar, 1.2),
-    (round_things.paint_cup, 1.6),
-    (round_things.paint_mesh_pot, 0.7),
-    (round_things.paint_clear_cup, 0.9),
-    (round_things.paint_lying_can, 2.2),
-    (round_things.paint_lying_cup, 1.2),
-    (round_things.paint_bottle, 2.6),
-    (round_things.paint_stick, 1.0),
-    (round_things.paint_wine_glass, 1.0),
-    (round_things.paint_ball, 0.9),
+    (standing.paint_can, 2.2),
+    (standing.paint_jar, 1.2),
+    (standing.paint_cup, 1.6),
+    (standing.paint_mesh_pot, 0.7),
+    (standing.paint_clear_cup, 0.9),
+    (lying.paint_lying_can, 2.2),
+    (lying.paint_lying_cup, 1.2),
+    (lying.paint_bottle, 2.6),
+    (lying.paint_stick, 1.0),
+    (lying.paint_wine_glass, 1.0),
+    (lying.paint_ball, 0.9),
     (soft_things.paint_pouch, 3.0),
     (packs.paint_blister, 0.9),
-    (packs.paint_multipack, 0.8),
+    (packs.paint_multipack, 0.3),
     (packs.paint_filled_bag, 1.2),
     (soft_things.paint_lump, 1.2),
     (soft_things.paint_glove, 1.6),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rise_engine.totes.palette import draw_colour, to_bytes, vary
 
 Picture = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 _LETTERS = "AAABCDEEEEFGHIIIKLLMNNOOOPRRSSTTTUVWXYZ"
 
 
@@ -25,15 +26,13 @@ def _word(rng: np.random.Generator, longest: int = 9) -> str:
     return word if rng.random() < 0.6 else word.capitalize()
 
 
-def _corner_box(rng: np.random.Generator, width: int, height: int, low: float, high: float) -> tuple[int, ...]:
+def _corner_box(rng: np.random.Generator, width: int, height: int, low: float, high: float) -> Box:
     w, h = int(width * rng.uniform(low, high)), int(height * rng.uniform(low, high))
     x, y = int(rng.integers(-w // 4, width - w // 2)), int(rng.integers(-h // 4, height - h // 2))
     return x, y, x + max(w, 4), y + max(h, 4)
 
 
-def _lines_of_text(
-    rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: tuple[int, ...], ink: tuple[int, ...]
-) -> None:
+def _lines_of_text(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: Box, ink: tuple[int, ...]) -> None:
     size = int(rng.integers(5, 11))
     x0, y0, x1, y1 = box
     for y in range(y0, y1, size + int(rng.integers(1, 4))):
@@ -43,7 +42,7 @@ def _lines_of_text(
         pen.text((x0, y), line, fill=ink, font=_font(size))
 
 
-def _bars(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: tuple[int, ...]) -> None:
+def _bars(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: Box) -> None:
     x0, y0, x1, y1 = box
     pen.rectangle((x0, y0, x1, y1), fill=(250, 250, 250))
     x = x0 + 3
@@ -53,7 +52,7 @@ def _bars(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: tuple[int, ..
         x += thickness + int(rng.integers(1, 4))
 
 
-def _star(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: tuple[int, ...], ink: tuple[int, ...]) -> None:
+def _star(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: Box, ink: tuple[int, ...]) -> None:
     x0, y0, x1, y1 = box
     spikes, inner = int(rng.integers(5, 18)), rng.uniform(0.5, 0.9)
     points = []
@@ -69,7 +68,7 @@ def _star(rng: np.random.Generator, pen: ImageDraw.ImageDraw, box: tuple[int, ..
     pen.polygon(points, fill=ink)
 
 
-def _paste_photo(rng: np.random.Generator, picture: Image.Image, photo: Picture, box: tuple[int, ...]) -> None:
+def _paste_photo(rng: np.random.Generator, picture: Image.Image, photo: Picture, box: Box) -> None:
     w, h = box[2] - box[0], box[3] - box[1]
     side = int(rng.integers(60, min(photo.shape[:2])))
     y, x = int(rng.integers(0, photo.shape[0] - side)), int(rng.integers(0, photo.shape[1] - side))
@@ -98,8 +97,8 @@ def draw_package(rng: np.random.Generator, photos: list[Picture], size: tuple[in
             pen.rectangle((0, edge, width, edge + int(height * rng.uniform(0.08, 0.6))), fill=ink)
         elif shape < 0.6:
             slope = rng.uniform(-0.6, 0.6) * height
-            edge = height * rng.uniform(0.2, 0.8)
-            pen.polygon([(0, edge), (width, edge + slope), (width, height), (0, height)], fill=ink)
+            start = height * rng.uniform(0.2, 0.8)
+            pen.polygon([(0, start), (width, start + slope), (width, height), (0, height)], fill=ink)
         elif shape < 0.8:
             pen.ellipse(_corner_box(rng, width, height, 0.3, 1.0), fill=ink)
         else:

@@ -46,11 +46,10 @@ class _Extrusion:
         patch, light = self.patch, self.studio.light
         colour = np.zeros((*patch.shape, 3), np.float32)
         stencil = Stencil(patch)
-        for (quad, normal), picture in zip(self.sides, sides, strict=True):
+        for (quad, normal), print_ in zip(self.sides, sides, strict=True):
             stencil.polygon(quad)
-            face = Stencil(patch).polygon(quad).plane()[..., None]
-            fade = light.side(normal)
-            colour += face * (patch.warp(picture, quad) * fade - colour)
+            side = Stencil(patch).polygon(quad).plane()[..., None]
+            colour += side * (patch.warp(print_, quad) * light.side(normal) - colour)
         face = Stencil(patch).polygon(self.top).plane()
         picture = patch.warp(top, self.top[:4])
         along, _ = patch.grid(self.top.mean(0), float(rng.uniform(0, 6.3)))

@@ -36,8 +36,9 @@ def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: T
     balance = np.exp(rng.normal(0, 0.06, 3)).astype(np.float32)
     gamma = float(np.exp(rng.normal(0, 0.14)))
     noise = rng.uniform(0, 6) ** 1.3
-    if rng.random() < 0.07:
-        exposure *= rng.uniform(0.15, 0.5)
+    dark = rng.random() < 0.07
+    if dark:
+        exposure *= rng.uniform(0.2, 0.55)
         noise += 3
     factor = _falloff(rng, size) * np.float32(255 * exposure)
     photo = scene * factor[..., None]
@@ -49,7 +50,8 @@ def photograph(rng: np.random.Generator, scene: NDArray[np.float32], textures: T
     levels = np.linspace(0, 1, 256) ** gamma
     contrast = rng.uniform(0.82, 1.15)
     haze = rng.uniform(0, 0.12) if rng.random() < 0.3 else 0.0
-    levels = np.clip((levels - 0.5) * contrast + 0.5, 0, 1) * (1 - haze) + haze
+    pivot = 0.0 if dark else 0.5
+    levels = np.clip((levels - pivot) * contrast + pivot, 0, 1) * (1 - haze) + haze
     table = np.repeat((255 * levels).astype(np.uint8)[None], 3, 0).reshape(-1).tolist()
     picture = Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).point(table)
     if rng.random() < 0.65:

@@ -170,7 +170,7 @@ def _add_glare(rng: np.random.Generator, picture: NDArray[np.float32], size: tup
         w, h = small.width * rng.uniform(0.02, 0.25), small.height * rng.uniform(0.02, 0.2)
         lean = rng.uniform(-1, 1) * w
         pen.polygon([(x, y), (x + w, y), (x + w + lean, y + h), (x + lean, y + h)], fill=int(rng.integers(40, 200)))
-    glare = smooth(np.asarray(small, np.float32) / 255, rng.uniform(0.5, 5.0))
+    glare = smooth(np.asarray(small, np.float32) / np.float32(255), rng.uniform(0.5, 5.0))
     glare = np.asarray(Image.fromarray(glare).resize((width, height), Image.Resampling.BILINEAR))
     picture += (glare * np.float32(rng.uniform(0.1, 0.5)))[..., None]
 
@@ -240,8 +240,8 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
 
     grooves = Image.new("L", (width, height))
     _draw_grooves(rng, ImageDraw.Draw(grooves), floor, rim, unit)
-    lines = smooth(np.asarray(grooves, np.float32) / 255, unit * rng.uniform(0.001, 0.006))
-    step = (int(round(2 * light.towards[1])) or 1, int(round(2 * light.towards[0])) or 1)
+    lines = smooth(np.asarray(grooves, np.float32) / np.float32(255), unit * rng.uniform(0.001, 0.006))
+    step = (round(2 * float(light.towards[1])) or 1, round(2 * float(light.towards[0])) or 1)
     relief = (lines - np.roll(lines, step, (0, 1))) * np.float32(rng.uniform(0.1, 0.7))
     relief += lines * np.float32(rng.uniform(-0.2, 0.2))
     relief += textures.noise(rng, size, 70.0) * np.float32(rng.uniform(0, 0.08))

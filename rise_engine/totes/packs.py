@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from rise_engine.totes.boxes import paint_box, paint_card
+from rise_engine.totes.lying import paint_ball, paint_lying_can, paint_stick
 from rise_engine.totes.raster import Patch
-from rise_engine.totes.round_things import paint_ball, paint_can, paint_lying_can, paint_stick
 from rise_engine.totes.soft_things import paint_cloth, paint_lump, paint_pouch, paint_toy
+from rise_engine.totes.standing import paint_can
 from rise_engine.totes.studio import Spot, Sprite, Studio
 
 

@@ -36,5 +36,5 @@ def vary(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
 
 def to_bytes(colour: Colour) -> tuple[int, int, int]:
     """The colour as Pillow wants it."""
-    red, green, blue = (int(round(255 * float(channel))) for channel in np.clip(colour, 0, 1))
+    red, green, blue = (round(255 * float(channel)) for channel in np.clip(colour, 0, 1))
     return red, green, blue

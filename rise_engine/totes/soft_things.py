@@ -25,7 +25,7 @@ def relief_sprite(
 ) -> Sprite:
     """Shade a silhouette as a body that rises from its outline.
 
-    ``thickness`` and ``roundness`` in pixels: how high it rises, and over what distance; ``crinkle`` the height of its folds.
+    In pixels: ``thickness`` is how high it rises, ``roundness`` over what distance, ``crinkle`` the height of folds.
     """
     height = smooth(cover, roundness) * np.float32(2 * thickness)
     if crinkle > 0:
@@ -146,7 +146,7 @@ def _fabric(rng: np.random.Generator, studio: Studio, patch: Patch, spot: Spot) 
     body = studio.colour(rng) if rng.random() < 0.45 else np.full(3, rng.uniform(0.03, 0.14), np.float32)
     colour = np.broadcast_to(body, (*patch.shape, 3)).astype(np.float32)
     if rng.random() < 0.25:
-        along, across = patch.grid(spot.middle, spot.angle)
+        along, _ = patch.grid(spot.middle, spot.angle)
         period = np.float32(2 * np.pi / (spot.unit * rng.uniform(0.01, 0.08)))
         stripe = np.sin(along * period) > rng.uniform(-0.5, 0.8)
         colour = np.where(stripe[..., None], studio.colour(rng), colour)
@@ -210,6 +210,7 @@ def paint_cloth(rng: np.random.Generator, spot: Spot, studio: Studio) -> Sprite 
     """A folded or crumpled cloth, sock, towel or bag of fabric."""
     length = rng.uniform(0.15, 0.5)
     shape = rng.random()
+    outline: NDArray[np.floating]
     if shape < 0.5:
         outline = _rectangle(length, length * rng.uniform(0.35, 1.0))
     elif shape < 0.75:

@@ -14,7 +14,11 @@ from rise_engine.totes.textures import TextureAtlas
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """A lamp: ``towards`` (3,) is the unit vector to it (x right, y down, z up); ``ambient`` 0..1 comes from all sides."""
+    """A lamp. ``towards`` (3,) is the unit vector to it (x right, y down, z up).
+
+    ``ambient`` 0..1 is the share that comes from all sides; ``shadow`` 0..1 and ``softness``: how dark and how blurred
+    shadows are.
+    """
 
     towards: NDArray[np.float32]
     ambient: float
@@ -75,7 +79,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """One frame's surroundings: ``size`` (H, W), the camera above ``centre`` at ``distance`` pixels, the floor's colour."""
+    """One frame's surroundings: ``size`` (H, W), the camera ``distance`` pixels above ``centre``, the floor colour."""
 
     size: tuple[int, int]
     light: Light
@@ -98,7 +102,7 @@ class Studio:
 
 @dataclass(slots=True)
 class Sprite:
-    """One painted object: ``colour`` float32 (h, w, 3), ``cover`` (h, w) its silhouette, ``opacity`` (h, w) if see-through.
+    """One painted object: ``colour`` float32 (h, w, 3), ``cover`` (h, w) its silhouette, ``opacity`` if see-through.
 
     ``height`` is in pixels and sets the length of its shadow.
     """

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from rise_engine.totes.palette import Colour
 from rise_engine.totes.raster import Patch, Plane, Points, Stencil, circle
-from rise_engine.totes.round_things import METAL
 from rise_engine.totes.soft_things import relief_sprite
 from rise_engine.totes.studio import Spot, Sprite, Studio
+from rise_engine.totes.turned import METAL
 
 
 class _Parts:
@@ -71,16 +71,16 @@ def paint_scissors(rng: np.random.Generator, spot: Spot, studio: Studio) -> Spri
         turn = side * (opening / 2 + 0.25)
         way = np.array([np.cos(turn), np.sin(turn)])
         ring = -way * length * rng.uniform(0.3, 0.36)
-        shape = {"squash": rng.uniform(1.1, 1.7), "angle": spot.angle + turn}
+        squash, tilt = rng.uniform(1.1, 1.7), spot.angle + turn
         middle = spot.place(ring)[0]
         ring_plane = (
             Stencil(patch)
-            .polygon(circle(middle, grip * spot.unit, **shape))
+            .polygon(circle(middle, grip * spot.unit, squash=squash, angle=tilt))
             .stroke(spot.place(np.stack([ring * 0.7, way * 0.05 * length])), 0.07 * length * spot.unit)
             .plane()
         )
-        hole = Stencil(patch).polygon(circle(middle, grip * 0.62 * spot.unit, **shape)).plane()
-        inner = Stencil(patch).polygon(circle(middle, grip * 0.78 * spot.unit, **shape)).plane()
+        hole = Stencil(patch).polygon(circle(middle, grip * 0.62 * spot.unit, squash=squash, angle=tilt)).plane()
+        inner = Stencil(patch).polygon(circle(middle, grip * 0.78 * spot.unit, squash=squash, angle=tilt)).plane()
         parts.add(ring_plane * (1 - hole), ink)
         parts.add(np.clip(inner - hole, 0, 1), lining)
     return parts.sprite(rng, studio, max(1.0, 0.02 * length * spot.unit), rng.uniform(0, 0.5))

@@ -80,7 +80,7 @@ def test_every_kind_paints_something_that_differs_from_the_floor(kind, artist: T
         assert sprite.colour.shape == (*shape, 3)
         assert sprite.cover.shape == shape
         assert np.isfinite(sprite.colour).all()
-        assert 0 <= sprite.cover.min() and sprite.cover.max() <= 1
+        assert sprite.cover.min() >= 0 and sprite.cover.max() <= 1
         assert (sprite.cover > 0.5).sum() > 10
         strength = sprite.cover if sprite.opacity is None else sprite.opacity
         assert strength.shape == shape
