@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rise_engine.errors import RiseError
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.image_file import read_image
-from rise_engine.project.records import FrameRecord, Instance
+from rise_engine.project.records import FrameRecord, Instance, Source
 from rise_engine.project.segmentation import to_mask
 
 
@@ -21,13 +21,22 @@ def labelled_frame(
     instances: Sequence[Instance],
     classes: Mapping[int, int],
     *,
+    made_for: tuple[int, int] | None,
     short_side: int | None,
 ) -> LabelledFrame:
     """The frame with its masks at the size of the returned image; ``classes`` maps category ids to class indices.
 
+    ``made_for`` is the (width, height) that imported annotations were made on.
+
     Raises RiseError naming the frame when the file or a mask is broken.
     """
     picture = read_image(root / record.name, short_side=short_side)
+    # A file may give the sides as the sensor has them, before EXIF orientation.
+    if made_for is not None and {*made_for} != {picture.width, picture.height} and any(map(_from_elsewhere, instances)):
+        raise RiseError(
+            f"{record.name}: its annotations were made on {made_for[0]} x {made_for[1]} pixels, but the image has "
+            f"{picture.width} x {picture.height}; use the images that the annotations were made on."
+        )
     height, width = picture.pixels.shape[:2]
     masks: list[NDArray[np.bool_]] = []
     categories: list[int] = []
@@ -49,6 +58,11 @@ def labelled_frame(
 def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
     """The frame's picture alone."""
     return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
+
+
+def _from_elsewhere(instance: Instance) -> bool:
+    """Whether an instance holds coordinates of an imported file; run lengths tell their size themselves."""
+    return instance.source is Source.IMPORTED and isinstance(instance.segmentation, list)
 
 
 def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -84,6 +85,13 @@ class Frames:
                 with self._store.write() as connection:
                     connection.executemany("UPDATE frames SET width = ?, height = ? WHERE id = ?", fresh)
         return sizes
+
+    def annotated_size(self, frame: int) -> tuple[int, int] | None:
+        """(width, height) that an imported file gives for a frame; None when none does."""
+        rows = self._store.read("SELECT origin FROM frames WHERE id = ?", (frame,))
+        origin = json.loads(rows[0]["origin"]) if rows and rows[0]["origin"] else {}
+        width, height = origin.get("width"), origin.get("height")
+        return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
     def set_state(self, frame: int, state: FrameState) -> None:
         """Change a frame's state; one edit."""

@@ -201,7 +201,14 @@ class Project:
         """
         classes = {category.id: 0 if class_agnostic else index for index, category in enumerate(self.categories())}
         record = self.frame(frame)
-        return labelled_frame(self.images, record, self.instances(frame), classes, short_side=short_side)
+        return labelled_frame(
+            self.images,
+            record,
+            self.instances(frame),
+            classes,
+            made_for=self._frames.annotated_size(frame),
+            short_side=short_side,
+        )
 
     def unlabelled_frame(self, frame: int, *, short_side: int | None = None) -> UnlabelledFrame:
         """A frame without targets, whatever the project knows about it."""

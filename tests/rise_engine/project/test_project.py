@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from rise_engine.errors import RiseError
+from rise_engine.formats.coco import import_coco
 from rise_engine.project.frame import UnlabelledFrame
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, ScanReport, Source
@@ -147,6 +149,20 @@ def test_a_mask_of_another_size_names_the_frame(make_project: MakeProject) -> No
         project.labelled_frame(1)
 
 
+def test_polygons_made_on_other_pixels_are_not_learnt_from(make_project: MakeProject, tmp_path: Path) -> None:
+    project = make_project(1)
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[10, 10, 90, 10, 90, 90]]}
+    dataset = {
+        "images": [{"id": 1, "file_name": "tote0.png", "width": 160, "height": 120}],
+        "annotations": [annotation],
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(dataset))
+    import_coco(project, tmp_path / "a.json")
+    with pytest.raises(RiseError, match=r"tote0\.png: .*160 x 120"):
+        project.labelled_frame(1)
+
+
 def test_an_unlabelled_frame_cannot_carry_targets(make_project: MakeProject) -> None:
     project = make_project(1)
     category = project.add_category("object").id
@@ -185,7 +201,7 @@ def test_unknown_frames_instances_and_predictions_are_sentences(make_project: Ma
         lambda: project.run(),
         lambda: project.run(3),
     ):
-        with pytest.raises(RiseError, match="project|prediction"):
+        with pytest.raises(RiseError, match=r"project|prediction"):
             call()  # type: ignore[no-untyped-call]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_smaller_subsets_lie_within_larger_ones_and_seeds_differ(make_project: M
     _label(project, 24)
     by_count = [set(choose_split(project, count=count, seed=4).labelled) for count in (1, 3, 8, 20)]
     assert [len(chosen) for chosen in by_count] == [1, 3, 8, 20]
-    assert all(small < large for small, large in zip(by_count, by_count[1:], strict=False))
+    assert all(small < large for small, large in pairwise(by_count))
     assert set(choose_split(project, count=8, seed=5).labelled) != by_count[2]
     # 24 labelled, 2 of them held out: half of 22.
     assert len(choose_split(project, fraction=0.5).labelled) == 11
