@@ -62,6 +62,8 @@ def _by_doubt(frame: FrameRecord, scores: Sequence[float]) -> QueueEntry:
 
 
 def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[QueueEntry]:
+    if not frames:
+        return []
     labelled = project.frames(state=FrameState.LABELLED) + project.frames(state=FrameState.REVIEWED)
     vectors = appearances(project, shuffled(frames, "queue")[:_COMPARED])
     references = list(appearances(project, shuffled(labelled, "queue")[:_REFERENCES]).values())
