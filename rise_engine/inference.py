@@ -293,7 +293,9 @@ def _network(config: ModelConfig, weights: Path) -> nn.Module:
     from rise_engine.model.weights import load_pretrained
 
     model = build_segmenter(config)
-    load_pretrained(model, weights)
+    report = load_pretrained(model, weights)
+    if report.missing or report.mismatched:
+        raise RiseError(f"{weights} does not fit its own settings: the file is damaged, choose another run")
     return model.eval()
 
 
