@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from rise_engine.config import ModelConfig
+from rise_engine.model import build_segmenter
+from rise_engine.model.export import export_onnx
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -112,3 +117,33 @@ def test_a_photo_that_lies_on_its_side_is_turned(program: Path, tmp_path: Path) 
     run_program(program, model, photo, picture)
     with Image.open(picture) as painted:
         assert painted.size == (40, 60)
+
+
+def test_it_runs_what_the_export_writes(program: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        backbone="tf_efficientnet_lite0",
+        hidden_dim=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        num_queries=5,
+        feedforward_dim=64,
+        num_classes=2,
+    )
+    network = build_segmenter(config).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.startswith("class_head") and name.endswith("bias"):
+                parameter.copy_(torch.tensor([2.0, -9.0]))  # sure of the first class, whatever it sees
+    photo, picture = tmp_path / "photo.png", tmp_path / "painted.png"
+    noise = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
+    Image.fromarray(noise).save(photo)
+    model = tmp_path / "tiny.onnx"
+    export_onnx(
+        network, model, size=SIZE, class_names=["box", "bottle"], metadata={}, check_images=torch.rand(1, 3, *SIZE)
+    )
+    lines = run_program(program, model, photo, picture)
+    assert 1 <= len(lines) <= 5
+    assert all(re.fullmatch(r"box 0\.\d\d at \[.*\]", line) for line in lines)
+    with Image.open(picture) as painted:
+        assert painted.size == (40, 50)
