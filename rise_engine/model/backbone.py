@@ -25,7 +25,7 @@ class Backbone(nn.Module):
     weights under timm's names, or True for timm's own, which are downloaded unless its cache has them.
     """
 
-    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | bool = False) -> None:
+    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | bool | None = None) -> None:
         super().__init__()
         self.net = _create(name, pretrained)
         info = self.net.feature_info
@@ -83,17 +83,17 @@ class Backbone(nn.Module):
         return picked
 
 
-def _create(name: str, pretrained: Path | bool) -> Any:
+def _create(name: str, pretrained: Path | bool | None) -> Any:
     options: dict[str, Any] = {}
     if name.startswith("swin"):
         options = {"strict_img_size": False, "drop_path_rate": 0.3}
-    if not isinstance(pretrained, bool):
+    if isinstance(pretrained, Path):
         if not pretrained.is_file():
             raise RiseError(f"there is no weights file {pretrained}: check the path of the backbone's weights")
         options["pretrained_cfg_overlay"] = {"file": str(pretrained)}
     try:
         return timm.create_model(name, features_only=True, pretrained=bool(pretrained), **options)
     except Exception as error:  # timm raises what its loaders raise: unknown name, no network, tensors that do not fit
-        wanted = f"backbone {name!r}" if pretrained is False else f"backbone {name!r} with weights"
-        source = "" if isinstance(pretrained, bool) else f" of {pretrained}"
-        raise RiseError(f"{wanted}{source} cannot be had ({error}): check its name and its weights") from error
+        source = f" with weights of {pretrained}" if isinstance(pretrained, Path) else " with timm's weights"
+        wanted = f"backbone {name!r}{source if pretrained else ''}"
+        raise RiseError(f"{wanted} cannot be had ({error}): check the name, and the file or the network") from error

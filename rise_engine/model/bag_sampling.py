@@ -89,7 +89,7 @@ class BagSampling(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         """Gradients of values, locations and weights from that of the sums."""
         table, indices, shares, x, y, attention = ctx.saved_tensors
         levels: FramedLevels = ctx.levels

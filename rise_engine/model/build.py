@@ -8,7 +8,7 @@ from rise_engine.config import ModelConfig
 from rise_engine.model.deformable_segmenter import DeformableSegmenter
 
 
-def build_segmenter(config: ModelConfig, *, pretrained_backbone: Path | bool = False) -> DeformableSegmenter:
+def build_segmenter(config: ModelConfig, *, pretrained_backbone: Path | bool | None = None) -> DeformableSegmenter:
     """The network that ``config`` describes, with random weights; reads no file and opens no network.
 
     ``pretrained_backbone`` is a safetensors file with timm's key names for the backbone alone, or True for the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ CANVAS_MULTIPLE = 32
 class DeformableSegmenter(nn.Module):
     """A ``Segmenter``: each of Q learned queries becomes a class score, a box, an embedding and, on demand, a mask."""
 
-    def __init__(self, config: ModelConfig, *, pretrained_backbone: Path | bool = False) -> None:
+    def __init__(self, config: ModelConfig, *, pretrained_backbone: Path | bool | None = None) -> None:
         super().__init__()
         dim = config.hidden_dim
         layer_sizes = {
@@ -59,10 +60,10 @@ class DeformableSegmenter(nn.Module):
 
     def reset_parameters(self) -> None:
         """Fresh values for everything but the backbone and the mask features, as Deformable DETR and IDOL have them."""
-        for part in (self.encoder, self.decoder, self.reference_points, self.box_head):
+        plain: list[nn.Module] = [self.input_proj, self.mask_controller, self.embed_head]
+        for part in [*plain, self.encoder, self.decoder, self.reference_points, self.box_head]:
             _xavier(part)
-        for part in (self.input_proj, self.mask_controller, self.embed_head):
-            _xavier(part)
+        for part in plain:
             _zero_biases(part)
         nn.init.zeros_(self.reference_points.bias)
         nn.init.normal_(self.level_embed)
@@ -70,7 +71,7 @@ class DeformableSegmenter(nn.Module):
             if isinstance(module, DeformableAttention):
                 module.reset_parameters()
         for layer, head in enumerate(self.box_head):
-            last = head.layers[-1]  # type: ignore[union-attr, index]
+            last: Any = head.layers[-1]  # type: ignore[index]
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
             if layer == 0:

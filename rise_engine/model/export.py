@@ -1,0 +1,186 @@
+"""The network as an ONNX file that runs without this project, and the proof that it computes the same."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import box_convert
+
+from rise_engine.errors import RiseError
+from rise_engine.model.deformable_attention import DeformableAttention
+from rise_engine.model.predictions import Predictions
+from rise_engine.model.whole_file import whole_file
+
+OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
+TOP = 100
+OPSET = 18
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A written and checked ONNX file."""
+
+    path: Path
+    size: tuple[int, int]
+    """Height and width of its input."""
+    frames: int
+    """How many images it was checked on."""
+    max_difference: float
+    """The largest difference from torch, as ``check_export`` measures it."""
+
+
+class ExportedSegmenter(nn.Module):
+    """Images to the best ``top`` pairs of query and class, or all pairs if there are fewer."""
+
+    def __init__(self, model: nn.Module, *, top: int = TOP) -> None:
+        super().__init__()
+        self.model = model
+        self.top = top
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of ``images`` (N, 3, H, W) RGB 0..1, best first.
+
+        Scores (N, K), labels (N, K), boxes (N, K, 4) xyxy in pixels, mask logits (N, K, H / 4, W / 4).
+        """
+        output: Predictions = self.model(images)
+        _, queries, classes = output.class_logits.shape
+        flat = output.class_logits.float().sigmoid().flatten(1)
+        scores, pairs = flat.topk(min(self.top, queries * classes), dim=1)
+        picked = pairs // classes
+        boxes = _pixel_boxes(output.boxes, images).gather(1, picked[..., None].expand(-1, -1, 4))
+        return scores, pairs % classes, boxes, output.picked_masks(picked)
+
+
+def export_onnx(
+    model: nn.Module,
+    path: Path,
+    *,
+    size: tuple[int, int],
+    class_names: Sequence[str],
+    metadata: Mapping[str, Any],
+    check_images: Tensor,
+) -> ExportReport:
+    """Write ``model`` for images of ``size`` (height, width) and batches of any length; it is left as it is.
+
+    ``check_images`` (n, 3, height, width) RGB 0..1 are what the file is compared with torch on before it gets its
+    name. ``metadata`` and the class names go into the file, each as JSON. Raises ``RiseError``, and leaves what was
+    at ``path``, when the extra for ONNX is not installed, the export fails, or the file computes something else.
+    """
+    path = Path(path)
+    if check_images.shape[1:] != (3, *size) or not len(check_images):
+        raise RiseError(
+            f"the export is checked on frames of {size[0]}x{size[1]}, but got {tuple(check_images.shape)}: "
+            "give at least one frame of the size of the export"
+        )
+    exported = copy.deepcopy(model).cpu().float().eval()
+    for module in exported.modules():
+        if isinstance(module, DeformableAttention):
+            # Some runtimes compile GridSample inside of attention wrongly; plain gathering is read the same by all.
+            module.form = "gather"
+    described = {"class_names": list(class_names), "size": list(size), **metadata}
+    with whole_file(path) as part:
+        program = _trace(ExportedSegmenter(exported).eval(), size)
+        program.model.metadata_props.update({key: json.dumps(value) for key, value in described.items()})
+        program.save(part)
+        difference = check_export(part, model, check_images)
+    return ExportReport(path=path, size=size, frames=len(check_images), max_difference=difference)
+
+
+@torch.no_grad()
+def check_export(path: Path, model: nn.Module, images: Tensor) -> float:
+    """The largest difference between the ONNX file at ``path`` and ``model`` on ``images`` (n, 3, H, W).
+
+    It is the largest of: the difference of any score; of any box side, as a share of the longer side of the image;
+    of any mask logit, as a share of the largest logit of its mask, or absolute for masks of logits below 1. Rows of
+    equal score may come in another order. Raises ``RiseError`` above 1e-4, or when the file does not run.
+    """
+    reference = copy.deepcopy(model).cpu().float().eval()
+    images = images.cpu().float()
+    try:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except ImportError as error:
+        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'") from error
+    except Exception as error:  # the runtime's own exceptions share no public base
+        raise RiseError(f"{path.name} does not load in onnxruntime ({error}): report this as a bug") from error
+    largest = 0.0
+    # Frames two by two, then a last one alone: both lengths of a batch are run.
+    for batch in images.split(2) if len(images) > 1 else [images, images.repeat(2, 1, 1, 1)]:
+        found = [torch.from_numpy(array) for array in session.run(list(OUTPUTS), {"images": batch.numpy()})]
+        largest = max(largest, _difference(found, reference(batch), batch))
+    if not largest <= TOLERANCE:  # true for NaN as well
+        raise RiseError(
+            f"the exported model differs from torch by {largest:.1e}, which is more than {TOLERANCE:.0e}: "
+            "nothing was written; train on, or report this as a bug"
+        )
+    return largest
+
+
+def _difference(found: Sequence[Tensor], output: Predictions, images: Tensor) -> float:
+    scores, labels, boxes, masks = found
+    expected_scores = output.class_logits.sigmoid()  # (N, Q, C)
+    expected_boxes = _pixel_boxes(output.boxes, images)
+    best = expected_scores.flatten(1).topk(scores.shape[1], dim=1).values
+    # Which query a row is: the one of the row's class that is closest in score and box.
+    by_label = expected_scores.gather(2, labels[:, None].expand(-1, expected_scores.shape[1], -1)).transpose(1, 2)
+    score_gaps = (by_label - scores[..., None]).abs()  # (N, K, Q)
+    box_gaps = (expected_boxes[:, None] - boxes[:, :, None]).abs().amax(-1) / max(images.shape[-2:])
+    gaps, queries = torch.maximum(score_gaps, box_gaps).min(-1)
+    expected_masks = output.picked_masks(queries)
+    scale = expected_masks.abs().amax((-2, -1)).clamp(min=1.0)
+    mask_gaps = (expected_masks - masks).abs().amax((-2, -1)) / scale
+    return float(torch.stack([(best - scores).abs().amax(), gaps.amax(), mask_gaps.amax()]).amax())
+
+
+def _pixel_boxes(boxes: Tensor, images: Tensor) -> Tensor:
+    height, width = images.shape[-2:]
+    sides = torch.tensor([width, height, width, height], device=boxes.device)
+    return box_convert(boxes.float(), "cxcywh", "xyxy") * sides
+
+
+def _trace(model: nn.Module, size: tuple[int, int]) -> Any:
+    # Two images: a batch of one would be taken for a constant.
+    example = torch.zeros(2, 3, *size)
+    try:
+        with _quiet():
+            return torch.onnx.export(
+                model,
+                (example,),
+                input_names=["images"],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+                opset_version=OPSET,
+                dynamo=True,
+            )
+    except ImportError as error:
+        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'") from error
+    except Exception as error:  # the exporter's exceptions share no public base
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RiseError(f"the network could not be exported ({reason}): report this as a bug") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter reports its progress and its internals; only its errors are of use to a person."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
