@@ -3,7 +3,8 @@
     python -m rise_engine.experiments.starter --backbone-weights FILE --out resources/starter-laptop.safetensors
 
 The backbone file holds ImageNet weights of the preset's backbone under timm's names. ``--evaluate PROJECT`` prints the
-zero-shot AP on a project's annotated frames at the end.
+zero-shot AP on a project's annotated frames at the end. On a CPU, one process a core (``torchrun --nproc-per-node 2 -m
+rise_engine.experiments.starter ...``) learns more in the same time than one process with as many threads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import typer
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -104,7 +107,14 @@ def train_starter(
     out: Path,
     seed: int,
 ) -> None:
-    """Trains for a number of minutes and writes the averaged weights, in half precision, every few minutes."""
+    """Trains for a number of minutes and writes the averaged weights, in half precision, every few minutes.
+
+    Under ``torchrun`` each process draws its own frames and the gradients are averaged.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if ranks > 1:
+        dist.init_process_group("gloo")
+    rank = dist.get_rank() if ranks > 1 else 0
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_segmenter(config.model, pretrained_backbone=backbone_weights)
@@ -117,7 +127,7 @@ def train_starter(
     criterion = Criterion(config.loss)
     frames = iter(
         DataLoader(
-            DrawnTotes(config, minutes=minutes, seed=seed),
+            DrawnTotes(config, minutes=minutes, seed=seed * ranks + rank),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 * batch,
@@ -127,7 +137,7 @@ def train_starter(
     began = saved = told = time.monotonic()
     losses: list[float] = []
     step = skipped = 0
-    while (share := (time.monotonic() - began) / (minutes * 60)) < 1:
+    while (share := shared_clock(began, ranks) / (minutes * 60)) < 1:
         drawn = [next(frames) for _ in range(batch)]
         images = collate([image for image, _ in drawn], device=device)
         targets = [
@@ -140,6 +150,7 @@ def train_starter(
         terms, _ = criterion(model(images.images, images.padding_mask), targets)
         optimiser.zero_grad(set_to_none=True)
         terms.total.backward()
+        average_gradients(trainable, ranks)
         norm = nn.utils.clip_grad_norm_(trainable, config.optimiser.clip_norm)
         if torch.isfinite(norm):
             optimiser.step()
@@ -149,7 +160,7 @@ def train_starter(
         step += 1
         losses.append(terms.total.item())
         now = time.monotonic()
-        if now - told > 30:
+        if rank == 0 and now - told > 30:
             pace = (now - began) / step
             print(
                 f"{(now - began) / 60:5.1f} min  step {step}  loss {np.mean(losses[-100:]):.3f}  {pace:.2f} s/step  "
@@ -157,11 +168,34 @@ def train_starter(
                 flush=True,
             )
             told = now
-        if now - saved > 180:
-            save_starter(averaged, config, out, frames=step * batch)
+        if rank == 0 and now - saved > 180:
+            save_starter(averaged, config, out, frames=step * batch * ranks)
             saved = now
-    save_starter(averaged, config, out, frames=step * batch)
-    print(f"{step} steps, {step * batch} drawn frames, {minutes:.0f} minutes -> {out}", flush=True)
+    if rank == 0:
+        save_starter(averaged, config, out, frames=step * batch * ranks)
+        print(f"{step} steps, {step * batch * ranks} drawn frames, {minutes:.0f} minutes -> {out}", flush=True)
+    if ranks > 1:
+        dist.destroy_process_group()
+
+
+def shared_clock(began: float, ranks: int) -> float:
+    """Seconds since the start by the first process's clock, so that all of them end at the same step."""
+    passed = torch.tensor([time.monotonic() - began], dtype=torch.float64)
+    if ranks > 1:
+        dist.broadcast(passed, 0)
+    return float(passed)
+
+
+def average_gradients(trainable: list[nn.Parameter], ranks: int) -> None:
+    """Gives every process the mean of all gradients, in one exchange."""
+    if ranks == 1:
+        return
+    gradients = [tensor.grad if tensor.grad is not None else torch.zeros_like(tensor) for tensor in trainable]
+    together = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(together)
+    together /= ranks
+    for tensor, part in zip(trainable, together.split([tensor.numel() for tensor in trainable]), strict=True):
+        tensor.grad = part.view_as(tensor)
 
 
 def average(averaged: nn.Module, model: nn.Module, *, decay: float) -> None:
@@ -196,7 +230,7 @@ def score(weights: Path, project_path: Path, names: list[str] | None) -> dict[st
 def main(
     out: Annotated[Path, typer.Option(help="Where the weights are written.")],
     backbone_weights: Annotated[Path | None, typer.Option(help="ImageNet weights under timm's names.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights of an earlier call to go on from.")] = None,
+    start: Annotated[Path | None, typer.Option("--weights", help="Weights of an earlier call to go on from.")] = None,
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 60.0,
     batch: Annotated[int, typer.Option(help="Frames a step.")] = 4,
     rate: Annotated[float, typer.Option(help="The learning rate.")] = 4e-4,
@@ -219,7 +253,7 @@ def main(
         out=out,
         seed=seed,
     )
-    if evaluate_on is not None:
+    if evaluate_on is not None and os.environ.get("RANK", "0") == "0":
         print(json.dumps(score(out, evaluate_on, None)))
 
 
