@@ -1,0 +1,246 @@
+"""The training loop on small drawn projects: what it tells, what it leaves on disk, and what it never sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.learning.events import (
+    Checkpoint,
+    Event,
+    Finished,
+    HoldoutScore,
+    Losses,
+    Preview,
+    Progress,
+    Started,
+    Thresholds,
+)
+from rise_engine.learning.trainer import Trainer
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Instance, Split
+from rise_engine.project.segmentation import from_mask
+from rise_engine.project.splits import TrainingSplit
+from rise_engine.totes import write_sample_folder
+
+SETTINGS = [
+    "weights=none",
+    "device=cpu",
+    "model.hidden_dim=32",
+    "model.encoder_layers=1",
+    "model.decoder_layers=1",
+    "model.num_queries=12",
+    "model.num_heads=4",
+    "model.feedforward_dim=32",
+    "loader.short_sides=[64]",
+    "loader.crop=96",
+    "loader.predict_short_side=64",
+    "loader.predict_long_side=96",
+    "schedule.steps=4",
+    "schedule.unsupervised_after=1",
+    "schedule.holdout_every=2",
+    "schedule.preview_every=2",
+    "pseudo_labels.threshold_start=0.001",
+    "pseudo_labels.threshold_peak=0.002",
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tiny_config(*settings: str) -> RiseConfig:
+    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+
+
+def drawn_project(folder: Path, *, labelled: int = 2, count: int = 6, holdout: bool = True) -> Project:
+    """A project of drawn totes: the first are labelled, the last one is the hold-out."""
+    frames = write_sample_folder(folder / "totes", count=count, seed=3, size=(96, 128))
+    project = Project.create(folder / "totes.rise", folder / "totes")
+    project.scan()
+    category = project.add_category("object")
+    records = project.frames()
+    chosen = list(range(labelled)) + ([count - 1] if holdout else [])
+    for index in chosen:
+        record = records[index]
+        instances = [Instance(None, record.id, category.id, from_mask(mask)) for mask in frames[index].masks]
+        project.add_instances(record.id, instances)
+        project.set_state(record.id, FrameState.LABELLED)
+    if holdout:
+        project.set_split([records[-1].id], Split.HOLDOUT)
+    return project
+
+
+def run_to_end(project: Project, config: RiseConfig, **options: object) -> list[Event]:
+    return list(Trainer(project, config, **options).run())  # type: ignore[arg-type]
+
+
+def last_weights(events: list[Event]) -> dict[str, torch.Tensor]:
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    return load_file(Path(finished.folder) / "weights.safetensors")
+
+
+def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    trainer = Trainer(project, tiny_config())
+    trainer.watch(project.frames()[3].name)
+    events = list(trainer.run())
+
+    started = events[0]
+    assert isinstance(started, Started)
+    assert (started.labelled, started.unlabelled, started.holdout) == (2, 3, 1)
+    assert started.bank_size > 0
+    assert [event.step for event in events if isinstance(event, Progress)] == [1, 2, 3, 4]
+    assert [event.step for event in events if isinstance(event, Losses)] == [1, 2, 3, 4]
+    assert [event.step for event in events if isinstance(event, Thresholds)] == [2, 3, 4]
+    assert [event.step for event in events if isinstance(event, HoldoutScore)] == [2, 4]
+    assert [event.step for event in events if isinstance(event, Preview)] == [1, 2, 4]
+    assert isinstance(events[-2], Checkpoint)
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert not finished.stopped
+
+    folder = Path(finished.folder)
+    for name in ("config.json", "metrics.jsonl", "weights.safetensors", "training_state/state.safetensors"):
+        assert (folder / name).is_file(), name
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["event"] == "Losses"] == [1, 2, 3, 4]
+    description = json.loads((folder / "config.json").read_text())
+    assert RiseConfig.model_validate(description["config"]).schedule.steps == 4
+    assert description["labelled"] == [frame.name for frame in project.frames()[:2]]
+    assert project.run().number == finished.run
+
+
+def test_losses_add_up_to_the_total_of_equation_9(tmp_path: Path) -> None:
+    for event in run_to_end(drawn_project(tmp_path), tiny_config()):
+        if isinstance(event, Losses):
+            assert event.total == pytest.approx(event.supervised + event.association + event.unsupervised)
+            assert event.unsupervised > 0 or event.step <= 1
+
+
+def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path) -> None:
+    """The true annotations of frames that the split leaves unlabelled, then scrambled ones: equal to the last bit."""
+    project = drawn_project(tmp_path, labelled=4, holdout=False)
+    ids = [frame.id for frame in project.frames()]
+    split = TrainingSplit(labelled=ids[:2], unlabelled=ids[2:], holdout=[])
+    config = tiny_config("schedule.steps=5")
+    true = last_weights(run_to_end(project, config, split=split))
+
+    for frame in ids[2:4]:
+        instances = project.instances(frame)
+        project.delete_instances([instance.id for instance in instances if instance.id is not None])
+        width, height = project.probe(frame)
+        nonsense = np.zeros((height, width), bool)
+        nonsense[5 : height // 2, 7 : width // 3] = True
+        project.add_instances(frame, [Instance(None, frame, instances[0].category, from_mask(nonsense))])
+    scrambled = last_weights(run_to_end(project, config, split=split))
+
+    assert true.keys() == scrambled.keys()
+    assert all(torch.equal(true[name], scrambled[name]) for name in true)
+
+    labels = project.instances(ids[0])
+    project.delete_instances([labels[0].id or 0])
+    changed = last_weights(run_to_end(project, config, split=split))
+    assert any(not torch.equal(true[name], changed[name]) for name in true), "labelled frames must matter"
+
+
+def test_the_hold_out_is_learnt_from_in_no_way(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    trainer = Trainer(project, tiny_config())
+    held_out = project.frames()[-1]
+    assert held_out.id not in [*trainer.split.labelled, *trainer.split.unlabelled]
+    list(trainer.run())
+    assert held_out.name not in [name for name, _ in trainer._scenes.bank_references()]
+
+
+def test_a_resumed_run_continues_the_same_curve(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    config = tiny_config("schedule.steps=6", "pseudo_labels.ema=0.9", "model.dropout=0.1")
+    whole = run_to_end(project, config)
+
+    interrupted = Trainer(project, config)
+    for event in interrupted.run():
+        if isinstance(event, Losses) and event.step == 3:
+            interrupted.stop()
+    resumed = run_to_end(project, config, resume=True)
+
+    losses = {event.step: event.total for event in whole if isinstance(event, Losses)}
+    again = {event.step: event.total for event in resumed if isinstance(event, Losses)}
+    assert sorted(again) == [4, 5, 6]
+    assert again == {step: losses[step] for step in again}
+    expected, got = last_weights(whole), last_weights(resumed)
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    lines = (Path(resumed[-1].folder) / "metrics.jsonl").read_text().splitlines()  # type: ignore[attr-defined]
+    assert [json.loads(line)["step"] for line in lines if '"Losses"' in line] == [1, 2, 3, 4, 5, 6]
+
+
+def test_supervised_only_never_touches_an_unlabelled_frame(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    for frame in project.frames()[2:5]:
+        (project.images / frame.name).unlink()
+    events = run_to_end(project, tiny_config("schedule.supervised_only=true"))
+    assert isinstance(events[-1], Finished)
+    assert not any(isinstance(event, Thresholds) for event in events)
+
+
+def test_stopping_saves_what_was_learnt(tmp_path: Path) -> None:
+    trainer = Trainer(drawn_project(tmp_path), tiny_config("schedule.steps=50"))
+    events = []
+    for event in trainer.run():
+        events.append(event)
+        if isinstance(event, Progress):
+            trainer.stop()
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.stopped
+    assert finished.step == 1
+    assert (Path(finished.folder) / "weights.safetensors").is_file()
+
+
+def test_minutes_become_steps(tmp_path: Path) -> None:
+    trainer = Trainer(drawn_project(tmp_path), tiny_config(), minutes=0.02)
+    started = next(trainer.run())
+    assert isinstance(started, Started)
+    assert started.steps >= 1
+    assert started.steps == trainer.config.schedule.steps
+
+
+def test_one_labelled_frame_without_objects_trains(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path, labelled=0, holdout=False)
+    project.set_state(project.frames()[0].id, FrameState.LABELLED)
+    events = run_to_end(project, tiny_config())
+    assert isinstance(events[0], Started)
+    assert events[0].bank_size == 0
+    assert isinstance(events[-1], Finished)
+    assert all(np.isfinite(event.total) for event in events if isinstance(event, Losses))
+
+
+def test_without_a_labelled_frame_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RiseError, match="no labelled frame"):
+        Trainer(drawn_project(tmp_path, labelled=0, holdout=False), tiny_config())
+
+
+def test_an_absent_gpu_is_told(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(RiseError, match="cuda"):
+        Trainer(drawn_project(tmp_path), tiny_config("device=cuda"))
+
+
+def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path) -> None:
+    events = run_to_end(drawn_project(tmp_path), tiny_config("sequence.bank_admit=segmented"))
+    assert isinstance(events[0], Started)
+    assert events[0].bank_size == 0
