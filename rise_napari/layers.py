@@ -325,14 +325,16 @@ class ProjectLayers:
             with self._workspace.telling():
                 picture[to_mask(best_first[label - 1], *size)] = label
         if name in self._viewer.layers:
-            self._viewer.layers[name].data = picture
+            layer = self._viewer.layers[name]
+            layer.data = picture
+        elif best_first:
+            layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
+            layer.contour = 2 if name == PREDICTIONS else 1
+            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
+        else:
             return
-        if not best_first:
-            return
-        layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
-        layer.contour = 2 if name == PREDICTIONS else 1
+        # New data makes a layer editable again.
         layer.editable = False
-        self._viewer.layers.move(self._viewer.layers.index(layer), 1)
 
     def _show_live(self, events: list[Event]) -> None:
         preview, frame = self._workspace.training.preview, self._workspace.frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from napari.viewer import Viewer
+from qtpy.QtCore import QSize
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
@@ -23,7 +24,7 @@ from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
 CURVES_NAME = "RISE: curves"
-WIDTH = 430
+WIDTH, MINIMUM_WIDTH = 440, 360
 
 
 class Workbench(QWidget):
@@ -55,7 +56,7 @@ class Workbench(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.tabs, 1)
-        self.setMinimumWidth(WIDTH)
+        self.setMinimumWidth(MINIMUM_WIDTH)
         self.shortcuts = Shortcuts(napari_viewer, self._shortcuts())
         self.layers.annotations_added.connect(self.shortcuts.bind_layer)
         self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
@@ -67,6 +68,10 @@ class Workbench(QWidget):
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for every tab, and no wider: the picture needs the room."""
+        return QSize(WIDTH, super().sizeHint().height())
 
     @property
     def steps(self) -> tuple[Step, ...]:
