@@ -34,6 +34,8 @@ CANVAS_MULTIPLE = 32
 STORED_SCORE = 0.3
 """A prediction in the store is one that a person looks at; a file for measuring keeps nearly all."""
 FRAMES_A_TRANSACTION = 20
+NMS_IOU = 0.7
+"""Of two boxes of one class that overlap more than this, the worse one goes."""
 RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
 """The weights of a run folder, the preferred ones first."""
 
@@ -87,7 +89,7 @@ def predictions_from_output(
     original_size: tuple[int, int],
     min_score: float,
     top: int = 100,
-    nms_iou: float = 0.7,
+    nms_iou: float = NMS_IOU,
 ) -> list[PredictedInstance]:
     """The instances of one image of a batch, best first (IDOL's inference on still images).
 
