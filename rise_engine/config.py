@@ -1,4 +1,4 @@
-"""Every setting of a run: typed, checked, and the single source of defaults (METHOD 1.1, 1.8 and 8)."""
+"""Every setting of a run: typed, checked, and the single source of defaults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ModelConfig(Section):
 
 
 class LoaderConfig(Section):
-    """How frames become training images (paper, App. A; METHOD A24)."""
+    """How frames become training images (paper, App. A)."""
 
     short_sides: tuple[int, ...] = (480, 512, 544)
     """The shortest side of a training frame is drawn from these, in pixels."""
@@ -55,7 +55,7 @@ class LoaderConfig(Section):
 
 
 class SequenceConfig(Section):
-    """Pseudo-sequences: what is pasted, moved and removed (paper, Sec. 3.2; METHOD A21-A23)."""
+    """Pseudo-sequences: what is pasted, moved and removed (paper, Sec. 3.2 and App. F)."""
 
     enabled: bool = True
     bank_capacity: int = Field(200, ge=1)
@@ -80,7 +80,7 @@ class SequenceConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Weak and strong augmentation (DESIGN 6; METHOD 1.9 and A23)."""
+    """Weak and strong augmentation (paper, Sec. 3.2, 3.3 and App. A)."""
 
     rotation: float = Field(4.0, ge=0)
     """Degrees, either way."""
@@ -108,7 +108,7 @@ class PseudoLabelConfig(Section):
     quantile_start: float = Field(0.995, ge=0, le=1)
     mask_threshold: float = Field(0.5, gt=0, lt=1)
     mask_threshold_peak: float | None = Field(None, gt=0, lt=1)
-    """Where the mask threshold's staircase ends; None keeps it constant (METHOD A5)."""
+    """Where the mask threshold's staircase ends; None keeps it constant."""
     mask_to_box: bool = True
     multi_label_matching: bool = True
     max_overlapping: int = Field(3, ge=1)
@@ -116,14 +116,14 @@ class PseudoLabelConfig(Section):
     nms_iou: float = Field(0.9, gt=0, le=1)
     """Box NMS used instead when Multi-Label Matching is off."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
-    """Queries on a teacher's prediction above this score that was not kept are no negatives (METHOD A36);
+    """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of an averaged teacher; None uses the learner itself, as the paper does."""
 
 
 class LossConfig(Section):
-    """Loss weights (Eq. 1, 5, 9; METHOD A7-A9) and the assignment of predictions to targets."""
+    """Loss weights (Eq. 1, 5, 9; docs/paper_vs_code.md) and the assignment of predictions to targets."""
 
     matching: Literal["simota", "iou", "hungarian"] = "simota"
     classification: float = Field(1.0, ge=0)
@@ -134,7 +134,7 @@ class LossConfig(Section):
     association: float = Field(0.05, ge=0)
     """lambda_3 of Eq. 9."""
     association_auxiliary: float = Field(0.0, ge=0)
-    """Weight of IDOL's cosine term inside the association loss (METHOD 1.7); not in the paper."""
+    """Weight of IDOL's cosine term inside the association loss; not in the paper."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
     focal_alpha: float = Field(0.25, gt=0, lt=1)
@@ -142,7 +142,7 @@ class LossConfig(Section):
 
 
 class OptimiserConfig(Section):
-    """AdamW with a step decay (paper, App. A; METHOD 1.8)."""
+    """AdamW with a step decay (paper, App. A; IDOL)."""
 
     learning_rate: float = Field(1e-4, gt=0)
     backbone_factor: float = Field(0.1, ge=0)
@@ -190,7 +190,7 @@ class RiseConfig(Section):
 
     @classmethod
     def preset(cls, name: PresetName, recipe: RecipeName = "recommended") -> RiseConfig:
-        """The settings of a preset (what is trained) with a recipe (how it learns), DESIGN 6.
+        """The settings of a preset (what is trained) with a recipe (how it learns).
 
         Raises ``ValueError`` with the known names when either is unknown.
         """

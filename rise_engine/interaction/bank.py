@@ -64,7 +64,7 @@ class InstanceBank:
         return stored
 
     def add_instance(self, frame: LabelledFrame, index: int, *, min_area: int) -> bool:
-        """Cut out the instance at ``index`` of ``frame``; False when it is one of those that ``add_frame`` leaves out."""
+        """Cut out the instance at ``index`` of ``frame``; False when it is too small or too large for the bank."""
         mask = frame.masks[index]
         if (box := _tight_box(mask, min_area)) is None:
             return False

@@ -1,4 +1,4 @@
-"""What a training tells whoever listens (DESIGN 2). Every event is a plain value that survives pickling and JSON."""
+"""What a training tells whoever listens. Every event is a plain value that survives pickling and JSON."""
 
 from __future__ import annotations
 

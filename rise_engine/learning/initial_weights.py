@@ -73,9 +73,9 @@ def _run_number(name: str) -> int:
 def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:
     try:
         model = build_segmenter(config.model, pretrained_backbone=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except RiseError as error:
         raise RiseError(
-            f"ImageNet weights of {config.model.backbone} could not be fetched ({type(error).__name__}): go online "
-            "once, give a file to --weights, or accept random weights with --weights none"
+            f"ImageNet weights of {config.model.backbone} could not be fetched: go online once, give a file to "
+            f"--weights, or accept random weights with --weights none ({error})"
         ) from error
     return model, f"an ImageNet backbone ({config.model.backbone}), the rest new"
