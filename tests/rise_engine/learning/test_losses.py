@@ -95,7 +95,7 @@ def test_one_target_by_hand() -> None:
     mask_focal = (0.25 * 0.25 + 0.75 * 0.75) * 0.25 * LN2
     dice = 1 - (2 * 3 + 1) / (12 + 6 + 1)
     assert values(terms) == pytest.approx([classification, 0, 0, mask_focal, dice], abs=1e-6)
-    assert float(terms.total) == pytest.approx(classification + mask_focal + dice, abs=1e-6)
+    assert float(terms.total.detach()) == pytest.approx(classification + mask_focal + dice, abs=1e-6)
     assert output.layers[0].asked == [(0, [1])], "masks are computed for matched queries only"
 
 
@@ -105,9 +105,12 @@ def test_box_losses_by_hand() -> None:
         output.layers[0].boxes[0, 0] = torch.tensor([0.35, 0.25, 0.3, 0.5])
     terms, (match,) = Criterion(PLAIN)(output, [targets_of(0)])
     assert match.queries.tolist() == [0]
-    assert float(terms.l1) == pytest.approx(0.1 + 0.2, abs=1e-6)
+    assert float(terms.l1.detach()) == pytest.approx(0.1 + 0.2, abs=1e-6)
     # inside the target, three fifths of its area
-    assert float(terms.giou) == pytest.approx(1 - 0.6, abs=1e-5)
+    assert float(terms.giou.detach()) == pytest.approx(1 - 0.6, abs=1e-5)
+    # a second, perfect pair halves both
+    terms, _ = Criterion(PLAIN)(output, [targets_of(0, 1)])
+    assert [float(terms.l1.detach()), float(terms.giou.detach())] == pytest.approx([0.15, 0.2], abs=1e-5)
 
 
 def test_terms_are_divided_by_the_matched_queries_of_the_batch() -> None:
@@ -115,8 +118,8 @@ def test_terms_are_divided_by_the_matched_queries_of_the_batch() -> None:
     both, matches = Criterion(PLAIN)(output_of(2), [targets_of(0), targets_of(0, 1)])
     assert [len(match.queries) for match in matches] == [1, 2]
     # equal masks and boxes, so that the means stay; 3 of 6 queries are matched
-    assert float(both.dice) == pytest.approx(float(alone.dice), abs=1e-6)
-    assert float(both.classification) == pytest.approx((3 * 0.25 + 3 * 0.75) * 0.25 * LN2 / 3, abs=1e-6)
+    assert float(both.dice.detach()) == pytest.approx(float(alone.dice.detach()), abs=1e-6)
+    assert float(both.classification.detach()) == pytest.approx((3 * 0.25 + 3 * 0.75) * 0.25 * LN2 / 3, abs=1e-6)
 
 
 def test_one_to_many_divides_by_queries_not_targets() -> None:
@@ -125,7 +128,7 @@ def test_one_to_many_divides_by_queries_not_targets() -> None:
         output.layers[0].boxes[0, 2] = output.layers[0].boxes[0, 0]
     terms, (match,) = Criterion(PLAIN)(output, [targets_of(0)])
     assert match.queries.tolist() == [0, 2]
-    assert float(terms.classification) == pytest.approx((2 * 0.25 + 0.75) * 0.25 * LN2 / 2, abs=1e-6)
+    assert float(terms.classification.detach()) == pytest.approx((2 * 0.25 + 0.75) * 0.25 * LN2 / 2, abs=1e-6)
 
 
 def test_layers_are_matched_and_added_up() -> None:
@@ -159,11 +162,11 @@ def test_ignored_queries_are_no_negatives_but_matched_ones_count() -> None:
     ignore = torch.tensor([True, False, True])
     output = output_of()
     terms, _ = Criterion(PLAIN)(output, [targets_of(0)], ignore=[ignore])
-    assert float(terms.classification) == pytest.approx((0.25 + 0.75) * 0.25 * LN2, abs=1e-6)
+    assert float(terms.classification.detach()) == pytest.approx((0.25 + 0.75) * 0.25 * LN2, abs=1e-6)
     terms.total.backward()
     assert output.layers[0].class_logits.grad[0, 2].abs().sum() == 0
     same, _ = Criterion(PLAIN)(output_of(2), [targets_of(0), targets_of(0)], ignore=[None, ignore])
-    assert float(same.classification) == pytest.approx((2 * 0.25 + 3 * 0.75) * 0.25 * LN2 / 2, abs=1e-6)
+    assert float(same.classification.detach()) == pytest.approx((2 * 0.25 + 3 * 0.75) * 0.25 * LN2 / 2, abs=1e-6)
 
 
 def test_ring_of_iou_matching_is_no_negative() -> None:
@@ -171,7 +174,7 @@ def test_ring_of_iou_matching_is_no_negative() -> None:
     with torch.no_grad():  # half of the target
         output.layers[0].boxes[0, 2] = torch.tensor([0.25, 0.25, 0.5, 0.25])
     terms, _ = Criterion(LossConfig(matching="iou", classification=1))(output, [targets_of(0)])
-    assert float(terms.classification) == pytest.approx((0.25 + 0.75) * 0.25 * LN2, abs=1e-6)
+    assert float(terms.classification.detach()) == pytest.approx((0.25 + 0.75) * 0.25 * LN2, abs=1e-6)
 
 
 def test_an_image_without_targets_teaches_background_and_none_teaches_nothing() -> None:

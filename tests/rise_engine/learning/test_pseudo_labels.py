@@ -237,7 +237,8 @@ def known_of(*masks: Tensor) -> Targets:
 
 def test_known_objects_come_first_and_replace_what_repeats_them() -> None:
     known = known_of(rectangle(0, 20, 0, 20))
-    pseudo = pseudo_of(rectangle(0, 20, 0, 18), rectangle(30, 40, 0, 30))
+    # IoU 20 / 26, although 120 of its pixels stick out
+    pseudo = pseudo_of(rectangle(0, 20, 0, 26), rectangle(30, 40, 0, 30))
     merged = merge_with_known(pseudo, known, image_size=SIZE)
     assert merged.labels.tolist() == [0, 1]
     assert torch.equal(merged.masks[0], known.masks[0]) and torch.equal(merged.boxes[0], known.boxes[0])
