@@ -23,6 +23,7 @@ pytest.importorskip("onnxruntime")
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "deploy.md"
 SIZE = (64, 96)
 """Height and width of the model's input."""
+METADATA = {"class_names": ["box", "bottle"], "size": list(SIZE), "thresholds": {"score": 0.3}}
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def write_colour_model(path: Path) -> None:
         initializer=[numpy_helper.from_array(value, name) for name, value in parts.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {"class_names": json.dumps(["box", "bottle"])})
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in METADATA.items()})
     onnx.save(model, path)
 
 
@@ -94,15 +95,15 @@ def test_the_program_is_as_short_as_promised(program: Path) -> None:
 def test_masks_come_back_at_the_size_and_place_of_the_photo(program: Path, tmp_path: Path) -> None:
     model, photo, picture = tmp_path / "colours.onnx", tmp_path / "photo.png", tmp_path / "painted.png"
     write_colour_model(model)
-    pixels = np.zeros((128, 128, 3), np.uint8)  # a square photo in a wide input: scaled by a half, padded on the right
-    pixels[16:48, 32:96, 0] = 255
+    pixels = np.zeros((128, 96, 3), np.uint8)  # twice as high as the input, and as wide
+    pixels[16:48, 32:80, 0] = 255
     pixels[80:112, 16:48, 1] = 255
-    pixels[80:112, 80:112, 2] = 255
+    pixels[80:112, 64:88, 2] = 255
     Image.fromarray(pixels).save(photo)
 
     lines = run_program(program, model, photo, picture)
 
-    assert lines == ["box 0.90 at [32.0, 16.0, 96.0, 48.0]", "bottle 0.60 at [0.0, 0.0, 2.0, 2.0]"]
+    assert lines == ["box 0.90 at [16.0, 16.0, 48.0, 48.0]", "bottle 0.60 at [0.0, 0.0, 1.0, 2.0]"]
     changed = (np.asarray(Image.open(picture)) != pixels).any(axis=2)
     expected = (pixels[:, :, 0] > 0) | (pixels[:, :, 1] > 0)
     assert (changed & expected).sum() / (changed | expected).sum() > 0.9
@@ -140,7 +141,12 @@ def test_it_runs_what_the_export_writes(program: Path, tmp_path: Path) -> None:
     Image.fromarray(noise).save(photo)
     model = tmp_path / "tiny.onnx"
     export_onnx(
-        network, model, size=SIZE, class_names=["box", "bottle"], metadata={}, check_images=torch.rand(1, 3, *SIZE)
+        network,
+        model,
+        size=SIZE,
+        class_names=["box", "bottle"],
+        metadata={"thresholds": METADATA["thresholds"]},
+        check_images=torch.rand(1, 3, *SIZE),
     )
     lines = run_program(program, model, photo, picture)
     assert 1 <= len(lines) <= 5
