@@ -49,6 +49,7 @@ def starter(tmp_path: Path, monkeypatch: MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_everything_is_written_and_measured(tmp_path: Path, starter: Path) -> None:
     said: list[str] = []
     path = demo.run_demo(tmp_path / "demo", steps=2, say=said.append, follow=follow)
