@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from napari.layers import Labels
@@ -37,12 +36,12 @@ class Shortcuts:
         self._viewer = viewer
         for shortcut in self.all:
             if not shortcut.layer_only:
-                viewer.bind_key(shortcut.key, partial(_call, shortcut.action), overwrite=True)
+                viewer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
 
     def bind_layer(self, layer: Labels) -> None:
         """Binds all keys on an annotation layer, so that napari's own meaning of them there gives way."""
         for shortcut in self.all:
-            layer.bind_key(shortcut.key, partial(_call, shortcut.action), overwrite=True)
+            layer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
 
     def close(self) -> None:
         """Takes the keys off the viewer."""
@@ -70,5 +69,10 @@ class Shortcuts:
         return dialog
 
 
-def _call(action: Callable[[], object], _target: Any) -> None:
-    action()
+def _handler(shortcut: Shortcut) -> Callable[[Any], None]:
+    # napari asks a handler for its name, so it is a function and no partial.
+    def handle(_target: Any) -> None:
+        shortcut.action()
+
+    handle.__doc__ = shortcut.does
+    return handle

@@ -72,15 +72,15 @@ class ProjectStep(Step):
         super().__init__(workspace)
         self.setAcceptDrops(True)
         opening = QHBoxLayout()
-        opening.addWidget(
-            button(
-                "Open image folder…",
-                self._ask_folder,
-                "Open a folder of images; the project is kept beside it as FOLDER.rise",
-                tall=True,
-            )
+        self.open_folder = button(
+            "Open image folder…",
+            self._ask_folder,
+            "Open a folder of images; the project is kept beside it as FOLDER.rise",
+            tall=True,
         )
-        opening.addWidget(button("Open project…", self._ask_project, "Open a folder that ends in .rise", tall=True))
+        self.open_project = button("Open project…", self._ask_project, "Open a folder that ends in .rise", tall=True)
+        opening.addWidget(self.open_folder)
+        opening.addWidget(self.open_project)
         self.recent = QComboBox()
         self.recent.setToolTip("Projects opened lately")
         self.recent.activated.connect(self._open_recent)

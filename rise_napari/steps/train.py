@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
@@ -34,6 +36,8 @@ PRESET_WORDS = {
 BUDGETS = ((5.0, "about 5 minutes"), (10.0, "about 10 minutes"), (15.0, "about 15 minutes"), (60.0, "about an hour"))
 BY_STEPS = "a number of steps…"
 NAMES_LISTED = 12
+BETWEEN_SETTINGS = re.compile(r"\s*,\s*(?=[a-z_.]+\s*=)")
+"""A comma that a new setting follows; others belong to a value such as ``[240, 256]``."""
 
 
 class TrainStep(Step):
@@ -227,7 +231,7 @@ class TrainStep(Step):
             settings.append(f"schedule.steps={self.steps.value()}")
         if self.rate.value() > 0:
             settings.append(f"optimiser.learning_rate={self.rate.value()}")
-        settings += [setting.strip() for setting in self.more.text().split(",") if setting.strip()]
+        settings += [setting for setting in BETWEEN_SETTINGS.split(self.more.text().strip(" ,")) if setting]
         return config.with_settings(settings)
 
     def start_training(self, *, weights: str | None = None) -> None:

@@ -120,6 +120,13 @@ def test_a_wrong_setting_is_told_and_nothing_starts(labelled: Any, trainer: Any)
     assert not trainer.alive
 
 
+def test_settings_may_hold_lists(labelled: Any) -> None:
+    labelled.train.more.setText("loader.short_sides=[64, 80], loss.unsupervised=0.25")
+    config = labelled.train.config()
+    assert config.loader.short_sides == (64, 80)
+    assert config.loss.unsupervised == 0.25
+
+
 def test_nothing_labelled_means_no_start(opened: Any) -> None:
     assert not opened.train.start.isEnabled()
     assert "nothing to learn from" in opened.train.hint.text()
@@ -247,12 +254,11 @@ def test_coco_in_labels_the_frames(labelled: Any, tmp_path: Path, qtbot: Any, di
                 "category_id": 3,
                 "segmentation": from_mask(mask),
                 "iscrowd": 0,
-                "area": 1,
-                "bbox": [],
+                "area": 197,
+                "bbox": [22, 22, 17, 17],
             }
         ],
     }
-    content["annotations"][0]["bbox"] = [22, 22, 17, 17]
     source = tmp_path / "in.json"
     source.write_text(json.dumps(content))
     labelled.project.import_coco(source)

@@ -1,0 +1,174 @@
+"""From a folder of images to a COCO file and an ONNX model, with the mouse, the keys and a real training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+
+from rise_engine.project.records import FrameState
+from rise_engine.project.segmentation import to_mask
+from rise_engine.totes import write_sample_folder
+from rise_napari.training_session import RunState
+from rise_napari.workbench import Workbench
+from rise_napari.workspace import Workspace
+
+SIZE = (120, 160)
+TINY = (
+    "model.hidden_dim=32, model.num_queries=20, model.encoder_layers=1, model.decoder_layers=1, "
+    "model.feedforward_dim=64, loader.short_sides=[64], loader.crop=96, loader.predict_short_side=64, "
+    "schedule.unsupervised_after=2, schedule.preview_every=2"
+)
+
+
+class Hand:
+    """A person's mouse and keyboard on the picture."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        widgets = [widget for top in QApplication.topLevelWidgets() for widget in top.findChildren(QWidget)]
+        self._canvas = next(widget for widget in widgets if type(widget).__name__.startswith("CanvasBackend"))
+
+    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        QTest.keyClick(self._canvas, key, modifier)
+        QApplication.processEvents()
+
+    def drag(self, path: list[tuple[float, float]]) -> None:
+        """Presses at the first (row, column) of the frame, moves through the others, and lets go."""
+        places = [self._place(point) for point in path]
+        QTest.mouseMove(self._canvas, places[0])
+        self._send(QMouseEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton, Qt.MouseButton.NoButton)
+        self._send(QMouseEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton)
+        for place in places[1:]:
+            self._send(QMouseEvent.Type.MouseMove, place, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton)
+        self._send(QMouseEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
+
+    def _send(self, kind: Any, place: QPoint, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
+        screen = QPointF(self._canvas.mapToGlobal(place))
+        event = QMouseEvent(kind, QPointF(place), screen, button, held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(self._canvas, event)
+        QApplication.processEvents()
+
+    def _place(self, point: tuple[float, float]) -> QPoint:
+        camera = self._viewer.camera
+        row, column = (point[axis] - camera.center[axis + 1] for axis in (0, 1))
+        middle = self._canvas.width() / 2, self._canvas.height() / 2
+        return QPoint(round(middle[0] + column * camera.zoom), round(middle[1] + row * camera.zoom))
+
+
+def click(button: QWidget) -> None:
+    assert button.isEnabled(), button.text()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    QApplication.processEvents()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_from_a_folder_to_coco_and_onnx(
+    make_napari_viewer_proxy: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from qtpy.QtCore import QSettings
+
+    from rise_napari.steps import project as project_step
+
+    kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    monkeypatch.setattr(project_step, "settings", lambda: kept)
+    folder = tmp_path / "totes"
+    totes = {frame.name: frame for frame in write_sample_folder(folder, count=5, seed=3, size=SIZE)}
+
+    viewer = make_napari_viewer_proxy(show=True)
+    bench = Workbench(viewer, Workspace())
+    viewer.window.add_dock_widget(bench, name="RISE")
+    viewer.window.resize(1500, 900)
+    workspace = bench.workspace
+    said: list[tuple[str, str]] = []
+    workspace.message.connect(lambda level, sentence: said.append((level, sentence)))
+
+    # a folder
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    click(bench.project.open_folder)
+    assert workspace.frame is not None
+    qtbot.wait(200)
+    viewer.reset_view()
+    qtbot.wait(100)
+
+    # three frames, two strokes each
+    hand = Hand(viewer)
+    bench.tabs.setCurrentWidget(bench.annotate)
+    for count in range(3):
+        frame = workspace.frame
+        tote = totes[frame.name]
+        largest = sorted(tote.masks, key=lambda mask: int(mask.sum()))[-2:]
+        for mask in largest:
+            hand.key(Qt.Key.Key_N)
+            rows, columns = np.nonzero(mask)
+            middle = (float(rows.mean()), float(columns.mean()))
+            hand.drag([middle, (middle[0] + 2, middle[1] + 6), (middle[0] - 2, middle[1] - 6)])
+        qtbot.waitUntil(lambda frame=frame: len(workspace.project.instances(frame.id)) == 2, timeout=5000)
+        drawn = to_mask(workspace.project.instances(frame.id)[0].segmentation, *SIZE)
+        assert drawn[round(float(np.nonzero(largest[0])[0].mean())), round(float(np.nonzero(largest[0])[1].mean()))]
+        hand.key(Qt.Key.Key_G)
+        assert workspace.project.frame(frame.id).state is FrameState.LABELLED
+        assert workspace.count(FrameState.LABELLED) == count + 1
+
+    # a stroke too many, taken back
+    unlabelled = workspace.frame
+    hand.key(Qt.Key.Key_N)
+    hand.drag([(30, 30), (40, 50)])
+    qtbot.waitUntil(lambda: len(workspace.instances()) == 1, timeout=5000)
+    hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not workspace.instances(), timeout=5000)
+    assert workspace.project.frame(unlabelled.id).state is FrameState.UNLABELLED
+
+    # a training
+    bench.tabs.setCurrentWidget(bench.train)
+    bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
+    bench.train.steps.setValue(6)
+    bench.train.device.setCurrentText("cpu")
+    bench.train.weights.setEditText("none")
+    bench.train.more.setText(TINY)
+    click(bench.train.start)
+    qtbot.waitUntil(lambda: not workspace.training.running, timeout=600_000)
+    assert workspace.training.state is RunState.FINISHED, said
+    assert len(bench.curves.losses) >= 3
+    assert all(np.isfinite(event.total) for event in bench.curves.losses)
+
+    # a review: six steps teach nothing, so anything may be predicted
+    bench.tabs.setCurrentWidget(bench.review)
+    monkeypatch.setattr("rise_napari.steps.review.STORED_SCORE", 0.0)
+    click(bench.review.predict)
+    qtbot.waitUntil(lambda: not bench.review.progress.isVisible(), timeout=120_000)
+    workspace.show(unlabelled.id)
+    bench.review.slider.setMinimum(0)
+    bench.review.slider.setValue(0)
+    found = len(bench.review.shown_predictions())
+    if found:
+        hand.key(Qt.Key.Key_A)
+        assert len(workspace.project.instances(unlabelled.id)) == found
+        assert workspace.project.frame(unlabelled.id).state is FrameState.REVIEWED
+
+    # two files
+    bench.tabs.setCurrentWidget(bench.export)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "annotations.json"), ""))
+    click(bench.export.coco)
+    qtbot.waitUntil(lambda: bench.export.coco_open.isVisible(), timeout=60_000)
+    written = json.loads((tmp_path / "annotations.json").read_text())
+    assert len(written["annotations"]) == 6 + found
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "model.onnx"), ""))
+    click(bench.export.onnx)
+    qtbot.waitUntil(lambda: bench.export.onnx.isEnabled(), timeout=300_000)
+    assert bench.export.onnx_open.isVisible(), said
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["scores", "labels", "boxes", "mask_logits"]
+    assert not [sentence for level, sentence in said if level == "error"], said
+    bench.shut_down()
