@@ -309,13 +309,14 @@ def test_no_black_corners(maker: Maker) -> None:
 
 
 def test_a_much_larger_frame_is_reduced_without_aliasing(still: AugmentConfig) -> None:
-    # A pixel-fine chequerboard must average to grey and the mask must stay where it was.
-    image = (np.indices((640, 800)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    # Pixel-fine noise must average to grey and the mask must stay where it was.
+    image = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (640, 800, 1)).repeat(3, axis=2)
     masks = np.zeros((1, 640, 800), dtype=bool)
     masks[0, 160:320, 400:560] = True
     maker = SequenceMaker(SequenceConfig(), still, LoaderConfig(short_sides=(64,), crop=80))
     sequence = maker.make(LabelledFrame("a", image, masks, np.array([0])), None, np.random.default_rng(0))
-    assert (sequence.before.image - 0.5).abs().max() < 0.05
+    # A hundred pixels make one: a deviation of 0.05 or less; four that bilinear sampling sees would leave 0.25.
+    assert sequence.before.image.std() < 0.06
     expected = torch.zeros(64, 80, dtype=torch.bool)
     expected[16:32, 40:56] = True
     assert torch.equal(sequence.before.masks[0], expected)
@@ -326,3 +327,38 @@ def test_a_frame_marked_empty_works(noisy_frame: LabelledFrame, bank: InstanceBa
     sequence = maker().make(empty, bank, np.random.default_rng(0))
     assert sequence.labelled and sequence.before.pasted.all()
     assert sequence.before.masks.dtype == torch.bool and sequence.before.labels.dtype == torch.int64
+
+
+def test_masks_end_where_the_frame_ends(maker: Maker) -> None:
+    masks = np.ones((1, 96, 128), dtype=bool)
+    frame = LabelledFrame("full", np.full((96, 128, 3), 128, np.uint8), masks, np.array([0]))
+    halved = AugmentConfig(rotation=0, scale=(0.5, 0.5), shift=0, flip=False)
+    before = maker(halved).make(frame, None, np.random.default_rng(0)).before.masks[0]
+    expected = torch.zeros(96, 128, dtype=torch.bool)
+    expected[24:72, 32:96] = True
+    assert torch.equal(before, expected)
+
+
+def test_both_views_are_mirrored_or_neither(maker: Maker, still: AugmentConfig) -> None:
+    frame = black_with_dot(48, 30)
+    for flip, expected in ((True, {30, 97}), (False, {30})):
+        build = maker(still.model_copy(update={"flip": flip}))
+        columns = set()
+        for seed in range(12):
+            sequence = build.make(frame, None, np.random.default_rng(seed))
+            found = {int(view[0].amax(dim=0).argmax()) for view in (sequence.before.image, sequence.after.image)}
+            assert len(found) == 1
+            columns |= found
+        assert columns == expected
+
+
+def test_the_second_brightness_comes_on_top_of_the_first(maker: Maker, still: AugmentConfig) -> None:
+    frame = UnlabelledFrame("grey", np.full((96, 128, 3), 128, np.uint8))
+    build = maker(still.model_copy(update={"brightness": 0.3}))
+    steps = []
+    for seed in range(25):
+        sequence = build.make(frame, None, np.random.default_rng(seed))
+        before, after = sequence.before.image.mean().item(), sequence.after.image.mean().item()
+        assert 0.69 < before / 0.502 < 1.31
+        steps.append(after / before)
+    assert 0.69 < min(steps) < 0.85 and 1.15 < max(steps) < 1.31
