@@ -120,6 +120,8 @@ def test_a_photo_that_lies_on_its_side_is_turned(program: Path, tmp_path: Path) 
         assert painted.size == (40, 60)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # the exporter takes minutes on a busy machine
 def test_it_runs_what_the_export_writes(program: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = ModelConfig(
