@@ -134,7 +134,7 @@ class LossConfig(Section):
     association: float = Field(0.05, ge=0)
     """lambda_3 of Eq. 9."""
     association_auxiliary: float = Field(0.0, ge=0)
-    """Weight of IDOL's cosine term inside the association loss; not in the paper."""
+    """Weight of IDOL's cosine term relative to L_embed, inside it; not in the paper."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
     focal_alpha: float = Field(0.25, gt=0, lt=1)
@@ -266,7 +266,7 @@ IDOL_LOSSES = {"classification": 2.0, "l1": 5.0, "giou": 2.0, "mask_focal": 2.0,
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {"pseudo_labels": {"ignore_unkept": None}},
     "idol": {
-        "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 0.15},
+        "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 1.5},
         "pseudo_labels": {"ignore_unkept": None},
     },
     "recommended": {

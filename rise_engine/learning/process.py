@@ -91,6 +91,8 @@ class TrainingProcess:
         if dead and not self._ended:
             self._ended = True
             arrived.append(self._crash())
+        if dead:
+            self._release()
         return arrived
 
     def watch(self, frame: str | None) -> None:
@@ -114,6 +116,8 @@ class TrainingProcess:
         if self._process is not None and self.alive:
             self._process.kill()
             self._process.wait(timeout=10)
+            if self._reader is not None:
+                self._reader.join(timeout=1.0)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for the child's end; False when it still runs after ``timeout`` seconds."""
@@ -127,7 +131,8 @@ class TrainingProcess:
 
     def _send(self, message: dict[str, object]) -> None:
         if self._process is not None and self._process.stdin is not None and self.alive:
-            with contextlib.suppress(BrokenPipeError):
+            # It may end between the question and the writing.
+            with contextlib.suppress(BrokenPipeError, ValueError):
                 self._process.stdin.write(json.dumps(message) + "\n")
                 self._process.stdin.flush()
 
@@ -139,9 +144,17 @@ class TrainingProcess:
             with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
                 self._arrived.put(event_from_record(json.loads(line)))
 
+    def _release(self) -> None:
+        """Closes what the child left behind."""
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout, self._errors):
+                if pipe is not None and not pipe.closed:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+
     def _crash(self) -> Failed:
         said = ""
-        if self._errors is not None:
+        if self._errors is not None and not self._errors.closed:
             self._errors.seek(0)
             said = self._errors.read()[-2000:].strip()
         last = said.splitlines()[-1] if said else "it left no message"

@@ -17,7 +17,15 @@ from rise_engine.learning.association import association_accuracy, association_l
 from rise_engine.learning.batch import collate, known_targets, pad_masks
 from rise_engine.learning.losses import Criterion, LossTerms
 from rise_engine.learning.matching import assign
-from rise_engine.learning.pseudo_labels import PseudoLabels, ignore_queries, make_pseudo_labels, merge_with_known
+from rise_engine.learning.pseudo_labels import (
+    KNOWN_IOU,
+    PseudoLabels,
+    ignore_queries,
+    make_pseudo_labels,
+    mask_iou,
+    merge_with_known,
+    multi_label_matching,
+)
 from rise_engine.learning.supervised import common_objects
 from rise_engine.learning.targets import Targets
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
@@ -143,18 +151,25 @@ def _known_pairs(
     config: RiseConfig,
     canvas: tuple[int, int],
 ) -> _Pairs:
-    """Identities are known by construction: pasted objects by their id, pseudo-labels by the known motion."""
+    """Identities are known by construction: pasted objects by their id, pseudo-labels by the known motion.
+
+    A pseudo-label that shows a pasted object has no say here (the object may have been moved), and of several that
+    show the same object only the best has: the others would be pushed away as different ones.
+    """
     device = pseudo.masks.device
     size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
     rows, columns = common_objects(sequence.before, sequence.after)
     pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
 
     height, width = size
-    moved = warp_masks(pseudo.masks[:, :height, :width], sequence.motion)
+    own = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
+    own = own[multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)]
+    moved = warp_masks(pseudo.masks[own, :height, :width], sequence.motion)
     moved &= ~sequence.covered.to(device)
-    visible = moved.flatten(1).sum(1) >= config.sequence.min_area
+    seen = moved.flatten(1).sum(1) >= config.sequence.min_area
+    moved, own = moved[seen], own[seen]
 
-    masks = torch.cat([sequence.after.masks[columns].to(device), moved[visible]])
-    labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[visible]])
+    masks = torch.cat([sequence.after.masks[columns].to(device), moved])
+    labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[own]])
     targets = Targets.from_masks(pad_masks(masks, canvas), labels, image_size=size)
-    return _Pairs(torch.cat([pasted_best[rows].to(device), pseudo.queries[visible]]), targets)
+    return _Pairs(torch.cat([pasted_best[rows].to(device), pseudo.queries[own]]), targets)
