@@ -18,8 +18,10 @@ STARTER = "starter-laptop.safetensors"
 
 def starter_path() -> Path | None:
     """The starter weights that this installation ships, or None."""
-    path = resource_path(STARTER)
-    return path if path.is_file() else None
+    try:
+        return resource_path(STARTER)
+    except RiseError:
+        return None
 
 
 def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Module, str]:
