@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from timm.layers.format import Format
 from torch import Tensor, nn
 
@@ -84,16 +87,36 @@ class Backbone(nn.Module):
 
 
 def _create(name: str, pretrained: Path | bool | None) -> Any:
-    options: dict[str, Any] = {}
-    if name.startswith("swin"):
-        options = {"strict_img_size": False, "drop_path_rate": 0.3}
-    if isinstance(pretrained, Path):
-        if not pretrained.is_file():
-            raise RiseError(f"there is no weights file {pretrained}: check the path of the backbone's weights")
-        options["pretrained_cfg_overlay"] = {"file": str(pretrained)}
+    options = {"strict_img_size": False, "drop_path_rate": 0.3} if name.startswith("swin") else {}
     try:
-        return timm.create_model(name, features_only=True, pretrained=bool(pretrained), **options)
-    except Exception as error:  # timm raises what its loaders raise: unknown name, no network, tensors that do not fit
-        source = f" with weights of {pretrained}" if isinstance(pretrained, Path) else " with timm's weights"
-        wanted = f"backbone {name!r}{source if pretrained else ''}"
-        raise RiseError(f"{wanted} cannot be had ({error}): check the name, and the file or the network") from error
+        net = timm.create_model(name, features_only=True, pretrained=pretrained is True, **options)
+    except Exception as error:  # timm raises what its loaders raise: an unknown name, no network, a broken cache
+        wanted = f"backbone {name!r}" + (" with timm's weights" if pretrained is True else "")
+        raise RiseError(f"{wanted} cannot be had ({error}): check the name, or the network") from error
+    if isinstance(pretrained, Path):
+        _fill(net, pretrained)
+    return net
+
+
+def _fill(net: nn.Module, path: Path) -> None:
+    """Take all tensors from a file, which may hold more: the rest of a classifier, say."""
+    if not path.is_file():
+        raise RiseError(f"there is no weights file {path}: check the path of the backbone's weights")
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RiseError(f"{path} is no readable safetensors file ({error}): choose another one") from error
+    # A network flattened into a list of stages calls layers.1 layers_1; files keep the dot.
+    found = {
+        name: name if name in state else re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", name) for name in net.state_dict()
+    }
+    missing = [name for name, key in found.items() if key not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise RiseError(
+            f"{path} lacks {len(missing)} of the backbone's tensors ({missing[0]}, ...): "
+            "choose weights of this backbone under timm's names"
+        )
+    try:
+        net.load_state_dict({name: state[key] for name, key in found.items() if key in state}, strict=False)
+    except RuntimeError as error:
+        raise RiseError(f"{path} does not fit the backbone ({error}): choose weights of this backbone") from error
