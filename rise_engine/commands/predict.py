@@ -42,11 +42,14 @@ def predict(
     if images is not None and out is None:
         raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
     with Project.open(project, read_only=out is not None) as opened:
-        number = opened.run(run).number
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
         from rise_engine.inference import load_model, predict_into_store
+        from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
 
-        loaded = load_model(opened.run(number).folder, device=device)
+        number = 0
+        if out is None:
+            number = opened.run(run).number if run is not None else latest_or_starter_run(opened).number
+        loaded = load_model(latest_model(opened, number or run), device=device)
         unreadable: list[RiseError] = []
         if out is None:
             chosen = frames_to_predict(opened, frames)
@@ -90,11 +93,11 @@ def evaluate(
 
     with Project.open(project, read_only=True) as opened:
         truth = truth_to_measure(opened, frames, against)
-        folder = opened.run(run).folder
         from rise_engine import evaluation
         from rise_engine.inference import load_model
+        from rise_engine.learning.starter_run import latest_model
 
-        loaded = load_model(folder, device=device)
+        loaded = load_model(latest_model(opened, run), device=device)
         scores = evaluation.evaluate(
             truth, results_on(loaded, opened, truth), class_agnostic=loaded.config.class_agnostic
         )

@@ -9,16 +9,15 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.interaction.bank import InstanceBank
 from rise_engine.interaction.preview import render_sequence
+from rise_engine.interaction.project_bank import bank_frames, fill_bank
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Split
-
-LABELLED = (FrameState.LABELLED, FrameState.REVIEWED)
+from rise_engine.project.records import FrameRecord, FrameState
 
 
 def trained_frames(project: Project) -> list[FrameRecord]:
     """The labelled and reviewed frames that training may use; RiseError when there are none."""
-    frames = [frame for frame in project.frames(split=Split.TRAIN) if frame.state in LABELLED]
+    frames = bank_frames(project)
     if not frames:
         raise RiseError(
             f"no frame of {project.path} is labelled: draw the objects of a few frames and mark them done, or import a "
@@ -29,18 +28,12 @@ def trained_frames(project: Project) -> list[FrameRecord]:
 
 def bank_of(project: Project, config: RiseConfig, *, whole: bool = False) -> InstanceBank:
     """The cut-outs of the labelled frames, at training size, or at full size and all of them when ``whole``."""
-    frames = trained_frames(project)
-    capacity = sum(len(project.instances(frame.id)) for frame in frames) if whole else config.sequence.bank_capacity
-    made = InstanceBank(max(1, capacity))
-    excluded = project.bank_excluded()
-    for frame in frames:
-        short_side = None if whole else max(config.loader.short_sides)
-        labelled = project.labelled_frame(frame.id, short_side=short_side, class_agnostic=config.class_agnostic)
-        # A frame that is read has no crowds, so its positions count the other instances.
-        objects = [instance.id for instance in project.instances(frame.id) if not instance.crowd]
-        left_out = {position for position, number in enumerate(objects) if number in excluded}
-        made.add_frame(labelled, min_area=config.sequence.min_area, excluded=left_out)
-    return made
+    frames = [frame.id for frame in trained_frames(project)]
+    if not whole:
+        return fill_bank(project, frames, config)
+    config = config.model_copy(deep=True)
+    config.sequence.bank_capacity = max(1, sum(len(project.instances(frame)) for frame in frames))
+    return fill_bank(project, frames, config, read=project.labelled_frame)
 
 
 def sequence_picture(project: Project, frame: FrameRecord, config: RiseConfig, seed: int) -> NDArray[np.uint8]:
@@ -48,7 +41,7 @@ def sequence_picture(project: Project, frame: FrameRecord, config: RiseConfig, s
     short_side = max(config.loader.short_sides)
     still = (
         project.labelled_frame(frame.id, short_side=short_side, class_agnostic=config.class_agnostic)
-        if frame.state in LABELLED
+        if frame.state in (FrameState.LABELLED, FrameState.REVIEWED)
         else project.unlabelled_frame(frame.id, short_side=short_side)
     )
     maker = SequenceMaker(config.sequence, config.augment, config.loader)

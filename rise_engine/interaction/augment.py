@@ -16,7 +16,6 @@ from torch import Tensor
 from rise_engine.config import AugmentConfig
 from rise_engine.interaction.geometry import Matrix, about, rotation, scaling, translation
 
-
 BLUR_KERNEL = 5
 BLUR_SIGMA = (0.1, 2.0)
 

@@ -39,6 +39,7 @@ class InstanceBank:
     """Keeps the latest ``capacity`` cut-outs; the oldest gives way first."""
 
     def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self._cut_outs: deque[CutOut] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
@@ -54,12 +55,13 @@ class InstanceBank:
     def add_frame(self, frame: LabelledFrame, *, min_area: int, excluded: Collection[int] = frozenset()) -> int:
         """Cut out every instance of ``frame`` and return how many were stored.
 
-        Left out are the positions in ``excluded``, masks below ``min_area`` pixels, slivers, and objects whose box
-        covers most of the frame.
+        Left out are annotations whose ids are ``excluded``, masks below ``min_area`` pixels, slivers, and objects
+        whose box covers most of the frame.
         """
         stored = 0
         for index in range(len(frame.masks)):
-            if index not in excluded and self.add_instance(frame, index, min_area=min_area):
+            left_out = bool(frame.instances) and frame.instances[index] in excluded
+            if not left_out and self.add_instance(frame, index, min_area=min_area):
                 stored += 1
         return stored
 

@@ -35,10 +35,9 @@ def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Modul
     if name == "imagenet":
         return _imagenet(config)
     if name == "coco":
-        raise RiseError(
-            "weights 'coco' are not downloaded yet: fetch a COCO-pretrained checkpoint and give its path to --weights, "
-            "or use --weights imagenet (needs a network) or --weights none"
-        )
+        # Nothing can fetch these yet; an ImageNet backbone is the next best start.
+        model, said = _imagenet(config)
+        return model, f"{said}; COCO weights have to be fetched by hand and given with --weights FILE"
     path = _file(project, name)
     model = build_segmenter(config.model)
     report = load_pretrained(model, path)

@@ -9,6 +9,7 @@ import numpy as np
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.project_bank import fill_bank, read_for_training
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.learning.frame_stream import FrameStream
@@ -29,7 +30,6 @@ class SceneSource:
         self._config = config
         self.bank = InstanceBank(config.sequence.bank_capacity)
         self._maker = SequenceMaker(config.sequence, config.augment, config.loader)
-        self._short_side = max(config.loader.short_sides)
         seed = config.schedule.seed
         self._streams = {
             "labelled": FrameStream(split.labelled, seed, salt=1),
@@ -52,11 +52,8 @@ class SceneSource:
 
     def fill_bank(self) -> None:
         """Puts the labelled frames' objects into the bank, as many as it holds, in the order they are learnt from."""
-        names = [self._streams["labelled"].at(position) for position in range(len(self._split.labelled))]
-        for frame_id in names[: self._config.sequence.bank_capacity]:
-            if len(self.bank) >= self._config.sequence.bank_capacity:
-                break
-            self.bank.add_frame(self._labelled_frame(frame_id), min_area=self._config.sequence.min_area)
+        order = [self._streams["labelled"].at(position) for position in range(len(self._split.labelled))]
+        self.bank = fill_bank(self._project, order, self._config, read=self._labelled_frame)
 
     def bank_references(self) -> list[tuple[str, int]]:
         """The instances in the bank, oldest first, as frame name and position there."""
@@ -78,9 +75,7 @@ class SceneSource:
         self.bank.add_instance(frame, index, min_area=self._config.sequence.min_area)
 
     def _read_labelled(self, frame_id: int) -> LabelledFrame:
-        return self._project.labelled_frame(
-            frame_id, short_side=self._short_side, class_agnostic=self._config.class_agnostic
-        )
+        return read_for_training(self._project, frame_id, self._config)
 
     def _read_unlabelled(self, frame_id: int) -> UnlabelledFrame:
-        return self._project.unlabelled_frame(frame_id, short_side=self._short_side)
+        return self._project.unlabelled_frame(frame_id, short_side=max(self._config.loader.short_sides))

@@ -13,13 +13,15 @@ class LabelledFrame:
     """A frame a person annotated.
 
     ``image`` uint8 (H, W, 3) RGB; ``masks`` bool (N, H, W), overlaps allowed; ``categories`` int64 (N,), class
-    indices from 0; ``name`` is the file name relative to the image folder.
+    indices from 0; ``name`` is the file name relative to the image folder; ``instances`` are the annotations' ids in
+    the order of the masks, empty for a frame of no project.
     """
 
     name: str
     image: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     categories: NDArray[np.int64]
+    instances: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def labelled_frame(
     height, width = picture.pixels.shape[:2]
     masks: list[NDArray[np.bool_]] = []
     categories: list[int] = []
+    ids: list[int] = []
     for instance in instances:
         if instance.crowd:
             continue
@@ -51,8 +52,9 @@ def labelled_frame(
         if mask.any():
             masks.append(mask)
             categories.append(classes[instance.category])
+            ids.append(instance.id or 0)
     stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
-    return LabelledFrame(record.name, picture.pixels, stacked, np.asarray(categories, dtype=np.int64))
+    return LabelledFrame(record.name, picture.pixels, stacked, np.asarray(categories, dtype=np.int64), tuple(ids))
 
 
 def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:

@@ -44,7 +44,8 @@ def test_unfit_instances_are_left_out(noisy_frame: LabelledFrame) -> None:
 
 def test_excluded_instances_are_left_out(noisy_frame: LabelledFrame) -> None:
     bank = InstanceBank(10)
-    assert bank.add_frame(noisy_frame, min_area=32, excluded={0}) == 1
+    numbered = replace(noisy_frame, instances=(71, 72))
+    assert bank.add_frame(numbered, min_area=32, excluded={71}) == 1
     assert [cut_out.instance for cut_out in bank] == [1]
 
 
