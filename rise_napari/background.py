@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -30,13 +30,18 @@ def run_beside(
 
 def stream_beside(
     workspace: Workspace,
-    work: Callable[[], Generator[Any, None, Any]],
+    work: Callable[[], Iterator[Any]],
     *,
     each: Callable[[Any], None],
     finished: Callable[[], None] | None = None,
 ) -> GeneratorWorker[Any, Any, Any]:
     """Runs a generator in a thread and hands every value it yields to ``each``."""
-    worker = create_worker(work, _start_thread=False)
+
+    def stream() -> Generator[Any, None, None]:
+        # napari looks at the function itself to learn that it is a generator.
+        yield from work()
+
+    worker = create_worker(stream, _start_thread=False)
     worker.yielded.connect(partial(_unless_ended, workspace, each))
     _begin(workspace, worker, finished)
     return worker

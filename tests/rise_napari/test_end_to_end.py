@@ -22,6 +22,7 @@ from rise_napari.workbench import Workbench
 from rise_napari.workspace import Workspace
 
 SIZE = (120, 160)
+STROKES = ((35, 45), (80, 110))
 TINY = (
     "model.hidden_dim=32, model.num_queries=20, model.encoder_layers=1, model.decoder_layers=1, "
     "model.feedforward_dim=64, loader.short_sides=[64], loader.crop=96, loader.predict_short_side=64, "
@@ -84,7 +85,7 @@ def test_from_a_folder_to_coco_and_onnx(
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     monkeypatch.setattr(project_step, "settings", lambda: kept)
     folder = tmp_path / "totes"
-    totes = {frame.name: frame for frame in write_sample_folder(folder, count=5, seed=3, size=SIZE)}
+    write_sample_folder(folder, count=5, seed=3, size=SIZE)
 
     viewer = make_napari_viewer_proxy(show=True)
     bench = Workbench(viewer, Workspace())
@@ -107,16 +108,12 @@ def test_from_a_folder_to_coco_and_onnx(
     bench.tabs.setCurrentWidget(bench.annotate)
     for count in range(3):
         frame = workspace.frame
-        tote = totes[frame.name]
-        largest = sorted(tote.masks, key=lambda mask: int(mask.sum()))[-2:]
-        for mask in largest:
+        for row, column in STROKES:
             hand.key(Qt.Key.Key_N)
-            rows, columns = np.nonzero(mask)
-            middle = (float(rows.mean()), float(columns.mean()))
-            hand.drag([middle, (middle[0] + 2, middle[1] + 6), (middle[0] - 2, middle[1] - 6)])
+            hand.drag([(row, column), (row + 2, column + 8), (row - 2, column - 8)])
         qtbot.waitUntil(lambda frame=frame: len(workspace.project.instances(frame.id)) == 2, timeout=5000)
-        drawn = to_mask(workspace.project.instances(frame.id)[0].segmentation, *SIZE)
-        assert drawn[round(float(np.nonzero(largest[0])[0].mean())), round(float(np.nonzero(largest[0])[1].mean()))]
+        for (row, column), instance in zip(STROKES, workspace.project.instances(frame.id), strict=True):
+            assert to_mask(instance.segmentation, *SIZE)[row, column]
         hand.key(Qt.Key.Key_G)
         assert workspace.project.frame(frame.id).state is FrameState.LABELLED
         assert workspace.count(FrameState.LABELLED) == count + 1
