@@ -79,6 +79,9 @@ class Backbone(nn.Module):
         pixels = (images - self.mean) / self.std
         if padding_mask is not None:
             pixels = pixels.masked_fill(padding_mask[:, None], 0.0)
+        if pixels.device.type == "cpu":
+            # A tenth faster than planes, forward and backward, in networks of depthwise convolutions.
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         maps = self.net(pixels)
         picked = [maps[index] for index in self.picked]
         if self.channels_last:

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
+from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
 from rise_engine.model.deformable_attention import DeformableAttention
 from rise_engine.model.predictions import Predictions
-from rise_engine.model.whole_file import whole_file
 
 OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
 TOP = 100
@@ -90,7 +90,7 @@ def export_onnx(
             # Some runtimes compile GridSample inside of attention wrongly; plain gathering is read the same by all.
             module.form = "gather"
     described = {"class_names": list(class_names), "size": list(size), **metadata}
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         program = _trace(ExportedSegmenter(exported).eval(), size)
         program.model.metadata_props.update({key: json.dumps(value) for key, value in described.items()})
         program.save(part)

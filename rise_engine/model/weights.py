@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
 from rise_engine.model.foreign_names import Naming, naming_of, to_own_names
-from rise_engine.model.whole_file import whole_file
 
 HEADS = ("class_head.", "box_head.", "mask_controller.", "mask_features.", "embed_head.")
 """What a detector trained elsewhere may lack."""
@@ -38,7 +38,7 @@ class LoadReport:
 def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str]) -> None:
     """Write all parameters and buffers to a safetensors file, in one piece or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with whole_file(Path(path)) as part:
+    with atomic_path(Path(path)) as part:
         save_file(tensors, part, metadata=dict(metadata))
 
 
