@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import PredictedInstance
+from rise_engine.project.records import PredictedInstance
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project

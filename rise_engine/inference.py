@@ -20,10 +20,9 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.learning.device import choose_device
-from rise_engine.learning.events import PredictedInstance
+from rise_engine.model.device import choose_device
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
-from rise_engine.project.records import Instance, Source
+from rise_engine.project.records import Instance, PredictedInstance, Source
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project

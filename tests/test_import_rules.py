@@ -23,7 +23,7 @@ EXTRAS = {"onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
 QT_BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6", "sip"}
 UNSAFE_LIBRARIES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
-GROUND = {"errors", "config", "resources"}
+GROUND = {"errors", "config", "resources", "atomic"}
 """Files that every part may use; they use each other only."""
 
 TRAINING = {"learning", "inference", "evaluation", "model", "model_export", "interaction", "formats", "project"}
@@ -34,9 +34,9 @@ MAY_USE = {
     "model": set(),
     "interaction": {"project"},
     "totes": {"project"},
-    "inference": {"learning", "model", "interaction", "project"},
-    "evaluation": {"learning", "formats", "project"},
-    "model_export": {"inference", "learning", "model", "project"},
+    "inference": {"model", "project"},
+    "evaluation": {"formats", "project"},
+    "model_export": {"inference", "model", "project"},
     "learning": {"inference", "evaluation", "model", "interaction", "project"},
     "doctor": {"learning"},
     "experiments": TRAINING | {"totes"},

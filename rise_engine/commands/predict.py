@@ -88,7 +88,7 @@ def evaluate(
     Example:
       rise evaluate totes.rise --json scores.json
     """
-    from rise_engine.project.atomic import write_text
+    from rise_engine.atomic import write_text
     from rise_engine.project.project import Project
 
     with Project.open(project, read_only=True) as opened:

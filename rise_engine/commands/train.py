@@ -114,7 +114,7 @@ def train(
 def new_config(preset: str | None, recipe: str, device: str, settings: list[str]) -> RiseConfig:
     """The settings of a new run; RiseError naming what is unknown or does not fit."""
     from rise_engine.config import RiseConfig
-    from rise_engine.learning.device import choose_device
+    from rise_engine.model.device import choose_device
 
     if preset is None:
         preset = "r50" if choose_device(device).type == "cuda" else "laptop"

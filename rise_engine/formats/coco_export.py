@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rise_engine.project.atomic import atomic_file
+from rise_engine.atomic import atomic_file
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source
 from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask

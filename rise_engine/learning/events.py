@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from rise_engine.project.records import PredictedInstance
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -76,17 +78,6 @@ class Thresholds(Event):
     bank_size: int
     association_accuracy: float | None
     """Share of known pairs whose best match by Eq. 3 is the right one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PredictedInstance:
-    """One prediction, on the original frame; ``rle`` is pycocotools' compressed form with ``counts`` as str."""
-
-    rle: dict[str, Any]
-    box: tuple[float, float, float, float]
-    """Half-open xyxy in pixels of the original frame."""
-    label: int
-    score: float
 
 
 @dataclass(frozen=True, slots=True)

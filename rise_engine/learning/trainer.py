@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
+from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
 from rise_engine.inference import LoadedModel, predict_frames
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning import events
-from rise_engine.learning.device import choose_device
 from rise_engine.learning.events import Event
 from rise_engine.learning.initial_weights import build_initial
 from rise_engine.learning.metrics_log import MetricsLog
@@ -25,8 +25,8 @@ from rise_engine.learning.scene_source import SceneSource
 from rise_engine.learning.training_state import TrainingState, load_state, save_state
 from rise_engine.learning.training_step import StepOutcome, TrainingStep
 from rise_engine.learning.unsupervised import predicting
+from rise_engine.model.device import choose_device
 from rise_engine.model.weights import save_weights
-from rise_engine.project.atomic import write_text
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit, choose_split
 

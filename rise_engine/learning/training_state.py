@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from rise_engine.atomic import write_bytes
 from rise_engine.errors import RiseError
-from rise_engine.project.atomic import write_bytes
 
 FILE_NAME = "training_state/state.safetensors"
 

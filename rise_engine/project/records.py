@@ -80,6 +80,17 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictedInstance:
+    """One prediction, on the original frame; ``rle`` is pycocotools' compressed form with ``counts`` as str."""
+
+    rle: dict[str, Any]
+    box: tuple[float, float, float, float]
+    """Half-open xyxy in pixels of the original frame."""
+    label: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One training; ``steps`` is the plan while it runs, what was done once it is ``finished``."""
 

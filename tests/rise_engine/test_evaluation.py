@@ -10,7 +10,7 @@ from pycocotools import mask as rle_codec
 
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import coco_results, evaluate
-from rise_engine.learning.events import PredictedInstance
+from rise_engine.project.records import PredictedInstance
 
 SIDE = 200
 

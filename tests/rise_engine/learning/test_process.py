@@ -16,7 +16,6 @@ from rise_engine.learning.events import (
     Failed,
     Finished,
     Losses,
-    PredictedInstance,
     Preview,
     Progress,
     Started,
@@ -24,7 +23,7 @@ from rise_engine.learning.events import (
 )
 from rise_engine.learning.process import TrainingProcess
 from rise_engine.project.project import Project
-from rise_engine.project.records import Instance
+from rise_engine.project.records import Instance, PredictedInstance
 from rise_engine.project.segmentation import from_mask
 
 PATIENCE = 120.0

@@ -13,37 +13,38 @@ from rise_engine.errors import RiseError
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of ``path`` when the block ends, and leaves no trace when it fails.
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it takes the name of ``path`` when the block ends, and is gone when it fails.
 
     Raises RiseError when the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; a saved file gets the rights any other new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-        temporary = None
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            part = Path(folder) / path.name
+            yield part
+            # Opened for writing: some systems flush only such files.
+            with part.open("r+b") as written:
+                os.fsync(written.fileno())
+            # Libraries may write private files; a saved file gets the rights any other new file would have.
+            mask = os.umask(0)
+            os.umask(mask)
+            part.chmod(0o666 & ~mask)
+            part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RiseError(
             f"Could not write {path} ({reason}); choose another place or make room, nothing was changed."
         ) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """As ``atomic_path``, with a binary file to write to."""
+    with atomic_path(path) as part, part.open("wb") as file:
+        yield file
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from rise_engine.atomic import atomic_file, write_text
 from rise_engine.errors import RiseError
-from rise_engine.project.atomic import atomic_file, write_text
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
