@@ -12,6 +12,7 @@ from psygnal import Signal
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import Category, FrameRecord, FrameState, Instance
+from rise_napari.engine_process import EngineProcess
 from rise_napari.training_session import TrainerFactory, TrainingSession, spawn_training
 
 Level = Literal["info", "warning", "error"]
@@ -60,6 +61,7 @@ class Workspace:
         self.selected: int | None = None
         """Id of the annotation in hand."""
         self.training = TrainingSession(trainer_factory)
+        self.engine = EngineProcess()
         self.ended = False
         """True once the window is gone."""
         self._index: dict[int, int] = {}
@@ -146,6 +148,7 @@ class Workspace:
     def end(self) -> None:
         """The window is gone: ends the training and lets the project go, without a word to anyone."""
         self.ended = True
+        self.engine.close()
         self._release()
 
     def _release(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from rise_engine.atomic import write_text
 from rise_engine.errors import RiseError
-from rise_engine.project.atomic import write_text
 from rise_engine.project.segmentation import area_of, box_of, from_mask
 
 

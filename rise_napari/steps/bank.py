@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QListView, QListWidget, QListWid
 from rise_engine.config import RiseConfig
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
-from rise_napari.background import run_beside
+from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
@@ -57,26 +59,6 @@ def cut_outs(path: Path, config: RiseConfig) -> list[Thumbnail]:
             if len(found) >= config.sequence.bank_capacity:
                 break
     return found
-
-
-def stage(path: Path, frame_id: int, seed: int, config: RiseConfig) -> tuple[NDArray[np.uint8], list[str]]:
-    """The picture of a pseudo-sequence of a frame, uint8 (H, W, 3), and what happens in it in words."""
-    from rise_engine.interaction.bank import InstanceBank
-    from rise_engine.interaction.preview import describe_sequence, render_sequence
-    from rise_engine.interaction.sequence import SequenceMaker
-
-    with Project.open(path, read_only=True) as project:
-        bank = InstanceBank(config.sequence.bank_capacity)
-        for frame in [f for f in project.frames() if f.state in (FrameState.LABELLED, FrameState.REVIEWED)]:
-            bank.add_frame(project.labelled_frame(frame.id, short_side=SHORT_SIDE), min_area=config.sequence.min_area)
-            if len(bank) >= config.sequence.bank_capacity:
-                break
-        state = project.frame(frame_id).state
-        known = state in (FrameState.LABELLED, FrameState.REVIEWED)
-        frame_read = project.labelled_frame(frame_id) if known else project.unlabelled_frame(frame_id)
-    maker = SequenceMaker(config.sequence, config.augment, config.loader)
-    sequence = maker.make(frame_read, bank, np.random.default_rng(seed))
-    return render_sequence(sequence), describe_sequence(sequence)
 
 
 class BankStep(Step):
@@ -157,16 +139,21 @@ class BankStep(Step):
         path, seed = project.path, self.seed.value()
         self.again.setEnabled(False)
         self.words.setText("Staging a sequence…")
-        run_beside(
+        stream_beside(
             self.workspace,
-            lambda: stage(path, frame.id, seed, RiseConfig.preset("laptop")),
-            done=self._show_sequence,
-            finished=lambda: self.again.setEnabled(True),
+            lambda: self.workspace.engine.run("stage", project=str(path), frame=frame.id, seed=seed, preset="laptop"),
+            each=self._show_sequence,
+            finished=self._staged,
         )
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
         self._fit_picture()
+
+    def _staged(self) -> None:
+        self.again.setEnabled(True)
+        if self._shown is None:
+            self.words.clear()
 
     def _next_seed(self) -> None:
         self.seed.setValue(self.seed.value() + 1)
@@ -180,10 +167,11 @@ class BankStep(Step):
             item.setToolTip(one.frame)
             self.grid.addItem(item)
 
-    def _show_sequence(self, result: tuple[NDArray[np.uint8], list[str]]) -> None:
-        picture, words = result
-        self._shown = pixmap(picture)
-        self.words.setText("before | after | strong — " + ";  ".join(words))
+    def _show_sequence(self, answer: dict[str, Any]) -> None:
+        result = answer["result"]
+        self._shown = QPixmap()
+        self._shown.loadFromData(base64.b64decode(result["png"]))
+        self.words.setText("before | after | strong: " + ";  ".join(result["words"]))
         self._fit_picture()
 
     def _fit_picture(self) -> None:

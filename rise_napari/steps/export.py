@@ -10,7 +10,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
 
 from rise_engine.project.project import Project
-from rise_napari.background import run_beside
+from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
@@ -155,21 +155,19 @@ class ExportStep(Step):
         project, run = self.workspace.project, self.run.currentData()
         if project is None:
             return
-        folder = project.path
-
-        def work() -> Any:
-            from rise_engine.model_export import export_onnx_from_run
-
-            with Project.open(folder, read_only=True) as other:
-                export_onnx_from_run(other, path, run=run)
-            return path
-
+        folder = str(project.path)
         self.onnx_where.setText("Writing and checking the model…")
         self.onnx.setEnabled(False)
-        run_beside(self.workspace, work, done=self._onnx_done, finished=lambda: self._ended(self.onnx, self.onnx_where))
+        stream_beside(
+            self.workspace,
+            lambda: self.workspace.engine.run("export_onnx", project=folder, path=str(path), run=run),
+            each=self._onnx_done,
+            finished=lambda: self._ended(self.onnx, self.onnx_where),
+        )
 
-    def _onnx_done(self, path: Path) -> None:
-        self._done(path, self.onnx_where, self.onnx_open, "The model is in")
+    def _onnx_done(self, answer: dict[str, Any]) -> None:
+        result = answer["result"]
+        self._done(Path(result["path"]), self.onnx_where, self.onnx_open, f"{result['summary']}:")
 
     # -- both -------------------------------------------------------------------------------------------------------
 

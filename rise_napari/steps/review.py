@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QIcon, QImageReader, QPixmap
@@ -24,9 +25,8 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import PredictedInstance
 from rise_engine.project.project import Project
-from rise_engine.project.records import Category, FrameState, Instance, Source
+from rise_engine.project.records import Category, FrameState, Instance, PredictedInstance, Source
 from rise_engine.project.review_queue import QueueEntry, rank_frames
 from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
@@ -35,43 +35,6 @@ from rise_napari.workspace import Workspace
 STORED_SCORE = 0.3
 QUEUE_LENGTH = 50
 THUMBNAIL = QSize(64, 48)
-
-
-def predict_into(path: Path, frame_ids: list[int]) -> Iterator[tuple[int, int]]:
-    """Predicts frames with the latest run and stores the results; yields (done, of how many) after each frame.
-
-    Raises RiseError when there is no finished run.
-    """
-    from rise_engine.inference import load_model, predict_frames
-
-    with Project.open(path) as project:
-        run = project.run()
-        loaded = load_model(run.folder)
-        categories = project.categories() or [project.add_category("object")]
-        unreadable: list[RiseError] = []
-        found = predict_frames(loaded, project, frame_ids, min_score=STORED_SCORE, unreadable=unreadable)
-        for done, (frame_id, predicted) in enumerate(found, start=1):
-            project.store_predictions(
-                run.number, {frame_id: _as_instances(predicted, frame_id, categories, run.number)}
-            )
-            yield done, len(frame_ids)
-
-
-def _as_instances(
-    predicted: list[PredictedInstance], frame_id: int, categories: list[Category], run: int
-) -> list[Instance]:
-    return [
-        Instance(
-            None,
-            frame_id,
-            categories[min(one.label, len(categories) - 1)].id,
-            one.rle,
-            score=one.score,
-            source=Source.PREDICTED,
-            run=run,
-        )
-        for one in predicted
-    ]
 
 
 class ReviewStep(Step):
@@ -325,10 +288,16 @@ class ReviewStep(Step):
         self.refresh()
         stream_beside(
             self.workspace,
-            lambda: predict_into(path, frame_ids),
-            each=lambda done: self.progress.setValue(done[0]),
+            lambda: self.workspace.engine.run("predict", project=str(path), frames=frame_ids, min_score=STORED_SCORE),
+            each=self._predicted_some,
             finished=self._predicted,
         )
+
+    def _predicted_some(self, answer: dict[str, Any]) -> None:
+        if "progress" in answer:
+            self.progress.setValue(answer["progress"])
+        for sentence in answer.get("result", {}).get("unreadable", []):
+            self.workspace.tell(sentence, "warning")
 
     def _predicted(self) -> None:
         self._predicting = False

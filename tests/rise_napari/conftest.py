@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from rise_engine.learning import events
-from rise_engine.learning.events import Event, PredictedInstance
+from rise_engine.learning.events import Event
+from rise_engine.project.records import PredictedInstance
 from rise_engine.project.segmentation import from_mask
 
 SIZE = (60, 80)
