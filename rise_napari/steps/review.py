@@ -24,9 +24,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
-from rise_engine.project.records import Category, FrameState, Instance, PredictedInstance, Source
+from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.review_queue import QueueEntry, rank_frames
 from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button

@@ -127,6 +127,11 @@ def test_from_a_folder_to_coco_and_onnx(
     qtbot.waitUntil(lambda: not workspace.instances(), timeout=5000)
     assert workspace.project.frame(unlabelled.id).state is FrameState.UNLABELLED
 
+    # what the learner will see
+    bench.tabs.setCurrentWidget(bench.bank)
+    qtbot.waitUntil(lambda: bench.bank.grid.count() == 6, timeout=60_000)
+    qtbot.waitUntil(lambda: bench.bank.words.text().startswith("before |"), timeout=120_000)
+
     # a training
     bench.tabs.setCurrentWidget(bench.train)
     bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
@@ -142,7 +147,7 @@ def test_from_a_folder_to_coco_and_onnx(
 
     # a review: six steps teach nothing, so anything may be predicted
     bench.tabs.setCurrentWidget(bench.review)
-    monkeypatch.setattr("rise_napari.steps.review.STORED_SCORE", 0.0)
+    monkeypatch.setattr("rise_napari.steps.review.STORED_SCORE", 0.001)
     click(bench.review.predict)
     qtbot.waitUntil(lambda: not bench.review.progress.isVisible(), timeout=120_000)
     workspace.show(unlabelled.id)
