@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import qtpy  # first, so that pyqtgraph takes the binding that napari runs on
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
@@ -35,6 +36,7 @@ STAGES = {
 }
 KEPT = ("lowest_kept", "highest_kept")
 NOT_A_NUMBER = float("nan")
+HEIGHT = 230
 
 
 class Curves(QWidget):
@@ -57,10 +59,15 @@ class Curves(QWidget):
         row.addWidget(button("Save numbers…", self._ask_csv, "Save every plotted number as a CSV file"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
+        self.graphics.setMinimumHeight(120)
         layout.addWidget(self.graphics, 1)
         layout.addLayout(row)
         self.setMinimumHeight(170)
         workspace.training.happened.connect(self.follow)
+
+    def sizeHint(self) -> QSize:
+        """Low: the picture above needs the room."""
+        return QSize(super().sizeHint().width(), HEIGHT)
 
     def _plot(self, title: str, unit: str, *, log: bool = False) -> pg.PlotItem:
         plot = self.graphics.addPlot(title=title)
@@ -70,8 +77,7 @@ class Curves(QWidget):
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        legend = plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
-        legend.setBrush(pg.mkBrush(30, 34, 40, 150))
+        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
         return plot
 
     def _loss_plot(self) -> dict[str, pg.PlotDataItem]:
@@ -120,7 +126,12 @@ class Curves(QWidget):
         for name, line in self._threshold_lines.items():
             line.setData(steps, self._column(name))
         for name, line in zip(KEPT, self._kept, strict=True):
-            line.setData(steps, [0.0 if value != value else value for value in self._column(name)])
+            # Where nothing is kept the band has no width, and lies at the threshold that nothing passed.
+            kept = [getattr(event, name) for event in self.thresholds]
+            line.setData(
+                steps,
+                [event.gamma_cls if one is None else one for event, one in zip(self.thresholds, kept, strict=True)],
+            )
         for name, line in self._stage_lines.items():
             line.setData(steps, [value + 1 for value in self._column(name)])
         if self.thresholds:
