@@ -47,13 +47,12 @@ def bank(
     import numpy as np
     from PIL import Image
 
-    from rise_engine.config import RiseConfig
-    from rise_engine.experiments.staging import bank_of
+    from rise_engine.interaction.staging import whole_bank
     from rise_engine.project.project import Project
 
     out.mkdir(parents=True, exist_ok=True)
     with Project.open(project, read_only=True) as opened:
-        cut_outs = bank_of(opened, RiseConfig.preset("laptop"), whole=True)
+        cut_outs = whole_bank(opened)
     for cut_out in cut_outs:
         alpha = np.where(cut_out.mask, 255, 0).astype(np.uint8)
         name = PurePosixPath(cut_out.frame).with_suffix("").as_posix().replace("/", "_")
@@ -78,12 +77,14 @@ def preview(
     from PIL import Image
 
     from rise_engine.config import RiseConfig
-    from rise_engine.experiments.staging import sequence_picture, trained_frames
+    from rise_engine.interaction.preview import render_sequence
+    from rise_engine.interaction.staging import some_bank_frames, stage_frame
     from rise_engine.project.project import Project
 
     with Project.open(project, read_only=True) as opened:
-        chosen = trained_frames(opened)[0] if frame is None else opened.frame(frame)
-        picture = sequence_picture(opened, chosen, RiseConfig.preset("laptop"), seed)
+        labelled = some_bank_frames(opened)
+        chosen = labelled[0] if frame is None else opened.frame(frame)
+        sequence = stage_frame(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(out)
+    Image.fromarray(render_sequence(sequence)).save(out)
     typer.echo(f"{out} shows before | after | strong of {chosen.name}.")

@@ -20,9 +20,10 @@ from skimage.segmentation import find_boundaries
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, Scores, coco_results, evaluate, truth_of
-from rise_engine.experiments.staging import sequence_picture, trained_frames
 from rise_engine.formats.coco import export_coco, import_coco
 from rise_engine.inference import LoadedModel, load_model, predict_frames, predict_into_store
+from rise_engine.interaction.preview import render_sequence
+from rise_engine.interaction.staging import bank_frames, stage_frame
 from rise_engine.learning.events import Finished
 from rise_engine.learning.initial_weights import starter_path
 from rise_engine.learning.trainer import Trainer
@@ -181,7 +182,8 @@ def _write_files(project: Project, out: Path, run: int, say: Say) -> None:
     shown = [frame for frame in project.frames() if not project.instances(frame.id)][: 3 * SHEET_COLUMNS]
     export_coco(project, out / "annotations.json")
     Image.fromarray(contact_sheet(project, shown)).save(out / "predictions.png")
-    Image.fromarray(sequence_picture(project, trained_frames(project)[0], config, seed=0)).save(out / "sequence.png")
+    sequence = stage_frame(project, bank_frames(project)[0], config, seed=0)
+    Image.fromarray(render_sequence(sequence)).save(out / "sequence.png")
     report = export_onnx_from_run(project, out / "model.onnx", run=run)
     say("Written:")
     say(f"  {out / 'totes.rise'}: the project; `rise demo --out {out} --gui` opens it")

@@ -9,9 +9,9 @@ import numpy as np
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.bank import InstanceBank
-from rise_engine.interaction.project_bank import fill_bank, read_for_training
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
+from rise_engine.interaction.staging import fill_bank, read_for_training
 from rise_engine.learning.frame_stream import FrameStream
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.project import Project

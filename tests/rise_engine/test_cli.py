@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from rise_engine.cli import main
 from rise_engine.config import RiseConfig
+from rise_engine.learning.initial_weights import starter_path
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask, to_mask
@@ -303,13 +304,26 @@ def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Pa
     assert "labelled" in refuses("bank", path, "--out", tmp_path / "bank")
 
 
-def test_what_needs_a_run_says_so(project: Path, tmp_path: Path, refuses: Any) -> None:
+def test_what_needs_a_run_says_so(project: Path, tmp_path: Path, refuses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rise_engine.learning.starter_run.starter_path", lambda: None)
     frames = tmp_path / "list.txt"
     frames.write_text("tote_0.png\n")
     assert "train" in refuses("predict", project)
     assert "train" in refuses("evaluate", project, "--frames", frames)
     assert "train" in refuses("export", "onnx", project, tmp_path / "m.onnx")
     assert "hold-out" in refuses("evaluate", project)
+
+
+def test_the_starter_weights_predict_before_any_training(project: Path, rise: Rise) -> None:
+    if starter_path() is None:
+        pytest.skip("this tree has no starter weights")
+    assert rise("predict", project).code == 0
+    with Project.open(project, read_only=True) as opened:
+        assert [(run.base, run.steps) for run in opened.runs()] == [("starter", 0)]
+        assert set(opened.prediction_scores()) == {frame.id for frame in opened.frames()}
+    assert rise("predict", project).code == 0
+    with Project.open(project, read_only=True) as opened:
+        assert len(opened.runs()) == 1
 
 
 def test_predicting_another_folder_needs_a_file_to_write(project: Path, images: Path, refuses: Any) -> None:
