@@ -165,7 +165,7 @@ class Workspace:
 
     @property
     def writable(self) -> bool:
-        """Whether there is a project that this window may change."""
+        """Whether this window may change the open project."""
         return self.project is not None and not self.project.read_only
 
     @property
@@ -248,8 +248,8 @@ class Workspace:
 
     def next_unlabelled(self) -> None:
         """Goes to the next unlabelled frame after the one in view, round the end of the list."""
-        start = self._index[self.frame.id] if self.frame is not None else -1
-        order = self.frames[start + 1 :] + self.frames[: start + 1]
+        start = self._index[self.frame.id] + 1 if self.frame is not None else 0
+        order = self.frames[start:] + self.frames[:start]
         found = next((frame for frame in order if frame.state is FrameState.UNLABELLED), None)
         if found is None:
             self.tell("Every frame is labelled, reviewed or skipped.")

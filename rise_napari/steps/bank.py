@@ -14,13 +14,12 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QListView, QListWidget, QListWidgetItem, QSizePolicy, QSpinBox
 
 from rise_engine.config import RiseConfig
+from rise_engine.interaction.staging import bank_frames, fill_bank
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState
 from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
-SHORT_SIDE = 256
 CUT_OUT_SIDE = 72
 BACKGROUND = 40
 
@@ -38,27 +37,19 @@ def pixmap(picture: NDArray[np.uint8]) -> QPixmap:
     """An RGB picture, uint8 (H, W, 3), as Qt shows it."""
     data = np.ascontiguousarray(picture)
     height, width = data.shape[:2]
-    return QPixmap.fromImage(QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy())
+    return QPixmap.fromImage(QImage(data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy())
 
 
 def cut_outs(path: Path, config: RiseConfig) -> list[Thumbnail]:
-    """Every cut-out that a training would start with, at most as many as the bank holds."""
-    from rise_engine.interaction.bank import InstanceBank
-
-    found: list[Thumbnail] = []
+    """Every cut-out that a training would start with."""
     with Project.open(path, read_only=True) as project:
-        excluded = project.bank_excluded()
-        for frame in [f for f in project.frames() if f.state in (FrameState.LABELLED, FrameState.REVIEWED)]:
-            left_out = [place for place, one in enumerate(project.instances(frame.id)) if one.id in excluded]
-            bank = InstanceBank(config.sequence.bank_capacity)
-            labelled = project.labelled_frame(frame.id, short_side=SHORT_SIDE)
-            bank.add_frame(labelled, min_area=config.sequence.min_area, excluded=left_out)
-            for cut_out in bank:
-                picture = np.where(cut_out.mask[..., None], cut_out.image, np.uint8(BACKGROUND))
-                found.append(Thumbnail(picture.astype(np.uint8), frame.id, frame.name))
-            if len(found) >= config.sequence.bank_capacity:
-                break
-    return found
+        ids = {frame.name: frame.id for frame in bank_frames(project)}
+        return [
+            Thumbnail(
+                np.where(cut_out.mask[..., None], cut_out.image, np.uint8(BACKGROUND)), ids[cut_out.frame], cut_out.frame
+            )
+            for cut_out in fill_bank(project, ids.values(), config)
+        ]
 
 
 class BankStep(Step):
