@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QListView, QListWidget, QListWid
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.staging import bank_frames, fill_bank
 from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState
 from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
@@ -46,7 +47,9 @@ def cut_outs(path: Path, config: RiseConfig) -> list[Thumbnail]:
         ids = {frame.name: frame.id for frame in bank_frames(project)}
         return [
             Thumbnail(
-                np.where(cut_out.mask[..., None], cut_out.image, np.uint8(BACKGROUND)), ids[cut_out.frame], cut_out.frame
+                np.where(cut_out.mask[..., None], cut_out.image, np.uint8(BACKGROUND)),
+                ids[cut_out.frame],
+                cut_out.frame,
             )
             for cut_out in fill_bank(project, ids.values(), config)
         ]
