@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rise_engine.errors import RiseError
+from rise_engine.resources import starter_path
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pycocotools", "kornia", "safetensors")
 WINDOW_LIBRARIES = ("napari", "qtpy", "pyqtgraph")
 BINDINGS = ("PyQt5", "PyQt6", "PySide6")
 EXPORT_LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
-STARTER = "starter-laptop.safetensors"
 ENOUGH_DISK = 5e9
 ENOUGH_MEMORY = 4e9
 OLDEST_SQLITE = (3, 35, 0)
@@ -129,11 +128,8 @@ def database() -> Finding:
 
 def starter_weights() -> Finding:
     """Whether the weights that predict before the first annotation are here."""
-    from rise_engine.resources import resource_path
-
-    try:
-        path = resource_path(STARTER)
-    except RiseError:
+    path = starter_path()
+    if path is None:
         return Finding("starter weights", "not shipped with this installation", "train with --weights imagenet or FILE")
     return Finding("starter weights", f"{path.stat().st_size / 1e6:.1f} MB")
 

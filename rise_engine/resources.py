@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rise_engine.errors import RiseError
 
+STARTER = "starter-laptop.safetensors"
+
 
 def resource_path(name: str) -> Path:
     """The path of the shipped file ``name``, relative to ``resources/`` and with forward slashes.
@@ -19,3 +21,11 @@ def resource_path(name: str) -> Path:
         if path.is_file() and path.is_relative_to(root):
             return path
     raise RiseError(f"the shipped file {name!r} is missing from {package}: install rise-napari again")
+
+
+def starter_path() -> Path | None:
+    """The starter weights of the ``laptop`` preset, or None when this installation ships none."""
+    try:
+        return resource_path(STARTER)
+    except RiseError:
+        return None

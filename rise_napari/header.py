@@ -85,7 +85,8 @@ class Header(QWidget):
         labelled, total = workspace.count(FrameState.LABELLED), len(workspace.frames)
         parts = [f"labelled {labelled:,}/{total:,}", f"reviewed {workspace.count(FrameState.REVIEWED):,}"]
         parts.append(f"hold-out {sum(frame.split is Split.HOLDOUT for frame in workspace.frames):,}")
-        parts.append(f"round {max(1, len(workspace.project.runs()))}")
+        trainings = sum(run.steps > 0 for run in workspace.project.runs())
+        parts.append(f"round {max(1, trainings)}")
         if workspace.training.started is not None:
             parts.append(workspace.training.started.device)
         if workspace.project.read_only:

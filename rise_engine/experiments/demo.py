@@ -25,7 +25,6 @@ from rise_engine.inference import LoadedModel, load_model, predict_frames, predi
 from rise_engine.interaction.preview import render_sequence
 from rise_engine.interaction.staging import bank_frames, stage_frame
 from rise_engine.learning.events import Finished
-from rise_engine.learning.initial_weights import starter_path
 from rise_engine.learning.trainer import Trainer
 from rise_engine.model_export import export_onnx_from_run
 from rise_engine.project.frame import LabelledFrame
@@ -33,6 +32,7 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Split
 from rise_engine.project.segmentation import area_of, box_of, from_mask
 from rise_engine.project.splits import choose_split
+from rise_engine.resources import starter_path
 from rise_engine.totes import write_sample_folder
 
 FRAMES = 36

@@ -11,17 +11,7 @@ from rise_engine.errors import RiseError
 from rise_engine.model import build_segmenter
 from rise_engine.model.weights import load_pretrained
 from rise_engine.project.project import Project
-from rise_engine.resources import resource_path
-
-STARTER = "starter-laptop.safetensors"
-
-
-def starter_path() -> Path | None:
-    """The starter weights that this installation ships, or None."""
-    try:
-        return resource_path(STARTER)
-    except RiseError:
-        return None
+from rise_engine.resources import starter_path
 
 
 def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Module, str]:

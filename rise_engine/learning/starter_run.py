@@ -9,9 +9,9 @@ from pathlib import Path
 from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.learning.initial_weights import starter_path
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord
+from rise_engine.resources import starter_path
 
 
 def latest_model(project: Project, run: int | None = None) -> Path:

@@ -27,6 +27,7 @@ from qtpy.QtWidgets import (
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.review_queue import QueueEntry, rank_frames
+from rise_engine.resources import starter_path
 from rise_napari.background import run_beside, stream_beside
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
@@ -124,7 +125,7 @@ class ReviewStep(Step):
         workspace = self.workspace
         if workspace.project is None:
             return "Open a folder of images in the Project tab first."
-        if not self._has_run():
+        if not self._has_model():
             return "There is no trained model yet: train one in the Train tab."
         if not workspace.predictions():
             return "This frame has no predictions to review: press Predict all, or choose a frame of the list."
@@ -133,9 +134,12 @@ class ReviewStep(Step):
     def finished(self) -> bool:
         return bool(self.workspace.count(FrameState.REVIEWED))
 
-    def _has_run(self) -> bool:
+    def _has_model(self) -> bool:
+        """Whether there is something to predict with: a finished run, or the starter weights."""
         project = self.workspace.project
-        return project is not None and any(run.finished is not None for run in project.runs())
+        if project is None:
+            return False
+        return starter_path() is not None or any(run.finished is not None for run in project.runs())
 
     def showEvent(self, event: object) -> None:
         super().showEvent(event)
@@ -164,7 +168,7 @@ class ReviewStep(Step):
         for widget in (self.accept_chosen, self.reject_chosen, self.accept_all):
             widget.setEnabled(usable and bool(shown))
         self.next.setEnabled(self.queue.count() > 0)
-        able = usable and self._has_run() and not self._predicting
+        able = usable and self._has_model() and not self._predicting
         self.predict.setEnabled(able)
         self.predict_one.setEnabled(able)
         self.again.setEnabled(able and not workspace.training.running)

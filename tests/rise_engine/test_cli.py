@@ -18,10 +18,10 @@ from PIL import Image, ImageDraw
 
 from rise_engine.cli import main
 from rise_engine.config import RiseConfig
-from rise_engine.learning.initial_weights import starter_path
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask, to_mask
+from rise_engine.resources import starter_path
 
 FRAMES = 8
 LABELLED = 4
