@@ -8,7 +8,7 @@ frames, and its ``undo`` and ``redo`` are the store's, which know what was done 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from qtpy.QtCore import QTimer
 
 from rise_engine.errors import RiseError
 from rise_engine.learning.events import Event
+from rise_engine.project.project import Project
 from rise_engine.project.records import Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
 from rise_napari.frame_stack import FrameStack
@@ -271,24 +272,12 @@ class ProjectLayers:
 
     def _store(self, frame_id: int, changes: Sequence[Change]) -> list[int | None]:
         """Carries the changes out as one undoable edit; the id behind each label afterwards."""
+        project = self._workspace.project
+        assert project is not None
         category = self._workspace.category_for_new() if any(one.instance is None for one in changes) else 0
-        edits: list[Any] = []
-        for change in changes:
-            if change.mask is None:
-                edits.append(lambda project, id=change.instance: project.delete_instances([id]))
-            elif change.instance is None:
-                instance = Instance(None, frame_id, category, from_mask(change.mask), source=Source.DRAWN)
-                edits.append(lambda project, new=instance: project.add_instances(frame_id, [new])[0])
-            else:
-                shape = from_mask(change.mask)
-                edits.append(
-                    lambda project, id=change.instance, shape=shape: project.update_instance(id, segmentation=shape)
-                )
-        results = self._workspace.edit(*edits)
-        ids: list[int | None] = []
-        for change, result in zip(changes, results, strict=True):
-            ids.append(None if change.mask is None else change.instance if change.instance is not None else result)
-        return ids
+        together = project.together(f"painted {len(changes)} instances", frame=frame_id)
+        with together if len(changes) > 1 else nullcontext():
+            return [_carry_out(project, frame_id, change, category) for change in changes]
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
@@ -370,3 +359,16 @@ class ProjectLayers:
             yield
         finally:
             self._busy = before
+
+
+def _carry_out(project: Project, frame_id: int, change: Change, category: int) -> int | None:
+    """The id behind the change's label afterwards, None when the instance is gone."""
+    if change.mask is None:
+        if change.instance is not None:
+            project.delete_instances([change.instance])
+        return None
+    shape = from_mask(change.mask)
+    if change.instance is None:
+        return project.add_instances(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
+    project.update_instance(change.instance, segmentation=shape)
+    return change.instance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -65,8 +65,6 @@ class Workspace:
         self.ended = False
         """True once the window is gone."""
         self._index: dict[int, int] = {}
-        self._undo_sizes: list[int] = []
-        self._redo_sizes: list[int] = []
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
@@ -160,8 +158,6 @@ class Workspace:
                     project.set_setting(LAST_FRAME, self.frame.name)
             project.close()
         self.frames, self._index, self.frame, self.selected = [], {}, None, None
-        self._undo_sizes.clear()
-        self._redo_sizes.clear()
 
     @property
     def writable(self) -> bool:
@@ -183,7 +179,6 @@ class Workspace:
         assert self.project is not None
         if self.category is None:
             self.category = self.project.add_category(FIRST_CATEGORY).id
-            self._undo_sizes.clear()
             self.categories_changed.emit()
         return self.category
 
@@ -192,18 +187,11 @@ class Workspace:
         if self.project is None or not name.strip():
             return
         with self.telling():
-            made = name.strip() not in {category.name for category in self.categories}
-            added = self.project.add_category(name)
-            if made:
-                self._undo_sizes.append(1)
-                self._redo_sizes.clear()
-            self.category = added.id
+            self.category = self.project.add_category(name).id
             self.categories_changed.emit()
 
     def imported(self) -> None:
         """Annotations came in from a file: everything is read again."""
-        self._undo_sizes.clear()
-        self._redo_sizes.clear()
         self._edited(None)
 
     # -- frames -----------------------------------------------------------------------------------------------------
@@ -265,7 +253,7 @@ class Workspace:
             self.refresh_frames()
             frame = self.frame
             if frame.state is not state:
-                self.edit(lambda project: project.set_state(frame.id, state))
+                self.project.set_state(frame.id, state)
                 self.refresh_frames()
             return True
         return False
@@ -300,22 +288,6 @@ class Workspace:
             self.selected = instance_id
             self.instance_selected.emit(instance_id)
 
-    def edit(self, *changes: Callable[[Project], object]) -> list[object]:
-        """Carries out one or more changes of the store that one undo takes back together.
-
-        Raises what the store raises; changes before the failing one stay, and can be undone.
-        """
-        assert self.project is not None
-        results: list[object] = []
-        try:
-            for change in changes:
-                results.append(change(self.project))
-        finally:
-            if results:
-                self._undo_sizes.append(len(results))
-                self._redo_sizes.clear()
-        return results
-
     def stroke_saved(self, frame_id: int) -> None:
         """The canvas wrote a stroke to the store: states may have changed with it."""
         self.refresh_frames()
@@ -328,7 +300,7 @@ class Workspace:
             return
         self.before_leaving.emit()
         with self.telling():
-            self.edit(lambda project: project.delete_instances(ids))
+            self.project.delete_instances(ids)
             if self.selected in ids:
                 self.select(None)
             self._edited(self.frame.id)
@@ -339,7 +311,7 @@ class Workspace:
             return
         self.before_leaving.emit()
         with self.telling():
-            self.edit(lambda project: project.update_instance(instance_id, category=category))
+            self.project.update_instance(instance_id, category=category)
             self.instances_changed.emit(self.frame.id)
 
     def accept(self, prediction_ids: Sequence[int], *, reviewed: bool = True) -> bool:
@@ -351,9 +323,9 @@ class Workspace:
         with self.telling():
             state = FrameState.REVIEWED if reviewed else None
             if ids:
-                self.edit(lambda project: project.accept_predictions(ids, state=state))
+                self.project.accept_predictions(ids, state=state)
             elif reviewed and self.frame.state is not FrameState.REVIEWED:
-                self.edit(lambda project: project.set_state(frame, FrameState.REVIEWED))
+                self.project.set_state(frame, FrameState.REVIEWED)
             self._edited(frame)
             return True
         return False
@@ -364,32 +336,29 @@ class Workspace:
         if not ids or self.frame is None or not self._may_write():
             return
         with self.telling():
-            self.edit(lambda project: project.reject_predictions(ids))
+            self.project.reject_predictions(ids)
             self.predictions_changed.emit(self.frame.id)
 
     def undo(self) -> None:
         """Takes back the last action, whichever frame it was on."""
-        self._travel("undo", self._undo_sizes, self._redo_sizes)
+        self._travel("undo")
 
     def redo(self) -> None:
         """Does again what was taken back last."""
-        self._travel("redo", self._redo_sizes, self._undo_sizes)
+        self._travel("redo")
 
-    def _travel(self, way: Literal["undo", "redo"], source: list[int], target: list[int]) -> None:
+    def _travel(self, way: Literal["undo", "redo"]) -> None:
         if self.project is None or not self._may_write():
             return
         self.before_leaving.emit()
         with self.telling():
-            size = source.pop() if source else 1
-            move = self.project.undo if way == "undo" else self.project.redo
-            told = [what for what in (move() for _ in range(size)) if what is not None]
-            if not told:
+            told = self.project.undo() if way == "undo" else self.project.redo()
+            if told is None:
                 self.tell(f"Nothing to {way}.")
                 return
-            target.append(len(told))
-            self.tell(f"{way.capitalize()}: {told[-1]}")
+            self.tell(f"{way.capitalize()}: {told}")
             self._edited(None)
-            touched = next((frame for frame in self.frames if told[-1].endswith(f" in {frame.name}")), None)
+            touched = next((frame for frame in self.frames if told.endswith(f" in {frame.name}")), None)
             if touched is not None:
                 self.show(touched.id)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -80,13 +81,26 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._open = threading.local()
 
     @contextmanager
     def edit(self, action: str, *, frame: int | None = None) -> Iterator[Edit]:
-        """One edit as one transaction; ``action`` is what it did, in plain words ("drew 2 instances")."""
+        """One edit as one transaction; ``action`` is what it did, in plain words ("drew 2 instances").
+
+        An edit inside another (of the same thread) becomes part of that one, and the outer one's words stay.
+        """
+        outer: Edit | None = getattr(self._open, "edit", None)
+        if outer is not None:
+            words = outer.action
+            yield outer
+            outer.action = words
+            return
         with self._store.write() as connection:
-            edit = Edit(connection, action, frame)
-            yield edit
+            edit = self._open.edit = Edit(connection, action, frame)
+            try:
+                yield edit
+            finally:
+                self._open.edit = None
             edit.finish()
 
     def undo(self) -> str | None:

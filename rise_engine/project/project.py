@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -279,6 +280,12 @@ class Project:
         self._predictions.reject(predictions)
 
     # History
+
+    @contextmanager
+    def together(self, action: str, *, frame: int | None = None) -> Iterator[None]:
+        """The edits inside become one, described by ``action``: all are carried out or none, and undone at once."""
+        with self.journal.edit(action, frame=frame):
+            yield
 
     def undo(self) -> str | None:
         """Take the last edit back, on whatever frame it was, and say what it was; None when there is none."""

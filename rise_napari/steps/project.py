@@ -226,9 +226,10 @@ class ProjectStep(Step):
 
     def _set_split(self, split: Split) -> None:
         ids = [self.model.frames[index.row()].id for index in self.list.selectedIndexes()]
-        if ids and self.workspace.writable:
+        project = self.workspace.project
+        if ids and project is not None and self.workspace.writable:
             with self.workspace.telling():
-                self.workspace.edit(lambda project: project.set_split(ids, split))
+                project.set_split(ids, split)
                 self.workspace.refresh_frames()
 
     def _ask_coco(self) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
+from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask
@@ -146,3 +148,32 @@ def test_a_prediction_that_undo_brings_back_does_not_mix_with_newer_ones(make_pr
     project.undo()
     assert [found.score for found in project.predictions(1)] == [0.8]
     assert project.prediction_scores() == {1: [0.8]}
+
+
+def test_edits_together_are_one_undo_with_its_own_words(make_project: MakeProject) -> None:
+    project = make_project(2)
+    category = project.add_category("object").id
+    (kept,) = project.add_instances(1, [_square(1, category)])
+    before = _everything(project)
+    with project.together("painted 2 instances", frame=1):
+        project.add_instances(1, [_square(1, category, 20)])
+        project.update_instance(kept, segmentation=[[1, 1, 9, 1, 9, 9]])
+        project.update_instance(kept, segmentation=[[2, 2, 9, 2, 9, 9]])
+    after = _everything(project)
+    assert project.undo() == f"painted 2 instances in {project.frame(1).name}"
+    assert _everything(project) == before
+    project.redo()
+    assert _everything(project) == after
+
+
+def test_edits_together_are_all_carried_out_or_none(make_project: MakeProject) -> None:
+    project = make_project(1)
+    category = project.add_category("object").id
+    before, words = _everything(project), project.history()[0].action
+    with pytest.raises(RiseError), project.together("painted 2 instances", frame=1):
+        project.add_instances(1, [_square(1, category)])
+        project.update_instance(999, category=category)
+    assert _everything(project) == before
+    assert project.history()[0].action == words
+    project.add_instances(1, [_square(1, category)])
+    assert project.history()[0].action.startswith("drew")
