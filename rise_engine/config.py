@@ -271,8 +271,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "recommended": {
         "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0},
-        "pseudo_labels": {"threshold_start": 0.4, "threshold_peak": 0.6, "ema": 0.99},
-        "optimiser": {"learning_rate": 2e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
+        "augment": {"strong_jitter": (0.5, 1.2)},
+        "pseudo_labels": {"threshold_start": 0.4, "threshold_peak": 0.6, "ema": 0.99, "max_overlapping": 1},
+        "optimiser": {"learning_rate": 1e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
     },
 }
 """How to learn, independent of the size: the paper's text, the released code's weights, and what works best here."""
