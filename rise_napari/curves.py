@@ -36,6 +36,7 @@ STAGES = {
 }
 KEPT = ("lowest_kept", "highest_kept")
 NOT_A_NUMBER = float("nan")
+LEGEND_GROUND = (32, 34, 40, 200)
 HEIGHT = 230
 
 
@@ -74,10 +75,13 @@ class Curves(QWidget):
         plot.setLabel("left", unit)
         plot.setLabel("bottom", "step")
         plot.setLogMode(y=log)
+        if log:
+            # The ticks between powers of ten would be written over each other.
+            plot.getAxis("left").setStyle(maxTickLevel=0)
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
+        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6, brush=pg.mkBrush(*LEGEND_GROUND))
         return plot
 
     def _loss_plot(self) -> dict[str, pg.PlotDataItem]:
