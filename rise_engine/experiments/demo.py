@@ -135,8 +135,7 @@ def open_window(project: Path) -> None:
     """Opens napari with the project, in a process of its own, and waits for its end; RiseError without napari."""
     if importlib.util.find_spec("napari") is None:
         raise RiseError("the window needs napari, which is not installed: pip install 'rise-napari[all]'")
-    widget = ["--with", "rise-napari", "RISE: train from annotations"]
-    done = subprocess.run([sys.executable, "-m", "napari", str(project), *widget], check=False)
+    done = subprocess.run([sys.executable, "-m", "rise_napari", str(project)], check=False)
     if done.returncode:
         raise RiseError("napari did not start: `rise doctor` says what its window lacks")
 
