@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QListView,
+    QSizePolicy,
 )
 
 from rise_engine.project.records import FrameRecord, FrameState, Split
@@ -104,6 +105,11 @@ class ProjectStep(Step):
         tools = QHBoxLayout()
         for widget in (self.importing, self.holdout, self.train):
             tools.addWidget(widget)
+        for box in (self.recent, self.filter):
+            # As wide as the tab, not as its longest path.
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(12)
+        self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.body.addLayout(opening)
         self.body.addWidget(self.recent)
         self.body.addWidget(self.where)
@@ -134,6 +140,7 @@ class ProjectStep(Step):
         super().refresh()
         project = self.workspace.project
         self.where.setText(f"Images: {project.images}" if project is not None else "")
+        self.where.setToolTip(self.where.text())
         self.where.setVisible(project is not None)
         for widget in (self.filter, self.list):
             widget.setEnabled(project is not None)
