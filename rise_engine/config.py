@@ -270,9 +270,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "pseudo_labels": {"ignore_unkept": None},
     },
     "recommended": {
-        "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0},
+        "loss": IDOL_LOSSES | {"association": 0.1},
         "augment": {"strong_jitter": (0.5, 1.2)},
-        "pseudo_labels": {"threshold_start": 0.4, "threshold_peak": 0.6, "ema": 0.99, "max_overlapping": 1},
+        "pseudo_labels": {
+            "threshold_start": 0.4,
+            "threshold_peak": 0.6,
+            "quantile_start": 0.5,
+            "ignore_unkept": 0.05,
+            "max_overlapping": 1,
+            "ema": 0.99,
+        },
         "optimiser": {"learning_rate": 1e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
     },
 }
