@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 
@@ -45,8 +44,3 @@ class Segmenter(Protocol):
     def __call__(self, images: Tensor, padding_mask: Tensor | None = None) -> SegmenterOutput:
         """``images`` (B, 3, H, W) float RGB 0..1; ``padding_mask`` (B, H, W), True on padding, or None."""
         ...
-
-
-def all_queries(output: SegmenterOutput, device: torch.device | None = None) -> Tensor:
-    """Indices 0..Q-1 of an output's queries."""
-    return torch.arange(output.class_logits.shape[1], device=device or output.class_logits.device)
