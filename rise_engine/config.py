@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PresetName = Literal["laptop", "r50", "r101", "swin-l"]
 RecipeName = Literal["recommended", "paper", "idol"]
+StrongOperation = Literal["colour_jitter", "planckian_jitter", "grayscale", "gaussian_blur"]
 
 
 class Section(BaseModel):
@@ -21,7 +22,8 @@ class Section(BaseModel):
 class ModelConfig(Section):
     """The network: backbone, Deformable DETR, dynamic mask head, embedding head (paper, Sec. 3.1)."""
 
-    kind: Literal["deformable_detr"] = "deformable_detr"
+    kind: Literal["deformable_detr", "mask2former"] = "deformable_detr"
+    """``mask2former`` needs the extra of that name; ``num_points`` and ``mask_channels`` do not apply to it."""
     backbone: str = "resnet50"
     """Any timm model with ``features_only`` and stages of stride 8, 16 and 32."""
     num_classes: int = Field(1, ge=1)
@@ -50,6 +52,8 @@ class LoaderConfig(Section):
     """Prediction resizes to the shortest side, and less if the longest would pass this bound; it never crops."""
     labelled_per_step: int = Field(8, ge=1)
     unlabelled_per_step: int = Field(8, ge=0)
+    unlabelled_pool: Literal["rest", "all"] = "rest"
+    """``all``: the labelled frames are among the unlabelled ones too, without their labels (the released code)."""
     accumulate: int = Field(8, ge=1)
     """Parts that one step's frames are split into, to bound memory."""
 
@@ -58,6 +62,9 @@ class SequenceConfig(Section):
     """Pseudo-sequences: what is pasted, moved and removed (paper, Sec. 3.2 and App. F)."""
 
     enabled: bool = True
+    """Off: one view a frame, nothing pasted and no L_embed, as in Table 3 without pseudo-sequences."""
+    paste: bool = True
+    """Off: nothing is taken from the instance bank; before and after differ by their weak augmentation alone."""
     bank_capacity: int = Field(200, ge=1)
     bank_admit: Literal["all", "segmented"] = "all"
     """``segmented`` admits only instances that a prediction already covers with mask IoU >= 0.5."""
@@ -72,6 +79,8 @@ class SequenceConfig(Section):
     beta_beta: float = Field(0.5, gt=0)
     max_overlap: float = Field(0.85, gt=0, le=1)
     """A paste is refused when it would hide more than this share of an inserted (or labelled) object."""
+    protect_labelled: bool = True
+    """App. F's form for labelled frames: their own objects count too. Off: only inserted ones do, as on unlabelled."""
     placement_tries: int = Field(10, ge=1)
     min_visible: float = Field(0.15, ge=0, le=1)
     """A target of which less than this share is left visible is dropped."""
@@ -90,12 +99,16 @@ class AugmentConfig(Section):
     brightness: float = Field(0.1, ge=0, lt=1)
     flip: bool = True
     strong_operations: int = Field(2, ge=0, le=4)
-    """RandAugment's n: how many of colour jitter, Planckian jitter, grayscale and Gaussian blur are applied."""
+    """RandAugment's n: how many of ``strong_choices`` are applied."""
+    strong_choices: tuple[StrongOperation, ...] = ("colour_jitter", "planckian_jitter", "grayscale", "gaussian_blur")
     strong_jitter: tuple[float, float] = (0.05, 0.95)
     """Colour jitter multiplies brightness, and then contrast, by draws from between these."""
+    reweaken: bool = False
+    """Move the strong view by another weak augmentation too; its targets then move along."""
     object_scale: tuple[float, float] = (0.7, 1.3)
     object_rotation: float = Field(180.0, ge=0)
     object_brightness: float = Field(0.1, ge=0, lt=1)
+    object_flip: bool = True
 
 
 class PseudoLabelConfig(Section):
@@ -115,6 +128,8 @@ class PseudoLabelConfig(Section):
     """Multi-Label Matching keeps at most this many predictions that overlap with mask IoU above 0.5."""
     nms_iou: float = Field(0.9, gt=0, le=1)
     """Box NMS used instead when Multi-Label Matching is off."""
+    pasted_targets: bool = True
+    """Objects pasted into an unlabelled frame are targets of L_u, beside the pseudo-labels."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
@@ -135,6 +150,10 @@ class LossConfig(Section):
     """lambda_3 of Eq. 9."""
     association_auxiliary: float = Field(0.0, ge=0)
     """Weight of IDOL's cosine term relative to L_embed, inside it; not in the paper."""
+    identities: Literal["known", "predicted"] = "known"
+    """Who is who in L_embed: as known from how the views were made, or by the best score of Eq. 3 above 0.5."""
+    views: Literal["dynamic", "top_ten"] = "dynamic"
+    """Positive views of an object: as many as its IoUs add up to (IDOL), or its ten best matches (paper, App. B)."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
     focal_alpha: float = Field(0.25, gt=0, lt=1)

@@ -13,7 +13,7 @@ import kornia
 import numpy as np
 from torch import Tensor
 
-from rise_engine.config import AugmentConfig
+from rise_engine.config import AugmentConfig, StrongOperation
 from rise_engine.interaction.geometry import Matrix, about, rotation, scaling, translation
 
 BLUR_KERNEL = 5
@@ -59,6 +59,8 @@ def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmen
     turn = rotation(rng.uniform(-config.object_rotation, config.object_rotation))
     zoom = rng.uniform(*config.object_scale)
     mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2)
+    if not config.object_flip:
+        mirror_x = mirror_y = 1.0
     low, high = 1 - config.object_brightness, 1 + config.object_brightness
     return ObjectAugmentation(
         turn @ scaling(zoom * mirror_x, zoom * mirror_y), rng.uniform(low, high), rng.uniform(low, high)
@@ -72,13 +74,15 @@ def adjust(image: Tensor, *, brightness: float, contrast: float) -> Tensor:
 
 
 def strong_augmentation(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
-    """phi: RandAugment over four operations that change colours and never the geometry.
+    """phi: RandAugment over operations that change colours and never the geometry.
 
-    ``image`` float (3, H, W) RGB 0..1. ``config.strong_operations`` different ones are drawn and carried out in the
-    order drawn. The result has the same shape and range.
+    ``image`` float (3, H, W) RGB 0..1. ``config.strong_operations`` different ones of ``config.strong_choices`` are
+    drawn (all of them when there are fewer) and carried out in the order drawn. The result has the same shape and
+    range.
     """
-    for index in rng.choice(len(STRONG_OPERATIONS), config.strong_operations, replace=False):
-        image = STRONG_OPERATIONS[index](image, rng, config)
+    choices = config.strong_choices
+    for index in rng.choice(len(choices), min(config.strong_operations, len(choices)), replace=False):
+        image = STRONG_OPERATIONS[choices[index]](image, rng, config)
     return image
 
 
@@ -106,12 +110,12 @@ def gaussian_blur(image: Tensor, rng: np.random.Generator, config: AugmentConfig
     return kornia.filters.gaussian_blur2d(image[None], (BLUR_KERNEL, BLUR_KERNEL), (sigma, sigma))[0].clamp(0, 1)
 
 
-STRONG_OPERATIONS: tuple[Callable[[Tensor, np.random.Generator, AugmentConfig], Tensor], ...] = (
-    colour_jitter,
-    planckian_jitter,
-    grayscale,
-    gaussian_blur,
-)
+STRONG_OPERATIONS: dict[StrongOperation, Callable[[Tensor, np.random.Generator, AugmentConfig], Tensor]] = {
+    "colour_jitter": colour_jitter,
+    "planckian_jitter": planckian_jitter,
+    "grayscale": grayscale,
+    "gaussian_blur": gaussian_blur,
+}
 
 
 @cache

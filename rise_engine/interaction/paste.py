@@ -98,9 +98,10 @@ class Canvas:
         self._labels = torch.cat([labels, labels.new_zeros(room)])
         self._ids = torch.arange(len(self._masks))
 
-    def allows(self, stamp: Stamp, max_overlap: float) -> bool:
-        """Whether ``stamp`` leaves enough of every known object (the overlap rule of Sec. 3.2)."""
-        visible, areas = self._masks[: self._count], self._areas[: self._count]
+    def allows(self, stamp: Stamp, max_overlap: float, *, pasted_only: bool = False) -> bool:
+        """Whether ``stamp`` leaves enough of every known object, or of every pasted one (Sec. 3.2 and App. F)."""
+        first = self._own if pasted_only else 0
+        visible, areas = self._masks[first : self._count], self._areas[first : self._count]
         return allowed(visible, areas, stamp.mask, left=stamp.left, top=stamp.top, max_overlap=max_overlap)
 
     def paste(self, stamp: Stamp, *, label: int, identity: int) -> None:

@@ -26,7 +26,8 @@ class Scene:
 class PseudoSequence:
     """Before (x1), after (x2) and strong (x3) views of one still frame.
 
-    ``strong`` float (3, H, W) shows exactly the geometry of ``before``. ``motion`` float (2, 3) takes a point
+    ``strong`` float (3, H, W) shows the geometry of ``before`` unless asked otherwise: ``strong_motion`` (2, 3) takes
+    ``before`` to ``strong`` where that was moved as well, else it is None. ``motion`` float (2, 3) takes a point
     (x, y, 1) of ``before`` to its place in ``after`` (a pixel's centre is its column and row plus 0.5) and warps
     pseudo-masks, see ``geometry.warp_masks``; ``covered`` bool (H, W) marks the pixels of ``after`` that objects
     pasted into it hide. ``labelled`` tells whether every object of the frame is known.
@@ -39,3 +40,4 @@ class PseudoSequence:
     motion: Tensor
     covered: Tensor
     labelled: bool
+    strong_motion: Tensor | None = None

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rise_engine.config import AugmentConfig, LoaderConfig, SequenceConfig
-from rise_engine.interaction.augment import draw_object, draw_weak, strong_augmentation
+from rise_engine.interaction.augment import WeakAugmentation, draw_object, draw_weak, strong_augmentation
 from rise_engine.interaction.bank import CutOut, InstanceBank
-from rise_engine.interaction.geometry import Matrix, sampling_grid, scaling, translation
+from rise_engine.interaction.geometry import Matrix, sampling_grid, scaling, translation, warp
 from rise_engine.interaction.paste import Canvas, ObjectPatch
 from rise_engine.interaction.placement import draw_corner
 from rise_engine.interaction.scene import PseudoSequence, Scene
@@ -107,14 +107,16 @@ class SequenceMaker:
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
         before_scene = self._finished(before, first.brightness)
+        again = draw_weak(rng, self._augment, size, flip=False) if self._augment.reweaken else None
         return PseudoSequence(
             name=frame.name,
             before=before_scene,
             after=self._finished(after, first.brightness * second.brightness),
-            strong=strong_augmentation(before_scene.image, rng, self._augment),
+            strong=strong_augmentation(_moved(before_scene.image, again), rng, self._augment),
             motion=torch.from_numpy(second.matrix[:2]).float(),
             covered=after.covered(),
             labelled=isinstance(frame, LabelledFrame),
+            strong_motion=None if again is None else torch.from_numpy(again.matrix[:2]).float(),
         )
 
     def _finished(self, canvas: Canvas, brightness: float) -> Scene:
@@ -132,7 +134,7 @@ class SequenceMaker:
     def _draw_cut_outs(self, rng: np.random.Generator, bank: InstanceBank | None) -> tuple[list[CutOut], list[CutOut]]:
         """What is pasted into the before view, and what is added to the after view."""
         config = self._config
-        if not config.enabled or not bank:
+        if not (config.enabled and config.paste) or not bank:
             return [], []
         pasted = int(rng.integers(config.min_pasted, max(config.min_pasted, config.max_pasted) + 1))
         added = int(rng.integers(config.max_added + 1))
@@ -177,7 +179,15 @@ class SequenceMaker:
         for _ in range(config.placement_tries):
             left, top = draw_corner(rng, canvas.size, stamp.size, config.beta_alpha, config.beta_beta)
             stamp = stamp.moved_to(left, top)
-            if canvas.allows(stamp, config.max_overlap):
+            if canvas.allows(stamp, config.max_overlap, pasted_only=not config.protect_labelled):
                 canvas.paste(stamp, label=label, identity=identity)
                 return translation(left, top) @ pose
         return None
+
+
+def _moved(image: Tensor, augmentation: WeakAugmentation | None) -> Tensor:
+    """``image`` (3, H, W) after a weak augmentation of its own, if there is one."""
+    if augmentation is None:
+        return image
+    size = (image.shape[-2], image.shape[-1])
+    return (warp(image, augmentation.matrix, size, padding="border") * augmentation.brightness).clamp(0, 1)

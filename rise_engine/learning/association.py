@@ -14,6 +14,7 @@ from rise_engine.learning.matching import (
     CANDIDATES,
     NEGATIVE_IOU,
     Costs,
+    cheapest,
     dynamic_k,
     overlapping,
     resolve,
@@ -23,6 +24,8 @@ from rise_engine.learning.targets import Targets
 
 NEGATIVE_CANDIDATES = 100
 """Queries outside the dynamic k of this many candidates are negatives; those between the two are left out."""
+SAME_OBJECT_SCORE = 0.5
+"""Above it Eq. 3 takes the best match for the same object."""
 AUXILIARY_NEGATIVES = 10
 """Random negatives a positive in the auxiliary term."""
 
@@ -32,6 +35,19 @@ def association_scores(first: Tensor, second: Tensor) -> Tensor:
     with torch.autocast(first.device.type, enabled=False):
         product = first.float() @ second.float().T
         return (product.softmax(1) + product.softmax(0)) / 2
+
+
+def identities_by_score(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Which rows of embeddings (N, E) and (M, E) Eq. 3 takes for the same object, as two int64 index tensors.
+
+    Each object of the first view goes to its best match of the second if their score is above 0.5.
+    """
+    if not len(first) or not len(second):
+        none = torch.zeros(0, dtype=torch.int64, device=first.device)
+        return none, none
+    best, columns = association_scores(first, second).max(1)
+    rows = torch.nonzero(best > SAME_OBJECT_SCORE)[:, 0]
+    return rows, columns[rows]
 
 
 def association_accuracy(first: Tensor, second: Tensor) -> float:
@@ -53,7 +69,8 @@ def views(
 
     Logits (Q, C) and boxes (Q, 4) are the last layer's. Positives are the queries that SimOTA gives the target,
     negatives those it would not even give with 100 candidates in place of 10 (IDOL). With ``config.matching`` at
-    ``iou``: IoU of at least 0.7, or else the best one, against at most 0.3 (paper, App. B).
+    ``iou``: IoU of at least 0.7, or else the best one, against at most 0.3 (paper, App. B). With ``config.views`` at
+    ``top_ten``: the ten cheapest queries, each with the cheapest of its targets, against all others.
     """
     if len(targets) == 0:
         return [], []
@@ -61,6 +78,9 @@ def views(
     if config.matching == "iou":
         positive = resolve(overlapping(overlap), -overlap)
         negative = (overlap <= NEGATIVE_IOU) & np.logical_not(positive)
+    elif config.views == "top_ten":
+        positive = resolve(cheapest(cost, CANDIDATES), cost)
+        negative = np.logical_not(positive)
     else:
         costs = Costs(cost, overlap)
         positive = resolve(dynamic_k(costs, CANDIDATES), cost)

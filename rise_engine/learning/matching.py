@@ -187,14 +187,17 @@ def _classification_costs(class_logits: Tensor, targets: Targets, config: LossCo
 
 def dynamic_k(costs: Costs, candidates: int) -> Bools:
     """(G, Q): every target's k cheapest queries, k the whole part of the sum of its largest IoUs, at least 1."""
-    targets, queries = costs.cost.shape
-    taken = np.zeros((targets, queries), dtype=bool)
-    if targets == 0:
-        return taken
+    if len(costs.cost) == 0:
+        return np.zeros(costs.cost.shape, dtype=bool)
     largest = np.sort(costs.iou, axis=1)[:, ::-1][:, :candidates]
-    wanted = np.maximum(largest.sum(1).astype(np.int64), 1)
-    cheapest = np.argsort(costs.cost, axis=1, kind="stable")
-    np.put_along_axis(taken, cheapest, np.arange(queries) < wanted[:, None], axis=1)
+    return cheapest(costs.cost, np.maximum(largest.sum(1).astype(np.int64), 1)[:, None])
+
+
+def cheapest(cost: Floats, count: int | NDArray[np.int64]) -> Bools:
+    """(G, Q): the ``count`` cheapest queries of every target, one number or (G, 1); ties go to the lower index."""
+    taken = np.zeros(cost.shape, dtype=bool)
+    order = np.argsort(cost, axis=1, kind="stable")
+    np.put_along_axis(taken, order, np.broadcast_to(np.arange(cost.shape[1]) < count, cost.shape), axis=1)
     return taken
 
 

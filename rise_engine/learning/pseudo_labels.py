@@ -203,16 +203,24 @@ def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[
 
 @torch.no_grad()
 def ignore_queries(
-    boxes: Tensor, teacher: SegmenterOutput, image: int, pseudo: PseudoLabels, config: PseudoLabelConfig
+    boxes: Tensor,
+    teacher: SegmenterOutput,
+    image: int,
+    pseudo: PseudoLabels,
+    config: PseudoLabelConfig,
+    *,
+    teacher_boxes: Tensor | None = None,
 ) -> Tensor | None:
     """Which of the student's queries are no negatives in L_u, bool (Q,), by their boxes (Q, 4); None for none.
 
     A prediction that the teacher half believes (score above ``config.ignore_unkept``) without it having become a
     pseudo-label may be an object: queries on its box (IoU above 0.5) should not learn that it is background.
+    ``teacher_boxes`` (Q, 4) are the teacher's where the student's view has moved.
     """
     if config.ignore_unkept is None:
         return None
     unkept = teacher.class_logits[image].float().sigmoid().amax(1) > config.ignore_unkept
     unkept[pseudo.queries] = False
-    believed = box_convert(teacher.boxes[image, unkept].float(), "cxcywh", "xyxy")
+    predicted = teacher.boxes[image] if teacher_boxes is None else teacher_boxes
+    believed = box_convert(predicted[unkept].float(), "cxcywh", "xyxy")
     return (box_iou(box_convert(boxes.float(), "cxcywh", "xyxy"), believed) > OVERLAPPING_IOU).any(1)

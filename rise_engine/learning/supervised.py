@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence, Scene
-from rise_engine.learning.association import association_accuracy, association_loss, views
+from rise_engine.learning.association import association_accuracy, association_loss, identities_by_score, views
 from rise_engine.learning.batch import collate, known_targets
 from rise_engine.learning.losses import Criterion, LossTerms, sample_masks
 from rise_engine.learning.matching import Assignment
@@ -38,6 +38,11 @@ def common_objects(before: Scene, after: Scene) -> tuple[Tensor, Tensor]:
     return rows, columns
 
 
+def associates(config: RiseConfig) -> bool:
+    """Whether there is an L_embed: it has a weight, and two views to tie."""
+    return config.sequence.enabled and config.loss.association > 0
+
+
 def supervised_losses(
     model: Segmenter,
     sequences: Sequence[PseudoSequence],
@@ -47,8 +52,12 @@ def supervised_losses(
     device: torch.device,
     generator: torch.Generator,
 ) -> SupervisedLosses:
-    """Losses of labelled pseudo-sequences; views are batched as before, after, before, after, ..."""
-    scenes = [scene for sequence in sequences for scene in (sequence.before, sequence.after)]
+    """Losses of labelled pseudo-sequences; views are batched as before, after, before, after, ...
+
+    Without pseudo-sequences (``sequence.enabled`` off) the before views alone carry L_s.
+    """
+    views_each = 2 if config.sequence.enabled else 1
+    scenes = [scene for sequence in sequences for scene in (sequence.before, sequence.after)[:views_each]]
     batch = collate([scene.image for scene in scenes], device=device)
     targets = [known_targets(scene, batch.canvas, device=device) for scene in scenes]
     output = model(batch.images, batch.padding_mask)
@@ -57,11 +66,20 @@ def supervised_losses(
     association = output.embeddings.sum() * 0
     accuracies = []
     for index, sequence in enumerate(sequences):
+        if not associates(config):
+            break
         before, after = 2 * index, 2 * index + 1
         rows, columns = common_objects(sequence.before, sequence.after)
-        if not len(rows) or config.loss.association == 0:
+        if not len(rows):
             continue
         anchors = output.embeddings[before, assignments[before].best[rows].to(device)]
+        partners = output.embeddings[after, assignments[after].best[columns].to(device)]
+        accuracies.append(association_accuracy(anchors.detach(), partners.detach()))
+        if config.loss.identities == "predicted":
+            everyone = output.embeddings[before, assignments[before].best.to(device)]
+            others = output.embeddings[after, assignments[after].best.to(device)]
+            rows, columns = identities_by_score(everyone.detach(), others.detach())
+            anchors = everyone[rows]
         positives, negatives = views(output.class_logits[after], output.boxes[after], targets[after], config.loss)
         association = association + association_loss(
             anchors,
@@ -71,17 +89,15 @@ def supervised_losses(
             auxiliary=config.loss.association_auxiliary,
             generator=generator,
         ) / len(sequences)
-        partners = output.embeddings[after, assignments[after].best[columns].to(device)]
-        accuracies.append(association_accuracy(anchors.detach(), partners.detach()))
     return SupervisedLosses(
         terms=terms,
         association=association,
         accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
         segmented=[
-            segmented_objects(output, 2 * index, assignments[2 * index], targets[2 * index], sequence.before)
+            segmented_objects(output, first, assignments[first], targets[first], sequence.before)
             if config.sequence.bank_admit == "segmented"
             else []
-            for index, sequence in enumerate(sequences)
+            for first, sequence in zip(range(0, len(scenes), views_each), sequences, strict=True)
         ],
     )
 

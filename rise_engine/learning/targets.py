@@ -42,6 +42,10 @@ class Targets:
             masks, labels = masks[visible], labels[visible]
         return cls(labels=labels.long(), boxes=boxes_of_masks(masks, image_size=image_size), masks=masks)
 
+    def select(self, rows: slice | Tensor) -> Targets:
+        """Some of the objects: a slice, or bool (N,), or indices."""
+        return Targets(labels=self.labels[rows], boxes=self.boxes[rows], masks=self.masks[rows])
+
     def to(self, device: torch.device | str) -> Targets:
         """The same targets on another device."""
         return Targets(

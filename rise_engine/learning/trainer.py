@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -58,6 +59,9 @@ class Trainer:
                 f"no labelled frame to learn from in {project.path}: draw the objects of a few frames and mark them "
                 "done, or import a COCO file"
             )
+        if config.loader.unlabelled_pool == "all":
+            everyone = sorted({*self.split.labelled, *self.split.unlabelled})
+            self.split = replace(self.split, unlabelled=everyone)
         device = choose_device(config.device)
         self.class_names = ["object"] if config.class_agnostic else [entry.name for entry in project.categories()]
         self.config = config.model_copy(deep=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.geometry import warp_masks
 from rise_engine.interaction.scene import PseudoSequence
-from rise_engine.learning.association import association_accuracy, association_loss, views
+from rise_engine.learning.association import association_accuracy, association_loss, identities_by_score, views
 from rise_engine.learning.batch import collate, known_targets, pad_masks
 from rise_engine.learning.losses import Criterion, LossTerms
 from rise_engine.learning.matching import assign
@@ -26,7 +26,8 @@ from rise_engine.learning.pseudo_labels import (
     merge_with_known,
     multi_label_matching,
 )
-from rise_engine.learning.supervised import common_objects
+from rise_engine.learning.strong_view import moved_to_strong
+from rise_engine.learning.supervised import associates, common_objects
 from rise_engine.learning.targets import Targets
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 
@@ -87,17 +88,25 @@ def unsupervised_losses(
     known = [known_targets(sequence.before, before.canvas, device=device) for sequence in sequences]
     targets: list[Targets | None] = []
     for pseudo, certain, size in zip(pseudo_labels, known, before.sizes, strict=True):
-        merged = merge_with_known(pseudo, certain, image_size=size)
+        pasted = certain if config.pseudo_labels.pasted_targets else certain.select(slice(0))
+        merged = merge_with_known(pseudo, pasted, image_size=size)
         targets.append(merged if len(merged.labels) else None)
+    seen_by_teacher = reference.boxes
+    if config.augment.reweaken:
+        targets, seen_by_teacher = moved_to_strong(sequences, targets, seen_by_teacher, before.sizes, config)
 
-    images = [sequence.strong for sequence in sequences] + [sequence.after.image for sequence in sequences]
+    images = [sequence.strong for sequence in sequences]
     count = len(sequences)
-    if config.schedule.before_gradient:
-        images += [sequence.before.image for sequence in sequences]
+    if associates(config):
+        images += [sequence.after.image for sequence in sequences]
+        if config.schedule.before_gradient:
+            images += [sequence.before.image for sequence in sequences]
     batch = collate(images, device=device)
     output = model(batch.images, batch.padding_mask)
     ignored: list[Tensor | None] = [
-        ignore_queries(output.boxes[index], reference, index, pseudo, config.pseudo_labels)
+        ignore_queries(
+            output.boxes[index], reference, index, pseudo, config.pseudo_labels, teacher_boxes=seen_by_teacher[index]
+        )
         for index, pseudo in enumerate(pseudo_labels)
     ]
     beside = len(images) - count
@@ -105,7 +114,7 @@ def unsupervised_losses(
 
     association = output.embeddings.sum() * 0
     accuracies = []
-    if config.loss.association > 0:
+    if associates(config):
         for index, sequence in enumerate(sequences):
             pairs = _known_pairs(sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas)
             if not len(pairs.queries):
@@ -113,7 +122,15 @@ def unsupervised_losses(
             trained = config.schedule.before_gradient
             anchors = (output.embeddings[2 * count + index] if trained else reference.embeddings[index])[pairs.queries]
             after = count + index
+            best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
+            partners = output.embeddings[after, best.to(device)].detach()
+            accuracies.append(association_accuracy(anchors.detach(), partners))
             positives, negatives = views(output.class_logits[after], output.boxes[after], pairs.targets, config.loss)
+            if config.loss.identities == "predicted":
+                rows, columns = identities_by_score(anchors.detach(), partners)
+                anchors = anchors[rows]
+                positives = [positives[column] for column in columns.tolist()]
+                negatives = [negatives[column] for column in columns.tolist()]
             association = (
                 association
                 + association_loss(
@@ -125,10 +142,6 @@ def unsupervised_losses(
                     generator=generator,
                 )
                 / count
-            )
-            best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
-            accuracies.append(
-                association_accuracy(anchors.detach(), output.embeddings[after, best.to(device)].detach())
             )
     accuracy = sum(accuracies) / len(accuracies) if accuracies else None
     return UnsupervisedLosses(terms, association, accuracy, pseudo_labels)

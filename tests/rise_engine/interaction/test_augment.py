@@ -129,11 +129,10 @@ def test_strong_keeps_the_geometry_and_the_range(rng: np.random.Generator) -> No
 
 
 def test_as_many_different_operations_as_asked(image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    recorded = tuple(
-        lambda image, rng, config, index=index: (calls.append(index), image)[1]
-        for index in range(len(STRONG_OPERATIONS))
-    )
+    calls: list[str] = []
+    recorded = {
+        name: lambda image, rng, config, name=name: (calls.append(name), image)[1] for name in STRONG_OPERATIONS
+    }
     monkeypatch.setattr("rise_engine.interaction.augment.STRONG_OPERATIONS", recorded)
     rng = np.random.default_rng(0)
     pairs = set()
@@ -141,7 +140,7 @@ def test_as_many_different_operations_as_asked(image: torch.Tensor, monkeypatch:
         calls.clear()
         strong_augmentation(image, rng, AugmentConfig(strong_operations=2))
         pairs.add(tuple(calls))
-    assert pairs == set(itertools.permutations(range(4), 2))
+    assert pairs == set(itertools.permutations(STRONG_OPERATIONS, 2))
 
 
 def test_no_operations_change_nothing(image: torch.Tensor, rng: np.random.Generator) -> None:

@@ -1,0 +1,65 @@
+"""Targets of a strong view that was moved once more after the before view ("another round of weak augmentations")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rise_engine.config import RiseConfig
+from rise_engine.interaction.geometry import warp_masks
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.learning.batch import pad_masks
+from rise_engine.learning.targets import Targets, boxes_of_masks
+
+
+def moved_to_strong(
+    sequences: Sequence[PseudoSequence],
+    targets: Sequence[Targets | None],
+    teacher_boxes: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    config: RiseConfig,
+) -> tuple[list[Targets | None], Tensor]:
+    """The before views' targets, and the teacher's boxes (B, Q, 4), where they are in the strong views.
+
+    Objects of which too little stays in view go; an image without any left is None, as without any target.
+    """
+    moved: list[Targets | None] = []
+    boxes = teacher_boxes.clone()
+    for index, (sequence, known, size) in enumerate(zip(sequences, targets, sizes, strict=True)):
+        motion = sequence.strong_motion
+        if motion is None:
+            moved.append(known)
+            continue
+        boxes[index] = moved_boxes(teacher_boxes[index], motion, size)
+        moved.append(None if known is None else _moved_targets(known, motion, size, config))
+    return moved, boxes
+
+
+def moved_boxes(boxes: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
+    """The boxes (N, 4) cxcywh, 0..1 of ``size`` (h, w), that bound the moved corners within the picture."""
+    height, width = size
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    signs = boxes.new_tensor([[-1, -1], [1, -1], [-1, 1], [1, 1]])
+    scale = boxes.new_tensor([width, height])
+    corners = (centre[:, None] + signs * half[:, None]) * scale
+    matrix = motion.to(boxes)
+    corners = ((corners @ matrix[:, :2].T + matrix[:, 2]) / scale).clamp(0, 1)
+    low, high = corners.amin(1), corners.amax(1)
+    return torch.cat([(low + high) / 2, high - low], dim=1)
+
+
+def _moved_targets(known: Targets, motion: Tensor, size: tuple[int, int], config: RiseConfig) -> Targets | None:
+    height, width = size
+    canvas = (known.masks.shape[1], known.masks.shape[2])
+    masks = pad_masks(warp_masks(known.masks[:, :height, :width], motion), canvas)
+    seen = masks.flatten(1).sum(1) >= config.sequence.min_area
+    if not bool(seen.any()):
+        return None
+    boxes = (
+        boxes_of_masks(masks[seen], image_size=size)
+        if config.pseudo_labels.mask_to_box
+        else moved_boxes(known.boxes[seen], motion, size)
+    )
+    return Targets(labels=known.labels[seen], boxes=boxes, masks=masks[seen])
