@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ FIRST_STAGE_STRIDE = 4
 
 
 class Backbone(nn.Module):
-    """Images to three feature maps of stride 8, 16 and 32; normalises the pixels itself.
+    """Images to one feature map for each of the ``strides``; normalises the pixels itself.
 
     BatchNorm keeps the statistics and the scale it came with (batches are far too small to estimate them), and the
     first ``freeze_stages`` parts are not trained: 1 is everything before the stage of stride 4, 2 includes that
@@ -28,15 +29,22 @@ class Backbone(nn.Module):
     weights under timm's names, or True for timm's own, which are downloaded unless its cache has them.
     """
 
-    def __init__(self, name: str, *, freeze_stages: int = 0, pretrained: Path | bool | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        freeze_stages: int = 0,
+        pretrained: Path | bool | None = None,
+        strides: Sequence[int] = STRIDES,
+    ) -> None:
         super().__init__()
         self.net = _create(name, pretrained)
         info = self.net.feature_info
         reductions = info.reduction()
-        missing = [stride for stride in STRIDES if stride not in reductions]
+        missing = [stride for stride in strides if stride not in reductions]
         if missing:
             raise RiseError(f"backbone {name!r} has no feature map of stride {missing[0]}: choose another timm model")
-        self.picked = [reductions.index(stride) for stride in STRIDES]
+        self.picked = [reductions.index(stride) for stride in strides]
         self.channels: list[int] = [info.channels()[index] for index in self.picked]
         self.channels_last = getattr(self.net, "output_fmt", None) == Format.NHWC
         # Networks of tokens leave their stages without a last normalisation; those of channels end in one.

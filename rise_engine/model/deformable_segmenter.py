@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 
 from rise_engine.config import ModelConfig
 from rise_engine.model.backbone import STRIDES, Backbone
+from rise_engine.model.canvas import fill_canvas
+from rise_engine.model.class_prior import reset_class_head
 from rise_engine.model.deformable_attention import AttentionForm, DeformableAttention, LevelSizes
 from rise_engine.model.mask_head import MaskFeatures, dynamic_parameter_count
 from rise_engine.model.position_encoding import sine_position_encoding
@@ -19,8 +20,6 @@ from rise_engine.model.predictions import LayerPredictions, MaskSource, Predicti
 from rise_engine.model.transformer import DecoderLayer, EncoderLayer, PerceptronHead, pixel_references, refine_boxes
 
 LEVELS = len(STRIDES) + 1
-CLASS_PRIOR = 0.01
-CANVAS_MULTIPLE = 32
 
 
 class DeformableSegmenter(nn.Module):
@@ -82,8 +81,7 @@ class DeformableSegmenter(nn.Module):
     def reset_class_heads(self) -> None:
         """Fresh class heads: every probability is the prior of 0.01, whatever the query."""
         for head in self.class_head:
-            nn.init.zeros_(head.weight)  # type: ignore[arg-type]
-            nn.init.constant_(head.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))  # type: ignore[arg-type]
+            reset_class_head(head)  # type: ignore[arg-type]
 
     def set_attention_form(self, form: AttentionForm) -> None:
         """How every deformable attention reads its points; the result is the same."""
@@ -98,7 +96,7 @@ class DeformableSegmenter(nn.Module):
         columns. Boxes are relative to the unpadded image.
         """
         height, width = images.shape[-2:]
-        images, padding_mask = _fill_canvas(images, padding_mask)
+        images, padding_mask = fill_canvas(images, padding_mask)
         maps = self._project(images, padding_mask)
         sizes = [(int(level.shape[-2]), int(level.shape[-1])) for level in maps]
         frame = _Canvas(images, padding_mask, sizes)
@@ -186,19 +184,6 @@ class _Canvas:
         """(B or 1, L, 2) rows and columns of each level that are image."""
         self.valid_ratios = (self.valid / torch.tensor(sizes, device=images.device)).flip(-1)
         """(B or 1, L, 2) share of each level's width and height that is image."""
-
-
-def _fill_canvas(images: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Sides padded to a multiple of 32 with the mask that says so; no mask where nothing is padded."""
-    height, width = images.shape[-2:]
-    fill = (0, -width % CANVAS_MULTIPLE, 0, -height % CANVAS_MULTIPLE)
-    if any(fill):
-        if padding_mask is None:
-            padding_mask = torch.zeros(images.shape[0], height, width, dtype=torch.bool, device=images.device)
-        return F.pad(images, fill), F.pad(padding_mask, fill, value=True)
-    if padding_mask is not None and not padding_mask.any():
-        padding_mask = None
-    return images, padding_mask
 
 
 def _xavier(part: nn.Module) -> None:

@@ -20,7 +20,7 @@ from torchvision.ops import box_convert
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
 from rise_engine.model.deformable_attention import DeformableAttention
-from rise_engine.model.predictions import Predictions
+from rise_engine.model.segmenter import SegmenterOutput
 
 OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
 TOP = 100
@@ -54,7 +54,7 @@ class ExportedSegmenter(nn.Module):
 
         Scores (N, K), labels (N, K), boxes (N, K, 4) xyxy in pixels, mask logits (N, K, H / 4, W / 4).
         """
-        output: Predictions = self.model(images)
+        output: SegmenterOutput = self.model(images)
         _, queries, classes = output.class_logits.shape
         flat = output.class_logits.float().sigmoid().flatten(1)
         scores, pairs = flat.topk(min(self.top, queries * classes), dim=1)
@@ -130,7 +130,7 @@ def check_export(path: Path, model: nn.Module, images: Tensor) -> float:
     return largest
 
 
-def _difference(found: Sequence[Tensor], output: Predictions, images: Tensor) -> float:
+def _difference(found: Sequence[Tensor], output: SegmenterOutput, images: Tensor) -> float:
     scores, labels, boxes, masks = found
     expected_scores = output.class_logits.sigmoid()  # (N, Q, C)
     expected_boxes = _pixel_boxes(output.boxes, images)

@@ -37,9 +37,17 @@ class SegmenterOutput(LayerOutput, Protocol):
         """(B, Q, H/4, W/4), computed when asked for."""
         ...
 
+    def picked_masks(self, queries: Tensor) -> Tensor:
+        """Mask logits (B, K, H/4, W/4) of K queries of each image, ``queries`` (B, K); what an export traces."""
+        ...
+
 
 class Segmenter(Protocol):
-    """A network that the engine can train, run and export."""
+    """A network that the engine can train, run and export: a ``torch.nn.Module`` that is called like this.
+
+    Parameters whose names begin with ``backbone.`` learn at the backbone's rate, and the weights file holds the
+    module's ``state_dict``. Nothing else about a network is known outside ``rise_engine.model``.
+    """
 
     def __call__(self, images: Tensor, padding_mask: Tensor | None = None) -> SegmenterOutput:
         """``images`` (B, 3, H, W) float RGB 0..1; ``padding_mask`` (B, H, W), True on padding, or None."""

@@ -51,10 +51,11 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
     """
     path = Path(path)
     state = _read(path)
-    naming = naming_of(state)
-    if naming is None:
-        raise RiseError(f"{path} holds no weights of a Deformable DETR: choose another weights file")
     own = model.state_dict()
+    # Half of the names are enough: what is lacking is told below, name by name.
+    naming: Naming | None = "rise" if 2 * len(own.keys() & state.keys()) > len(own) else naming_of(state)
+    if naming is None:
+        raise RiseError(f"{path} holds no weights of a Deformable DETR and none of this network: choose another file")
     layers = sum(name.startswith("class_head.") and name.endswith(".bias") for name in own)
     given = to_own_names(state, naming, decoder_layers=layers)
     loaded = {name: tensor for name, tensor in given.items() if name in own and tensor.shape == own[name].shape}

@@ -1,0 +1,25 @@
+"""The canvas that a network works on: sides that every level divides."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CANVAS_MULTIPLE = 32
+
+
+def fill_canvas(images: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Sides padded to a multiple of 32 with the mask that says so; no mask where nothing is padded.
+
+    ``images`` (B, 3, H, W); ``padding_mask`` bool (B, H, W), True on padding, or None.
+    """
+    height, width = images.shape[-2:]
+    fill = (0, -width % CANVAS_MULTIPLE, 0, -height % CANVAS_MULTIPLE)
+    if any(fill):
+        if padding_mask is None:
+            padding_mask = torch.zeros(images.shape[0], height, width, dtype=torch.bool, device=images.device)
+        return F.pad(images, fill), F.pad(padding_mask, fill, value=True)
+    if padding_mask is not None and not padding_mask.any():
+        padding_mask = None
+    return images, padding_mask
