@@ -99,6 +99,15 @@ class HoldoutScore(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ToBeat(Event):
+    """Mask AP on the same hold-out, in percent, of the model in use so far: the new one replaces it if not worse."""
+
+    run: int
+    ap: float
+    ap50: float
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint(Event):
     path: str
 
@@ -114,7 +123,7 @@ class Notice(Event):
 class Failed(Event):
     """The training ended early; ``hint`` says what to do."""
 
-    kind: Literal["memory", "device", "data", "crash"]
+    kind: Literal["memory", "device", "weights", "disk", "data", "crash"]
     message: str
     hint: str
 
@@ -125,6 +134,10 @@ class Finished(Event):
     folder: str
     stopped: bool
     """True when the listener ended it before the last step."""
+    current: bool = True
+    """Whether this run now predicts; otherwise the one before it does."""
+    verdict: str = ""
+    """Why, in a sentence, when there was a choice."""
 
 
 TERMINAL = (Finished, Failed)
@@ -139,6 +152,7 @@ KINDS: dict[str, type[Event]] = {
         Thresholds,
         Preview,
         HoldoutScore,
+        ToBeat,
         Checkpoint,
         Notice,
         Failed,

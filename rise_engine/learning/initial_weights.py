@@ -7,28 +7,38 @@ from pathlib import Path
 from torch import nn
 
 from rise_engine.config import RiseConfig
-from rise_engine.errors import RiseError
+from rise_engine.errors import RiseError, WeightsError
 from rise_engine.model import build_segmenter
 from rise_engine.model.weights import load_pretrained
 from rise_engine.project.project import Project
 from rise_engine.resources import starter_path
 
+OF_DEFORMABLE_DETR = ("starter", "coco")
+"""Names of weights that fit this kind of network alone."""
+
 
 def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Module, str]:
     """The network with the weights that ``config.weights`` names, and a sentence saying what they are.
 
-    Raises ``RiseError`` when they cannot be had, naming what can.
+    Raises ``WeightsError`` when they cannot be had, naming what can.
     """
     name = config.weights
     if name == "none":
         return build_segmenter(config.model), "random weights, as asked for"
     if name == "imagenet":
         return _imagenet(config)
+    if name in OF_DEFORMABLE_DETR and config.model.kind != "deformable_detr":
+        raise WeightsError(
+            f"weights {name!r} are those of a Deformable DETR and not of model.kind={config.model.kind}: "
+            "use --weights imagenet, none, run:N or a file"
+        )
     if name == "coco":
         # Nothing can fetch these yet; an ImageNet backbone is the next best start.
         model, said = _imagenet(config)
         return model, f"{said}; COCO weights have to be fetched by hand and given with --weights FILE"
     path = _file(project, name)
+    if not path.is_file():
+        raise WeightsError(f"{path} is gone: start from other weights, such as starter or none")
     model = build_segmenter(config.model)
     report = load_pretrained(model, path)
     new = f"; new: {', '.join(sorted({key.split('.')[0] for key in report.mismatched}))}" if report.mismatched else ""
@@ -39,16 +49,16 @@ def _file(project: Project | None, name: str) -> Path:
     if name == "starter":
         path = starter_path()
         if path is None:
-            raise RiseError("this installation ships no starter weights: use --weights imagenet, a file, or none")
+            raise WeightsError("this installation ships no starter weights: use --weights imagenet, a file, or none")
         return path
     if name == "last" or name.startswith("run:"):
         if project is None:
-            raise RiseError(f"weights {name!r} need a project with runs")
+            raise WeightsError(f"weights {name!r} need a project with runs")
         number = None if name == "last" else _run_number(name)
         return project.run(number).folder / "weights.safetensors"
     path = Path(name).expanduser()
     if not path.is_file():
-        raise RiseError(
+        raise WeightsError(
             f"weights {name!r} are no file; known names: starter, imagenet, coco, last, run:N, none, or a path"
         )
     return path
@@ -58,14 +68,14 @@ def _run_number(name: str) -> int:
     try:
         return int(name.removeprefix("run:"))
     except ValueError:
-        raise RiseError(f"weights {name!r}: write run:N with the number of a run, such as run:3") from None
+        raise WeightsError(f"weights {name!r}: write run:N with the number of a run, such as run:3") from None
 
 
 def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:
     try:
         model = build_segmenter(config.model, pretrained_backbone=True)
     except RiseError as error:
-        raise RiseError(
+        raise WeightsError(
             f"ImageNet weights of {config.model.backbone} could not be fetched: go online once, give a file to "
             f"--weights, or accept random weights with --weights none ({error})"
         ) from error

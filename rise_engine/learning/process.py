@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,8 @@ class TrainingProcess:
             self._errors.seek(0)
             said = self._errors.read()[-2000:].strip()
         last = said.splitlines()[-1] if said else "it left no message"
+        if self._process is not None and self._process.returncode == -getattr(signal, "SIGKILL", 9):
+            last = "it was killed, which is what the system does when the memory is full"
         return Failed(
             self._step,
             kind="crash",

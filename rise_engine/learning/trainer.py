@@ -13,11 +13,11 @@ import torch
 from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
-from rise_engine.inference import LoadedModel, predict_frames
+from rise_engine.inference import LoadedModel
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning import events
 from rise_engine.learning.events import Event
+from rise_engine.learning.holdout import score_holdout, score_to_beat, takes_over
 from rise_engine.learning.initial_weights import build_initial
 from rise_engine.learning.metrics_log import MetricsLog
 from rise_engine.learning.preview import preview_frame
@@ -176,6 +176,15 @@ class Trainer:
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
         schedule = self.config.schedule
         step, best = state.step, state.best_ap
+        to_beat = score_to_beat(
+            self.project,
+            self.split.holdout,
+            class_agnostic=self.config.class_agnostic,
+            device=self.config.device,
+            besides=self._number,
+        )
+        if to_beat is not None:
+            yield to_beat
         pace: float | None = None
         saved_at = time.monotonic()
         while step < schedule.steps and not self._stopping:
@@ -198,8 +207,16 @@ class Trainer:
                 yield self._checkpoint(folder, step, best)
                 saved_at = time.monotonic()
         yield self._checkpoint(folder, step, best)
-        self.project.finish_run(self._number, steps=step)
-        yield events.Finished(step, run=self._number, folder=str(folder), stopped=step < schedule.steps)
+        current, verdict = takes_over(best, to_beat, run=self._number)
+        self.project.finish_run(self._number, steps=step, current=current)
+        yield events.Finished(
+            step,
+            run=self._number,
+            folder=str(folder),
+            stopped=step < schedule.steps,
+            current=current,
+            verdict=verdict,
+        )
 
     def _learn(self, step: int) -> Iterator[Event]:
         labelled, unlabelled = self._sequences(step)
@@ -226,13 +243,8 @@ class Trainer:
             return preview_frame(self._loaded(), frame.name, self.project.image(frame.id), step=step)
 
     def _holdout_score(self, step: int, best: float | None) -> events.HoldoutScore:
-        agnostic = self.config.class_agnostic
-        categories = [OBJECT["id"]] if agnostic else [category.id for category in self.project.categories()]
-        results = []
         with predicting(self.learner.teacher):
-            for frame, found in predict_frames(self._loaded(), self.project, self.split.holdout):
-                results += coco_results(frame, found, categories)
-        mask = evaluate(truth_of(self.project, self.split.holdout), results, class_agnostic=agnostic).mask
+            mask = score_holdout(self._loaded(), self.project, self.split.holdout)
         return events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best is None or mask.ap > best)
 
     def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import queue
 import sys
@@ -12,11 +13,14 @@ from typing import Any
 import torch
 
 from rise_engine.config import RiseConfig
-from rise_engine.errors import RiseError
+from rise_engine.errors import DeviceError, RiseError, WeightsError
 from rise_engine.learning.events import Event, Failed
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
+
+FULL = ("out of memory", "can't allocate memory", "alloc_cpu")
+"""How torch says on its several devices that there is no memory left."""
 
 
 def _tell(event: Event) -> None:
@@ -62,8 +66,33 @@ def main() -> None:
             for event in trainer.run():
                 _tell(event)
                 _obey(trainer, commands)
-    except RiseError as error:
-        _tell(Failed(0, kind="data", message=str(error), hint=""))
+    except (RiseError, MemoryError, OSError, RuntimeError) as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        _tell(failure)
+
+
+def explain(error: BaseException) -> Failed | None:
+    """What ended a training as a sentence; None for an error that nobody foresaw."""
+    match error:
+        case DeviceError():
+            return Failed(0, kind="device", message=str(error), hint="Choose another device.")
+        case WeightsError():
+            return Failed(0, kind="weights", message=str(error), hint="Start from other weights.")
+        case RiseError():
+            return Failed(0, kind="data", message=str(error), hint="")
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failed(0, kind="disk", message=f"The disk is full: {error}", hint="Make room, then go on.")
+        case MemoryError():
+            return _full("The memory is full.")
+        case RuntimeError() if any(words in str(error).lower() for words in FULL):
+            return _full(str(error).splitlines()[0])
+    return None
+
+
+def _full(message: str) -> Failed:
+    return Failed(0, kind="memory", message=message, hint="Use a smaller crop, or fewer frames at a time.")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from rise_engine.errors import RiseError
+from rise_engine.errors import DeviceError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU; ``RiseError`` when the device asked for is not there."""
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU; ``DeviceError`` when the device asked for is not there."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -16,10 +16,10 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise RiseError(f"device {name!r} is unknown: use auto, cpu, cuda, cuda:N or mps") from None
+        raise DeviceError(f"device {name!r} is unknown: use auto, cpu, cuda, cuda:N or mps") from None
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
-        raise RiseError(f"device {name!r} is not there: this machine has {count} CUDA device(s); use --device cpu")
+        raise DeviceError(f"device {name!r} is not there: this machine has {count} CUDA device(s); use --device cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise RiseError("device 'mps' is not there: use --device cpu")
+        raise DeviceError("device 'mps' is not there: use --device cpu")
     return device

@@ -22,6 +22,10 @@ _CURRENT = (
     "AND predicted.batch = predictions.batch"
 )
 
+# The current run's word counts where it has looked at a frame, else that of the latest run that has.
+_SHOWN_FIRST = "ORDER BY (SELECT value FROM settings WHERE key = 'current_run') IS NOT CAST(run AS TEXT), run DESC"
+_SHOWN = f"(SELECT *, row_number() OVER (PARTITION BY frame {_SHOWN_FIRST}) AS place FROM predicted)"
+
 
 class Predictions:
     """Rows of the tables ``predictions`` and ``predicted``."""
@@ -30,11 +34,19 @@ class Predictions:
         self._store = store
         self._journal = journal
 
-    def store(self, run: int, predictions: Mapping[int, Sequence[Instance]]) -> None:
+    def store(
+        self,
+        run: int,
+        predictions: Mapping[int, Sequence[Instance]],
+        *,
+        disagreement: Mapping[int, float] | None = None,
+    ) -> None:
         """Replace a run's predictions on these frames; not an edit, so never undone.
 
+        ``disagreement``: how much a frame's predictions changed with the light, 0 to 1, where that was measured.
         Raises RiseError for an unknown run, frame or category.
         """
+        measured = disagreement or {}
         if not self._store.read("SELECT 1 FROM runs WHERE number = ?", (run,)):
             raise RiseError(f"The project has no run {run}; start one before storing its predictions.")
         part: list[tuple[int, Sequence[Instance]]] = []
@@ -43,18 +55,18 @@ class Predictions:
             part.append((frame, instances))
             rows += len(instances) + 1
             if rows >= _ROWS_A_TRANSACTION:
-                self._store_part(run, part)
+                self._store_part(run, part, measured)
                 part, rows = [], 0
         if part:
-            self._store_part(run, part)
+            self._store_part(run, part, measured)
 
     def of_frame(self, frame: int, *, run: int | None) -> list[Instance]:
-        """A run's predictions, best first; by default those of the latest run that looked at the frame."""
+        """A run's predictions, best first; by default the current run's, or the latest one's that saw the frame."""
         if run is None:
-            latest = self._store.read("SELECT max(run) AS run FROM predicted WHERE frame = ?", (frame,))[0]["run"]
-            if latest is None:
+            shown = self._store.read(f"SELECT run FROM predicted WHERE frame = ? {_SHOWN_FIRST} LIMIT 1", (frame,))
+            if not shown:
                 return []
-            run = int(latest)
+            run = int(shown[0]["run"])
         rows = self._store.read(
             f"SELECT predictions.* FROM {_CURRENT} WHERE predictions.frame = ? AND predictions.run = ? "
             "ORDER BY score DESC, predictions.id",
@@ -63,20 +75,25 @@ class Predictions:
         return [_prediction(row) for row in rows]
 
     def latest_scores(self) -> dict[int, list[float]]:
-        """Scores of each frame that a run looked at, from the latest such run; empty where nothing was found."""
+        """Scores of each frame that a run looked at, from the run that ``of_frame`` takes; empty for nothing found."""
         scores: dict[int, list[float]] = {}
         rows = self._store.read(
-            "SELECT newest.frame AS frame, predictions.score AS score FROM "
-            "(SELECT frame, max(run) AS run FROM predicted GROUP BY frame) AS newest "
-            "JOIN predicted ON predicted.frame = newest.frame AND predicted.run = newest.run "
-            "LEFT JOIN predictions ON predictions.frame = predicted.frame AND predictions.run = predicted.run "
-            "AND predictions.batch = predicted.batch"
+            f"SELECT shown.frame AS frame, predictions.score AS score FROM {_SHOWN} AS shown "
+            "LEFT JOIN predictions ON predictions.frame = shown.frame AND predictions.run = shown.run "
+            "AND predictions.batch = shown.batch WHERE shown.place = 1"
         )
         for row in rows:
             found = scores.setdefault(row["frame"], [])
             if row["score"] is not None:
                 found.append(float(row["score"]))
         return scores
+
+    def latest_disagreement(self) -> dict[int, float]:
+        """How much each frame's predictions changed with the light, where the run that is shown measured it."""
+        rows = self._store.read(
+            f"SELECT frame, disagreement FROM {_SHOWN} WHERE place = 1 AND disagreement IS NOT NULL"
+        )
+        return {int(row["frame"]): float(row["disagreement"]) for row in rows}
 
     def accept(self, ids: Sequence[int], *, state: FrameState | None) -> list[int]:
         """Turn predictions into annotations, keeping their scores, and return the new ids; one edit."""
@@ -101,7 +118,9 @@ class Predictions:
             for number in ids:
                 edit.delete("predictions", number)
 
-    def _store_part(self, run: int, part: Sequence[tuple[int, Sequence[Instance]]]) -> None:
+    def _store_part(
+        self, run: int, part: Sequence[tuple[int, Sequence[Instance]]], disagreement: Mapping[int, float]
+    ) -> None:
         with self._store.write() as connection:
             known = {row["id"] for row in connection.execute("SELECT id FROM categories")}
             batch = int(connection.execute("SELECT coalesce(max(batch), 0) + 1 FROM predicted").fetchone()[0])
@@ -109,7 +128,9 @@ class Predictions:
                 if connection.execute("SELECT 1 FROM frames WHERE id = ?", (frame,)).fetchone() is None:
                     raise RiseError(f"The project has no frame {frame}; scan the image folder again.")
                 connection.execute("DELETE FROM predictions WHERE frame = ? AND run = ?", (frame, run))
-                connection.execute("INSERT OR REPLACE INTO predicted VALUES (?, ?, ?)", (frame, run, batch))
+                connection.execute(
+                    "INSERT OR REPLACE INTO predicted VALUES (?, ?, ?, ?)", (frame, run, batch, disagreement.get(frame))
+                )
                 for instance in instances:
                     require_category(known, instance.category)
                     connection.execute(

@@ -258,16 +258,26 @@ class Project:
     # Predictions
 
     def predictions(self, frame: int, *, run: int | None = None) -> list[Instance]:
-        """A run's predictions on a frame, best first; by default of the latest run that looked at it."""
+        """A run's predictions on a frame, best first; by default of the current run, or the latest that saw it."""
         return self._predictions.of_frame(frame, run=run)
 
     def prediction_scores(self) -> dict[int, list[float]]:
-        """Scores by frame, from the latest run that looked at each; an empty list where it found nothing."""
+        """Scores by frame, of the same run as ``predictions``; an empty list where it found nothing."""
         return self._predictions.latest_scores()
 
-    def store_predictions(self, run: int, predictions: Mapping[int, Sequence[Instance]]) -> None:
+    def prediction_disagreement(self) -> dict[int, float]:
+        """By frame, how much the predictions differ between two lights, 0 to 1; only where that was measured."""
+        return self._predictions.latest_disagreement()
+
+    def store_predictions(
+        self,
+        run: int,
+        predictions: Mapping[int, Sequence[Instance]],
+        *,
+        disagreement: Mapping[int, float] | None = None,
+    ) -> None:
         """Replace a run's predictions on these frames; this is no edit and cannot be undone."""
-        self._predictions.store(run, predictions)
+        self._predictions.store(run, predictions, disagreement=disagreement)
 
     def accept_predictions(
         self, predictions: Sequence[int], *, state: FrameState | None = FrameState.REVIEWED
@@ -305,16 +315,24 @@ class Project:
         """A new run with its folder ``runs/NNNN-preset``; ``base`` names the weights it starts from."""
         return self._runs.start(preset=preset, recipe=recipe, steps=steps, base=base)
 
-    def finish_run(self, number: int, *, steps: int) -> None:
-        """Note that a run has ended after ``steps`` steps."""
-        self._runs.finish(number, steps=steps)
+    def finish_run(self, number: int, *, steps: int, current: bool = True) -> None:
+        """Note that a run has ended after ``steps`` steps, and whether it is now the one that predicts."""
+        self._runs.finish(number, steps=steps, current=current)
+
+    def current_run(self) -> RunRecord | None:
+        """The run that predicts; None before the first finished one."""
+        return self._runs.current()
+
+    def choose_run(self, number: int) -> None:
+        """Make a finished run the one that predicts."""
+        self._runs.choose(number)
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
         return self._runs.all()
 
     def run(self, number: int | None = None) -> RunRecord:
-        """One run, by default the latest finished one."""
+        """One run, by default the one that predicts."""
         return self._runs.get(number)
 
     def delete_run(self, number: int) -> None:

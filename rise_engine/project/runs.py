@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from datetime import UTC, datetime
@@ -10,6 +11,9 @@ from pathlib import Path
 from rise_engine.errors import RiseError
 from rise_engine.project.records import RunRecord
 from rise_engine.project.store import Store
+
+CURRENT = "current_run"
+"""The setting that holds the number of the run that predicts; without it that is the latest finished one."""
 
 
 class Runs:
@@ -35,30 +39,48 @@ class Runs:
             connection.execute("UPDATE runs SET folder = ? WHERE number = ?", (name, number))
         return self.get(number)
 
-    def finish(self, number: int, *, steps: int) -> None:
-        """Note that a run has ended after ``steps`` steps."""
+    def finish(self, number: int, *, steps: int, current: bool = True) -> None:
+        """Note that a run has ended after ``steps`` steps; unless ``current``, the run before it goes on predicting."""
         self.get(number)
+        before = self.current()
         with self._store.write() as connection:
             connection.execute(
                 "UPDATE runs SET finished = ?, steps = ? WHERE number = ?",
                 (datetime.now(UTC).isoformat(), steps, number),
             )
+        self.choose(number if current or before is None else before.number)
+
+    def current(self) -> RunRecord | None:
+        """The run that predicts: the one chosen, or else the latest finished one; None when there is none."""
+        rows = self._store.read(
+            "SELECT runs.* FROM runs LEFT JOIN settings ON settings.key = ? AND settings.value = runs.number "
+            "WHERE finished IS NOT NULL ORDER BY settings.key IS NULL, number DESC LIMIT 1",
+            (CURRENT,),
+        )
+        return self._record(rows[0]) if rows else None
+
+    def choose(self, number: int) -> None:
+        """Make a finished run the one that predicts. Raises RiseError when it is not finished."""
+        if self.get(number).finished is None:
+            raise RiseError(f"Run {number} is not finished, so it cannot predict; train it to the end first.")
+        with self._store.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (CURRENT, json.dumps(number)))
 
     def all(self) -> list[RunRecord]:
         """All runs, oldest first."""
         return [self._record(row) for row in self._store.read("SELECT * FROM runs ORDER BY number")]
 
     def get(self, number: int | None) -> RunRecord:
-        """One run, by default the latest finished one. Raises RiseError when there is none."""
+        """One run, by default the one that predicts. Raises RiseError when there is none."""
         if number is None:
-            rows = self._store.read("SELECT * FROM runs WHERE finished IS NOT NULL ORDER BY number DESC LIMIT 1")
-            if not rows:
+            current = self.current()
+            if current is None:
                 raise RiseError(f"The project {self._folder.parent} has no finished run; train one first.")
-        else:
-            rows = self._store.read("SELECT * FROM runs WHERE number = ?", (number,))
-            if not rows:
-                known = ", ".join(str(run.number) for run in self.all()) or "none"
-                raise RiseError(f"The project {self._folder.parent} has no run {number}; it has {known}.")
+            return current
+        rows = self._store.read("SELECT * FROM runs WHERE number = ?", (number,))
+        if not rows:
+            known = ", ".join(str(run.number) for run in self.all()) or "none"
+            raise RiseError(f"The project {self._folder.parent} has no run {number}; it has {known}.")
         return self._record(rows[0])
 
     def delete(self, number: int) -> None:

@@ -84,5 +84,8 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (entry, position)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE predicted ADD COLUMN disagreement REAL
+    """,
 )
 """Step i leads from version i to version i + 1; the newest version is their number."""

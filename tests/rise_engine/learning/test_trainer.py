@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from rise_engine.config import RiseConfig
-from rise_engine.errors import RiseError
+from rise_engine.errors import DeviceError, RiseError
 from rise_engine.learning.events import (
     Checkpoint,
     Event,
@@ -23,8 +24,10 @@ from rise_engine.learning.events import (
     Progress,
     Started,
     Thresholds,
+    ToBeat,
 )
 from rise_engine.learning.trainer import Trainer
+from rise_engine.learning.worker import explain
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
@@ -244,3 +247,47 @@ def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path) -> Non
     events = run_to_end(drawn_project(tmp_path), tiny_config("sequence.bank_admit=segmented"))
     assert isinstance(events[0], Started)
     assert events[0].bank_size == 0
+
+
+@pytest.mark.parametrize(("beaten", "takes"), [(-1.0, True), (101.0, False)])
+def test_a_new_model_takes_over_only_when_it_is_not_worse_on_the_hold_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: float, takes: bool
+) -> None:
+    project = drawn_project(tmp_path)
+    first = run_to_end(project, tiny_config())[-1]
+    assert isinstance(first, Finished)
+    assert first.current
+    assert first.verdict == ""
+    measured = run_to_end(project, tiny_config())
+    to_beat = next(event for event in measured if isinstance(event, ToBeat))
+    assert to_beat.run == first.run
+    best = max(event.ap for event in run_to_end(project, tiny_config()) if isinstance(event, HoldoutScore))
+    assert to_beat.ap == pytest.approx(best), "the same training measures the same"
+    before = project.run().number
+    monkeypatch.setattr(
+        "rise_engine.learning.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=before, ap=beaten, ap50=beaten)
+    )
+    last = run_to_end(project, tiny_config())[-1]
+    assert isinstance(last, Finished)
+    assert last.current is takes
+    assert f"run {before}" in last.verdict
+    assert project.run().number == (last.run if takes else before)
+
+
+def test_a_run_that_was_stopped_before_it_was_measured_does_not_take_over(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    first = run_to_end(project, tiny_config())[-1]
+    trainer = Trainer(project, tiny_config("schedule.holdout_every=100", "schedule.steps=200"))
+    for event in trainer.run():
+        if isinstance(event, Progress):
+            trainer.stop()
+    assert isinstance(event, Finished)
+    assert not event.current
+    assert project.run().number == first.run  # type: ignore[attr-defined]
+
+
+def test_what_ends_a_training_is_told_by_its_kind() -> None:
+    assert explain(DeviceError("no cuda")).kind == "device"  # type: ignore[union-attr]
+    assert explain(RuntimeError("CUDA out of memory. Tried to")).kind == "memory"  # type: ignore[union-attr]
+    assert explain(OSError(errno.ENOSPC, "No space left on device")).kind == "disk"  # type: ignore[union-attr]
+    assert explain(RuntimeError("shape mismatch")) is None

@@ -218,8 +218,14 @@ def test_runs_have_folders_and_numbers_that_are_not_used_again(make_project: Mak
     assert project.run(second.number).finished is None
     project.store_predictions(2, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.5)]})
     project.store_predictions(1, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.7)]})
-    assert [found.score for found in project.predictions(1)] == [0.5]
-    assert [found.score for found in project.predictions(1, run=1)] == [0.7]
+    assert [found.score for found in project.predictions(1)] == [0.7], "the finished run is the one that predicts"
+    assert [found.score for found in project.predictions(1, run=2)] == [0.5]
+    project.finish_run(second.number, steps=50, current=False)
+    assert project.run().number == first.number
+    assert [found.score for found in project.predictions(1)] == [0.7]
+    project.choose_run(second.number)
+    assert project.run().number == second.number
+    assert project.prediction_scores() == {1: [0.5]}
     assert project.predictions(1)[0].source is Source.PREDICTED
     project.delete_run(2)
     assert not second.folder.exists()
