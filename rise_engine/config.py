@@ -133,6 +133,10 @@ class PseudoLabelConfig(Section):
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
+    teacher_scales: tuple[float, ...] = (1.0,)
+    """The teacher looks at the before view once at each of these scales and merges what it saw; not in the paper."""
+    teacher_mirror: bool = False
+    """Every second of these looks is at the mirror image."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of an averaged teacher; None uses the learner itself, as the paper does."""
 

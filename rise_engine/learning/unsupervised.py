@@ -29,6 +29,7 @@ from rise_engine.learning.pseudo_labels import (
 from rise_engine.learning.strong_view import moved_to_strong
 from rise_engine.learning.supervised import associates, common_objects
 from rise_engine.learning.targets import Targets
+from rise_engine.learning.test_time_augmentation import predict_augmented
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 
 
@@ -72,7 +73,13 @@ def unsupervised_losses(
     """
     before = collate([sequence.before.image for sequence in sequences], device=device)
     with predicting(teacher):
-        reference: SegmenterOutput = teacher(before.images, before.padding_mask)
+        reference = predict_augmented(
+            teacher,
+            [sequence.before.image for sequence in sequences],
+            scales=config.pseudo_labels.teacher_scales,
+            mirror=config.pseudo_labels.teacher_mirror,
+            device=device,
+        )
     pseudo_labels = [
         make_pseudo_labels(
             reference,
