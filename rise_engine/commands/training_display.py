@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, Started, Thresholds
+from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
 from rise_engine.learning.events import Progress as StepDone
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -46,6 +46,8 @@ class TrainingDisplay:
             case HoldoutScore():
                 best = ", the best so far" if event.best else ""
                 self.say(f"Step {event.step}: hold-out mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{best}.")
+            case PseudoLabelScore():
+                self.say(f"  {_pseudo_labels_in_words(event)}")
             case Notice():
                 self.say(event.message)
             case _:
@@ -83,6 +85,15 @@ class TrainingDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+
+
+def _pseudo_labels_in_words(event: PseudoLabelScore) -> str:
+    if event.precision is None or event.recall is None:
+        return f"Pseudo-labels there: {event.kept:.1f} a frame."
+    return (
+        f"Pseudo-labels there: {event.kept:.1f} a frame, {event.precision:.0%} of them right, showing "
+        f"{event.recall:.0%} of the objects."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -55,6 +55,8 @@ class Losses(Event):
     dice: float
     learning_rate: float
     gradient_norm: float
+    skipped: int = 0
+    """Steps so far whose gradients were not finite, which changed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Thresholds(Event):
     bank_size: int
     association_accuracy: float | None
     """Share of known pairs whose best match by Eq. 3 is the right one."""
+    kept_histogram: tuple[int, ...] = ()
+    """Pseudo-labels of the step by score, in equal bins from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,35 @@ class HoldoutScore(Event):
     ap: float
     ap50: float
     best: bool
+    ap75: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabelScore(Event):
+    """The cascade as it stands, applied to the hold-out, whose truth is known (paper, Fig. 4).
+
+    A pseudo-label is right when its mask has IoU of at least 0.5 with a true object of its class.
+    """
+
+    frames: int
+    kept: float
+    """Pseudo-labels a frame."""
+    precision: float | None
+    """Share of the pseudo-labels that are right; None without any."""
+    recall: float | None
+    """Share of the true objects that a right pseudo-label shows."""
+    gamma_cls: float
+    ideal_threshold: float | None
+    """The score of a frame's best wrong prediction, above which all are right: mean over the frames ..."""
+    ideal_threshold_spread: float | None
+    """... and standard deviation."""
+    best_threshold: float | None
+    """The class threshold with the highest F1; None when no prediction is right."""
+    gamma_mask: float
+    ideal_mask_threshold: float | None
+    """The mask threshold at which an object's best prediction fits it best: mean over the objects found ..."""
+    ideal_mask_threshold_spread: float | None
+    """... and standard deviation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +167,8 @@ class Finished(Event):
     folder: str
     stopped: bool
     """True when the listener ended it before the last step."""
+    skipped: int = 0
+    """Steps whose gradients were not finite."""
     current: bool = True
     """Whether this run now predicts; otherwise the one before it does."""
     verdict: str = ""
@@ -152,6 +187,7 @@ KINDS: dict[str, type[Event]] = {
         Thresholds,
         Preview,
         HoldoutScore,
+        PseudoLabelScore,
         ToBeat,
         Checkpoint,
         Notice,
@@ -168,4 +204,6 @@ def event_from_record(record: dict[str, Any]) -> Event:
     for name in ("predictions", "pseudo_labels"):
         if kind is Preview and name in values:
             values[name] = [PredictedInstance(**item | {"box": tuple(item["box"])}) for item in values[name]]
+    if kind is Thresholds:
+        values["kept_histogram"] = tuple(values.get("kept_histogram", ()))
     return kind(**values)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rise_engine.learning.events import Event, HoldoutScore, Losses, Preview, Thresholds
+from rise_engine.learning.events import Event, HoldoutScore, Losses, Preview, PseudoLabelScore, Thresholds
 
-CURVES = (Losses, Thresholds, HoldoutScore)
+CURVES = (Losses, Thresholds, HoldoutScore, PseudoLabelScore)
 
 
 class MetricsLog:
@@ -34,12 +35,14 @@ class MetricsLog:
         """One line per event, flushed at once so that a listener can follow the file."""
         if isinstance(event, Preview):
             return
-        self._file.write(json.dumps(event.as_record()) + "\n")
+        # Strict JSON knows no NaN, which the losses of a skipped step may be.
+        record = {name: None if _not_finite(value) else value for name, value in event.as_record().items()}
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
         self._file.flush()
         if self._board is not None and isinstance(event, CURVES):
             kind = type(event).__name__.lower()
-            for name, value in event.as_record().items():
-                if name not in ("event", "step") and value is not None:
+            for name, value in record.items():
+                if name != "step" and isinstance(value, int | float):
                     self._board.add_scalar(f"{kind}/{name}", value, event.step)
 
     def __enter__(self) -> MetricsLog:
@@ -51,3 +54,7 @@ class MetricsLog:
         self._file.close()
         if self._board is not None:
             self._board.close()
+
+
+def _not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rise_engine.learning.events import Losses, Thresholds
 from rise_engine.learning.training_step import StepOutcome
 
+SCORE_BINS = 20
+"""Of the histogram of kept scores."""
 
-def losses_event(outcome: StepOutcome, step: int) -> Losses:
-    """The step's weighted losses; ``step`` counts finished steps."""
+
+def losses_event(outcome: StepOutcome, step: int, *, skipped: int = 0) -> Losses:
+    """The step's weighted losses; ``step`` counts finished steps, ``skipped`` those that changed nothing."""
     return Losses(
         step,
         total=outcome.total,
@@ -16,6 +21,7 @@ def losses_event(outcome: StepOutcome, step: int) -> Losses:
         unsupervised=outcome.unsupervised,
         learning_rate=outcome.learning_rate,
         gradient_norm=outcome.gradient_norm,
+        skipped=skipped,
         **outcome.terms,
     )
 
@@ -44,4 +50,5 @@ def thresholds_event(outcome: StepOutcome, step: int, *, bank_size: int) -> Thre
         highest_kept=max(scores, default=None),
         bank_size=bank_size,
         association_accuracy=outcome.accuracy,
+        kept_histogram=tuple(np.histogram(scores, bins=SCORE_BINS, range=(0, 1))[0].tolist()),
     )

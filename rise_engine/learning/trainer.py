@@ -18,6 +18,7 @@ from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning import events
 from rise_engine.learning.events import Event
 from rise_engine.learning.holdout import score_holdout, score_to_beat, takes_over
+from rise_engine.learning.holdout_exam import judge_holdout
 from rise_engine.learning.initial_weights import build_initial
 from rise_engine.learning.metrics_log import MetricsLog
 from rise_engine.learning.preview import preview_frame
@@ -75,6 +76,7 @@ class Trainer:
         model, self._origin = build_initial(project, self.config)
         self.learner = TrainingStep(model, self.config, device=device)
         self._scenes = SceneSource(project, self.split, self.config)
+        self._skipped = 0
 
     def watch(self, frame: str | None) -> None:
         """The frame to predict now and then, by its file name; None for none."""
@@ -176,6 +178,7 @@ class Trainer:
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
         schedule = self.config.schedule
         step, best = state.step, state.best_ap
+        self._skipped = state.skipped
         to_beat = score_to_beat(
             self.project,
             self.split.holdout,
@@ -203,6 +206,9 @@ class Trainer:
                     best = score.ap
                     self._save_weights(folder / "best.safetensors")
                 yield score
+                if not schedule.supervised_only:
+                    with predicting(self.learner.teacher):
+                        yield judge_holdout(self._loaded(), self.project, self.split.holdout, step=step)
             if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
                 yield self._checkpoint(folder, step, best)
                 saved_at = time.monotonic()
@@ -216,6 +222,7 @@ class Trainer:
             stopped=step < schedule.steps,
             current=current,
             verdict=verdict,
+            skipped=self._skipped,
         )
 
     def _learn(self, step: int) -> Iterator[Event]:
@@ -224,8 +231,11 @@ class Trainer:
         if self.config.sequence.bank_admit == "segmented":
             self._admit(labelled, outcome)
         if not outcome.applied:
-            yield events.Notice(step + 1, f"Step {step + 1} had non-finite gradients and was skipped.")
-        yield losses_event(outcome, step + 1)
+            self._skipped += 1
+            yield events.Notice(
+                step + 1, f"Step {step + 1} had non-finite gradients and was skipped ({self._skipped} so far)."
+            )
+        yield losses_event(outcome, step + 1, skipped=self._skipped)
         if outcome.pseudo_labels:
             yield thresholds_event(outcome, step + 1, bank_size=len(self._scenes.bank))
 
@@ -252,7 +262,7 @@ class Trainer:
         learner = self.learner
         save_state(
             folder,
-            TrainingState(step, self.config.schedule.steps, best, bank),
+            TrainingState(step, self.config.schedule.steps, best, bank, self._skipped),
             model=learner.model,
             teacher=learner.averaged,
             optimiser=learner.optimiser,

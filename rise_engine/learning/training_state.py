@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class TrainingState:
     steps: int
     best_ap: float | None = None
     bank: list[tuple[str, int]] = field(default_factory=list)
+    skipped: int = 0
+    """Steps so far whose gradients were not finite."""
 
 
 def save_state(
@@ -43,7 +45,7 @@ def save_state(
         tensors |= {f"teacher.{name}": tensor for name, tensor in teacher.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    metadata = {"step": state.step, "steps": state.steps, "best_ap": state.best_ap, "bank": state.bank}
+    metadata = asdict(state)
     path = folder / FILE_NAME
     path.parent.mkdir(exist_ok=True)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -74,7 +76,9 @@ def load_state(
         optimiser.load_state_dict(saved)
         torch.set_rng_state(tensors["random"])
         bank = [(str(frame), int(index)) for frame, index in metadata["bank"]]
-        return TrainingState(metadata["step"], metadata["steps"], metadata["best_ap"], bank)
+        return TrainingState(
+            metadata["step"], metadata["steps"], metadata["best_ap"], bank, int(metadata.get("skipped", 0))
+        )
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise RiseError(f"{path} does not fit this run ({error}); start it without --resume") from error
 
