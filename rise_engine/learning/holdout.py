@@ -10,6 +10,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import torch
+
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
 from rise_engine.inference import LoadedModel, load_model, predict_frames
@@ -41,7 +43,9 @@ def score_to_beat(
     if not holdout or current is None or current.number == besides:
         return None
     try:
-        loaded = load_model(current.folder, device=device)
+        # Building the other network draws random numbers, which must not change those of the training.
+        with torch.random.fork_rng():
+            loaded = load_model(current.folder, device=device)
     except RiseError:
         return None
     if loaded.config.class_agnostic != class_agnostic:
