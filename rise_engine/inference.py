@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -35,6 +35,8 @@ STORED_SCORE = 0.3
 FRAMES_A_TRANSACTION = 20
 NMS_IOU = 0.7
 """Of two boxes of one class that overlap more than this, the worse one goes."""
+SecondLook = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
+"""Given a frame's number, picture and predictions: how much a second opinion differs, 0 to 1."""
 RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
 """The weights of a run folder, the preferred ones first."""
 
@@ -207,6 +209,13 @@ def predict_frames(
     A frame that cannot be read ends the prediction with its RiseError, or is skipped when ``unreadable`` is given,
     which then receives the error.
     """
+    for frame_id, image in _read_frames(project, frame_ids, unreadable):
+        yield frame_id, predict(loaded, image, min_score=min_score, top=top)
+
+
+def _read_frames(
+    project: Project, frame_ids: Sequence[int], unreadable: list[RiseError] | None
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     for frame_id in frame_ids:
         try:
             image = project.image(frame_id)
@@ -215,7 +224,7 @@ def predict_frames(
                 raise
             unreadable.append(error)
             continue
-        yield frame_id, predict(loaded, image, min_score=min_score, top=top)
+        yield frame_id, image
 
 
 def predict_into_store(
@@ -226,17 +235,21 @@ def predict_into_store(
     *,
     min_score: float = STORED_SCORE,
     unreadable: list[RiseError] | None = None,
+    second_look: SecondLook | None = None,
 ) -> Iterator[list[Instance]]:
     """Stores a run's predictions as a person should see them, and yields those of each frame.
 
-    They are stored a few frames at a time; whatever ends the iteration, those that were yielded are kept.
+    They are stored a few frames at a time; whatever ends the iteration, those that were yielded are kept. What
+    ``second_look`` returns is stored with the frame, for the review queue.
     """
     categories = category_ids(project, loaded)
     waiting: dict[int, list[Instance]] = {}
+    disagreement: dict[int, float] = {}
     try:
-        for frame, predictions in predict_frames(
-            loaded, project, frame_ids, min_score=min_score, unreadable=unreadable
-        ):
+        for frame, image in _read_frames(project, frame_ids, unreadable):
+            predictions = predict(loaded, image, min_score=min_score)
+            if second_look is not None:
+                disagreement[frame] = second_look(frame, image, predictions)
             waiting[frame] = [
                 Instance(
                     id=None,
@@ -251,11 +264,11 @@ def predict_into_store(
             ]
             yield waiting[frame]
             if len(waiting) >= FRAMES_A_TRANSACTION:
-                project.store_predictions(run, waiting)
+                project.store_predictions(run, waiting, disagreement=disagreement)
                 waiting = {}
     finally:
         if waiting:
-            project.store_predictions(run, waiting)
+            project.store_predictions(run, waiting, disagreement=disagreement)
 
 
 def category_ids(project: Project, loaded: LoadedModel) -> list[int]:

@@ -39,13 +39,22 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
     The result is how many were predicted.
     """
     from rise_engine.inference import load_model, predict_into_store
+    from rise_engine.learning.second_look import StrongLook
     from rise_engine.learning.starter_run import latest_or_starter_run
 
     with Project.open(Path(project)) as opened:
         run = latest_or_starter_run(opened)
         loaded = load_model(run.folder)
         unreadable: list[RiseError] = []
-        storing = predict_into_store(loaded, opened, run.number, frames, min_score=min_score, unreadable=unreadable)
+        storing = predict_into_store(
+            loaded,
+            opened,
+            run.number,
+            frames,
+            min_score=min_score,
+            unreadable=unreadable,
+            second_look=StrongLook(loaded, opened, min_score=min_score),
+        )
         done = 0
         for done, _ in enumerate(storing, start=1):
             yield {"progress": done}

@@ -13,6 +13,9 @@ from rise_engine.commands.arguments import ProjectPath, Seed, number_of, print_c
 def queue(
     project: ProjectPath,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="How many frames to name.")] = 20,
+    order: Annotated[
+        str, typer.Option(metavar="ORDER", help="useful, uncertain, disagreeing, edge, unlike or name.")
+    ] = "useful",
 ) -> None:
     """Say which frame to fix next, and why.
 
@@ -24,7 +27,7 @@ def queue(
     from rise_engine.project.review_queue import rank_frames
 
     with Project.open(project, read_only=True) as opened:
-        entries = rank_frames(opened, top=top)
+        entries = rank_frames(opened, top=top, order=order)  # type: ignore[arg-type]  # checked inside
     if not entries:
         typer.echo("Nothing waits for review.")
         return

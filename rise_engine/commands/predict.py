@@ -44,6 +44,7 @@ def predict(
     with Project.open(project, read_only=out is not None) as opened:
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
         from rise_engine.inference import load_model, predict_into_store
+        from rise_engine.learning.second_look import StrongLook
         from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
 
         number = 0
@@ -53,7 +54,9 @@ def predict(
         unreadable: list[RiseError] = []
         if out is None:
             chosen = frames_to_predict(opened, frames)
-            storing = predict_into_store(loaded, opened, number, chosen, unreadable=unreadable)
+            storing = predict_into_store(
+                loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(loaded, opened)
+            )
             count = sum(map(len, with_progress(storing, total=len(chosen), doing="predicting")))
             typer.echo(
                 f"{number_of(count, 'prediction')} of run {number} on {number_of(len(chosen), 'frame')} are stored. "

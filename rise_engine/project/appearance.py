@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,18 @@ def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, ND
             fresh.append((frame.id, vector.tobytes()))
         found[frame.id] = vector
     if fresh and not project.read_only:
-        with project.store.write() as connection:
-            connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", fresh)
+        _remember(project, fresh)
     return found
+
+
+def remember_appearances(project: Project, pictures: Mapping[int, NDArray[np.uint8]]) -> None:
+    """Keeps how frames look whose pictures, uint8 (H, W, 3), were read for another reason."""
+    _remember(project, [(frame, _appearance(pixels).tobytes()) for frame, pixels in pictures.items()])
+
+
+def _remember(project: Project, vectors: Sequence[tuple[int, bytes]]) -> None:
+    with project.store.write() as connection:
+        connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", vectors)
 
 
 def _appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

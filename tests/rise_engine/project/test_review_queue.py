@@ -7,36 +7,75 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
-from rise_engine.project.review_queue import rank_frames
+from rise_engine.project.review_queue import Order, rank_frames
 
 MakeProject = Callable[[int], Project]
 
 
-def _predict(project: Project, scores: dict[int, list[float]]) -> None:
+def _predict(project: Project, scores: dict[int, list[float]], *, disagreement: dict[int, float] | None = None) -> None:
     category = project.add_category("object").id
     run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
     polygon = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]
     project.store_predictions(
         run,
         {frame: [Instance(None, frame, category, polygon, score=s) for s in found] for frame, found in scores.items()},
+        disagreement=disagreement,
     )
 
 
-def test_the_least_certain_frame_comes_first_with_its_reason(make_project: MakeProject) -> None:
-    project = make_project(5)
-    _predict(project, {1: [0.95, 0.9, 0.1], 2: [0.31, 0.4, 0.49, 0.9], 3: [0.6, 0.55], 4: [0.2]})
-    queue = rank_frames(project)
-    assert [entry.frame.id for entry in queue] == [4, 2, 3, 1, 5]
-    reasons = {entry.frame.id: entry.reason for entry in queue}
-    assert reasons[2] == "3 predictions between 0.3 and 0.5"
-    assert reasons[4] == "nothing found"
-    assert reasons[1] == "lowest score 0.90"
-    assert reasons[5] == "no prediction yet"
+def test_each_part_of_the_usefulness_is_counted_and_gives_its_reason(make_project: MakeProject) -> None:
+    project = make_project(6)
+    _predict(
+        project,
+        {1: [0.95, 0.9, 0.1], 2: [0.45, 0.5, 0.58, 0.9], 3: [0.7, 0.65], 4: [0.2], 6: [0.99]},
+        disagreement={6: 0.8},
+    )
+    queue = {entry.frame.id: entry for entry in rank_frames(project)}
     # 1 - |2 s - 1| is 0.1 and 0.2 for the two predictions above the cut.
-    assert queue[3].score == pytest.approx(0.15)
-    assert [entry.frame.id for entry in rank_frames(project, top=2)] == [4, 2]
+    assert queue[1].uncertainty == pytest.approx(0.15)
+    assert (queue[2].edge, queue[1].edge) == (3, 0)
+    assert queue[2].reason == "3 predictions on the edge, score 0.4 to 0.6"
+    assert queue[3].reason == "unsure, lowest score 0.65"
+    assert queue[4].reason == "nothing found"
+    assert queue[5].reason == "no prediction yet"
+    assert queue[6].reason == "changes with the light by 80 %"
+    assert queue[6].disagreement == 0.8
+    assert all(queue[number].novelty is not None for number in (1, 2, 3, 4, 6))
+    # mean of 0.9, 1.0, 0.84, 0.2, three on the edge, and at most half a point for its looks
+    assert queue[2].score - 0.5 * (queue[2].novelty or 0) == pytest.approx(0.735 + 0.3)
+    assert rank_frames(project)[-1].frame.id == 5
+
+
+def test_the_queue_can_be_sorted_by_each_part(make_project: MakeProject) -> None:
+    project = make_project(3)
+    _predict(project, {1: [0.7], 2: [0.9], 3: [0.41, 0.59, 0.99]}, disagreement={1: 0.1, 2: 0.6, 3: 0.2})
+
+    def first(order: Order) -> int:
+        return rank_frames(project, order=order)[0].frame.id
+
+    assert first("uncertain") == 1
+    assert first("disagreeing") == 2
+    assert first("edge") == 3
+    assert [entry.frame.id for entry in rank_frames(project, order="name")] == [1, 2, 3]
+    assert len(rank_frames(project, order="unlike", top=2)) == 2
+    with pytest.raises(RiseError, match="no order"):
+        rank_frames(project, order="best")  # type: ignore[arg-type]
+
+
+def test_frames_that_look_alike_do_not_stand_beside_each_other(tmp_path: Path) -> None:
+    images = tmp_path / "totes"
+    images.mkdir()
+    for number, grey in enumerate((40, 41, 42, 200)):
+        Image.fromarray(np.full((64, 64, 3), grey, dtype=np.uint8)).save(images / f"tote{number}.png")
+    with Project.create(tmp_path / "p.rise", images) as project:
+        project.scan()
+        _predict(project, {1: [0.70], 2: [0.71], 3: [0.72], 4: [0.74]})
+        assert [entry.frame.id for entry in rank_frames(project, order="uncertain")] == [1, 2, 3, 4]
+        names = [entry.frame.name for entry in rank_frames(project)]
+        assert names.index("tote3.png") < 2
 
 
 def test_frames_that_are_done_or_held_out_are_not_listed(make_project: MakeProject) -> None:
