@@ -1,14 +1,9 @@
-"""The hold-out during a training, and whether the new model takes over from the one in use."""
-
-# STAND-IN, NOT THE ORIGINAL. The uncommitted original of this file was overwritten by mistake at 01:26 UTC by the
-# session working on issue 4 (switches, reproduce) and could not be recovered. This text is guessed from
-# trainer.py, events.py and test_trainer.py. Owner: write your own version over this file; nothing else uses it
-# (that session's own code is in holdout_exam.py).
+"""How good a model is on the hold-out, and whether a new one may take the place of the one in use."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
@@ -18,15 +13,9 @@ from rise_engine.inference import LoadedModel, load_model, predict_frames
 from rise_engine.learning.events import ToBeat
 from rise_engine.project.project import Project
 
-warnings.warn(
-    "rise_engine/learning/holdout.py is a stand-in: its original was overwritten by mistake; its owner has to "
-    "write it again",
-    stacklevel=1,
-)
-
 
 def score_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int]) -> AveragePrecision:
-    """Mask AP of a network in evaluation mode on the frames."""
+    """Mask AP of a network in evaluation mode on frames whose annotations are complete."""
     agnostic = loaded.config.class_agnostic
     categories = [OBJECT["id"]] if agnostic else [category.id for category in project.categories()]
     results = []
@@ -36,30 +25,32 @@ def score_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int]) 
 
 
 def score_to_beat(
-    project: Project, holdout: Sequence[int], *, class_agnostic: bool, device: str, besides: int
+    project: Project, frames: Sequence[int], *, class_agnostic: bool, device: str, besides: int
 ) -> ToBeat | None:
-    """How the model in use does on the hold-out; None without either, or when it cannot be compared."""
+    """What the project's current model reaches on the hold-out of a new training (the run ``besides``).
+
+    None without a hold-out, without another model, or when it tells other classes apart than the new one will.
+    """
     current = project.current_run()
-    if not holdout or current is None or current.number == besides:
+    if not frames or current is None or current.number == besides:
         return None
-    try:
-        # Building the other network draws random numbers, which must not change those of the training.
-        with torch.random.fork_rng():
-            loaded = load_model(current.folder, device=device)
-    except RiseError:
-        return None
-    if loaded.config.class_agnostic != class_agnostic:
-        return None
-    mask = score_holdout(loaded, project, holdout)
-    return ToBeat(0, run=current.number, ap=mask.ap, ap50=mask.ap50)
+    # A run whose files are gone or damaged is no measure for anything. Building its network draws random numbers,
+    # which must not be missing from the training's own.
+    with suppress(RiseError), torch.random.fork_rng():
+        loaded = load_model(current.folder, device=device)
+        if loaded.config.class_agnostic == class_agnostic:
+            score = score_holdout(loaded, project, frames)
+            return ToBeat(0, run=current.number, ap=score.ap, ap50=score.ap50)
+    return None
 
 
 def takes_over(best: float | None, to_beat: ToBeat | None, *, run: int) -> tuple[bool, str]:
-    """Whether run ``run`` with its best mask AP replaces the model in use, and why, if there was a choice."""
+    """Whether a new run becomes the current one, and why, in a sentence; ``best`` is its best hold-out AP."""
     if to_beat is None:
         return True, ""
+    old = f"run {to_beat.run} ({to_beat.ap:.1f})"
     if best is None:
-        return False, f"run {to_beat.run} goes on predicting: run {run} was stopped before it was measured"
+        return False, f"Run {run} ended before it was measured on the hold-out, so {old} goes on predicting."
     if best < to_beat.ap:
-        return False, f"run {to_beat.run} goes on predicting: AP {to_beat.ap:.1f} against {best:.1f} of run {run}"
-    return True, f"run {run} now predicts: AP {best:.1f} against {to_beat.ap:.1f} of run {to_beat.run}"
+        return False, f"Run {run} reached AP {best:.1f} on the hold-out, less than {old}, which goes on predicting."
+    return True, f"Run {run} reached AP {best:.1f} on the hold-out, not less than {old}, and takes over."
