@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import rise_engine
 from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
@@ -48,6 +50,14 @@ STILL = [
 ]
 """A labelled frame always looks the same."""
 
+ENGINE = Path(rise_engine.__file__).parent
+USERS = [
+    *sorted((ENGINE / "learning").glob("*.py")),
+    *(ENGINE / f"{name}.py" for name in ("inference", "evaluation", "model_export")),
+]
+NEUTRAL = {"rise_engine.model", *(f"rise_engine.model.{name}" for name in ("segmenter", "device", "weights", "export"))}
+"""What is the same for every network."""
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
@@ -78,6 +88,13 @@ def drawn_project(folder: Path, *, labelled: int, count: int, holdout: bool = Fa
 def losses_of(project: Project, *settings: str) -> list[Losses]:
     config = RiseConfig.preset("laptop").with_settings(["weights=none", "device=cpu", *TINY, *settings])
     return [event for event in Trainer(project, config).run() if isinstance(event, Losses)]
+
+
+@pytest.mark.parametrize("path", USERS, ids=lambda path: path.name)
+def test_who_uses_a_network_knows_the_protocol_and_no_implementation(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert {name for name in used if name.startswith("rise_engine.model")} - {"rise_engine.model_export"} <= NEUTRAL
 
 
 @pytest.mark.slow
