@@ -2,7 +2,8 @@
 
 A label picture has room for one instance per pixel, the store keeps overlaps. So a stroke is read as a difference to
 the picture that was shown: pixels that came to a label join its instance, pixels that left a label leave its
-instance, and whatever an instance has hidden under others stays as it was.
+instance, and whatever an instance has hidden under others stays as it was. What was painted is what is seen
+afterwards: everything that would lie on it there gives way.
 """
 
 from __future__ import annotations
@@ -103,14 +104,17 @@ class LabelView:
             return []
         before, after = self.shown[region], data[region]
         moved = before != after
+        above = self._above(region, after, moved)
         changes = []
-        for label in np.union1d(before[moved], after[moved]).tolist():
+        for label in np.union1d(np.union1d(before[moved], after[moved]), list(above)).tolist():
             if label == 0:
                 continue
             piece = self._pieces.get(label)
             mask = piece.whole(self.size) if piece is not None else np.zeros(self.size, np.bool_)
             mask[region] |= moved & (after == label)
             mask[region] &= ~(moved & (before == label))
+            if label in above:
+                mask[region] &= ~above[label]
             if piece is not None or mask.any():
                 changes.append(Change(label, self.instance_at(label), mask if mask.any() else None))
         return changes
@@ -139,6 +143,32 @@ class LabelView:
         if not len(rows):
             return None
         return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+    def _above(self, region: tuple[slice, slice], after: NDArray[np.int32], moved: Mask) -> dict[int, Mask]:
+        """For each instance, its pixels (inside the region) that would lie on what was just painted.
+
+        Where three overlap, painting the lowest takes the highest away and would otherwise bring the middle one to
+        light instead of the one painted.
+        """
+        order = {label: place for place, label in enumerate(self._pieces, start=1)}
+        painted = moved & (after != 0)
+        height = np.full(after.shape, len(order) + 1)
+        for label in np.unique(after[painted]).tolist():
+            height[after == label] = order.get(label, len(order) + 1)
+        found = {}
+        for label, piece in self._pieces.items():
+            rows, columns = region
+            top, bottom = max(rows.start, piece.row), min(rows.stop, piece.row + piece.mask.shape[0])
+            left, right = max(columns.start, piece.column), min(columns.stop, piece.column + piece.mask.shape[1])
+            if top >= bottom or left >= right:
+                continue
+            inside = slice(top - rows.start, bottom - rows.start), slice(left - columns.start, right - columns.start)
+            own = piece.mask[top - piece.row : bottom - piece.row, left - piece.column : right - piece.column]
+            hiding = own & painted[inside] & (height[inside] < order[label])
+            if hiding.any():
+                found[label] = np.zeros(after.shape, np.bool_)
+                found[label][inside] = hiding
+        return found
 
     def _compose(self, region: tuple[slice, slice]) -> NDArray[np.int32]:
         """The picture inside a region, from all pieces, the later on top."""

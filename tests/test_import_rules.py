@@ -34,6 +34,7 @@ MAY_USE = {
     "model": set(),
     "interaction": {"project"},
     "totes": {"project"},
+    "drawing": {"project"},
     "inference": {"model", "project"},
     "evaluation": {"formats", "project"},
     "model_export": {"inference", "model", "project"},

@@ -57,6 +57,39 @@ def test_painting_over_an_instance_takes_the_visible_pixels_from_it() -> None:
     assert np.array_equal(changes[71], HIGH | box(2, 2, 4, 4))
 
 
+def test_painting_the_lowest_of_three_shows_the_lowest_and_keeps_what_lies_under_it() -> None:
+    low, middle, high = box(1, 1, 7, 7), box(2, 2, 8, 8), box(3, 3, 9, 9)
+    frame = LabelView(SIZE, [(70, low), (71, middle), (72, high)])
+    spot = box(4, 4, 6, 6)
+    data = frame.shown.copy()
+    data[spot] = 1
+    changes = {change.instance: change.mask for change in frame.changes(data)}
+    assert np.array_equal(changes[70], low)
+    assert np.array_equal(changes[71], middle & ~spot)
+    assert np.array_equal(changes[72], high & ~spot)
+    for change in frame.changes(data):
+        frame.adopt(change, change.instance)
+    assert frame.settle(data), "what was painted is what is shown"
+
+    data = frame.shown.copy()
+    over = box(7, 7, 8, 8)
+    data[over] = 2
+    changes = {change.instance: change.mask for change in frame.changes(data)}
+    assert set(changes) == {71, 72}, "what lies below the painted one keeps its hidden part"
+    assert np.array_equal(changes[72], high & ~spot & ~over)
+
+
+def test_a_new_instance_on_three_takes_only_the_visible_one() -> None:
+    low, middle, high = box(1, 1, 7, 7), box(2, 2, 8, 8), box(3, 3, 9, 9)
+    frame = LabelView(SIZE, [(70, low), (71, middle), (72, high)])
+    spot = box(4, 4, 6, 6)
+    data = frame.shown.copy()
+    data[spot] = 9
+    changes = {change.instance: change.mask for change in frame.changes(data)}
+    assert set(changes) == {None, 72}
+    assert np.array_equal(changes[72], high & ~spot)
+
+
 def test_an_instance_without_pixels_is_gone_and_a_new_label_is_a_new_instance() -> None:
     frame = LabelView(SIZE, [(70, LOW)])
     data = np.zeros(SIZE, np.int32)
