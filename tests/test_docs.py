@@ -59,6 +59,6 @@ def test_commands_in_the_readme_exist() -> None:
 def test_settings_named_for_the_network_exist() -> None:
     settings = RiseConfig().model_dump()
     text = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
-    named = re.findall(r"[` ](model|optimiser)\.(\w+)", text)
+    named = re.findall(r"[` ](model|optimiser)\.(?!level_embed)(\w+)", text)  # a tensor is called model.level_embed
     assert len(named) >= 4
     assert [name for section, name in named if name not in settings[section]] == []
