@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rise_engine.commands import export, look, machine, predict, project, train
+from rise_engine.commands import export, look, machine, predict, project, reproduce, train
 from rise_engine.errors import RiseError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("queue")(look.queue)
 app.command("bank")(look.bank)
 app.command("preview")(look.preview)
 app.add_typer(export.app, name="export")
+app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(machine.doctor)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -159,12 +159,15 @@ def describe_split(project: Project, split: TrainingSplit, config: RiseConfig) -
     )
 
 
-def follow(trainer: Trainer) -> Finished:
-    """Runs a training to its end and shows how it goes; RiseError when it failed."""
+def follow(trainer: Trainer, *, note: Callable[[float], str] | None = None) -> Finished:
+    """Runs a training to its end and shows how it goes; RiseError when it failed.
+
+    ``note`` makes a few more words of the seconds left.
+    """
     from rise_engine.commands.training_display import TrainingDisplay
     from rise_engine.learning.events import Failed, Finished
 
-    with TrainingDisplay() as display, _stopping_on_signals(trainer, display):
+    with TrainingDisplay(note=note) as display, _stopping_on_signals(trainer, display):
         for event in trainer.run():
             display.show(event)
             if isinstance(event, Failed):

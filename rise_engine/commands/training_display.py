@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -17,7 +18,9 @@ SECONDS_BETWEEN_LINES = 10.0
 class TrainingDisplay:
     """Shows events as they come. A context manager: the bar is gone when it ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, note: Callable[[float], str] | None = None) -> None:
+        """``note`` makes a few more words of the seconds left."""
+        self._note = note
         self._console = Console(highlight=False, soft_wrap=True)
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
@@ -55,6 +58,8 @@ class TrainingDisplay:
 
     def _step(self, event: StepDone) -> None:
         summary = f"{_duration(event.seconds_left)} left{self._numbers()}"
+        if self._note is not None:
+            summary += self._note(event.seconds_left)
         self._bar.update(self._task, total=event.steps, completed=event.step, description=summary)
         now = time.monotonic()
         due = now - self._said_at >= SECONDS_BETWEEN_LINES or event.step == event.steps

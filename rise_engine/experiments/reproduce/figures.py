@@ -1,0 +1,51 @@
+"""Figures 3, 4, 7 and 8 of the paper: which trainings they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rise_engine.experiments.reproduce.cell import Amount, Cell, counted
+from rise_engine.experiments.reproduce.grid import Grid, Job
+from rise_engine.experiments.reproduce.picture_figures import draw_figure_3, draw_figure_8
+from rise_engine.experiments.reproduce.tables import ONE_PERCENT
+from rise_engine.experiments.reproduce.threshold_figures import draw_figure_4, draw_figure_7
+
+POINTS = 24
+"""How often along the schedule Figure 4 looks at the hold-out."""
+BASE_QUANTILES = (0.5, 0.9, 0.995, 0.999)
+"""Of Figure 7's panels the text names 0.995 alone; the others lie below and above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``cells`` makes the trainings from the amount of labels and the number of steps; ``draw`` writes the files."""
+
+    cells: Callable[[Amount, int], tuple[Cell, ...]]
+    draw: Callable[[Grid, Sequence[Job], Path], list[Path]]
+
+
+def amount_of(counts: Sequence[int]) -> Amount:
+    """The first of the counts asked for; without any the paper's one per cent."""
+    return counted(counts[0]) if counts else ONE_PERCENT
+
+
+def _rise(amount: Amount, steps: int) -> tuple[Cell, ...]:
+    return (Cell("RISE", amount),)
+
+
+def _watched(amount: Amount, steps: int) -> tuple[Cell, ...]:
+    return (Cell("RISE", amount, (f"schedule.holdout_every={max(1, steps // POINTS)}",)),)
+
+
+def _quantiles(amount: Amount, steps: int) -> tuple[Cell, ...]:
+    return tuple(Cell(f"a_0 = {value}", amount, (f"pseudo_labels.quantile_start={value}",)) for value in BASE_QUANTILES)
+
+
+FIGURES: dict[str, Figure] = {
+    "figure3": Figure(_rise, draw_figure_3),
+    "figure4": Figure(_watched, draw_figure_4),
+    "figure7": Figure(_quantiles, draw_figure_7),
+    "figure8": Figure(_rise, draw_figure_8),
+}
