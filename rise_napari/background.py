@@ -34,17 +34,32 @@ def stream_beside(
     *,
     each: Callable[[Any], None],
     finished: Callable[[], None] | None = None,
+    name: str = "RISE is computing",
 ) -> GeneratorWorker[Any, Any, Any]:
-    """Runs a generator in a thread and hands every value it yields to ``each``."""
+    """Runs a generator in a thread and hands every value it yields to ``each``.
+
+    ``name`` is what napari says about it when it is asked to close meanwhile.
+    """
 
     def stream() -> Generator[Any, None, None]:
         # napari looks at the function itself to learn that it is a generator.
         yield from work()
 
-    worker = create_worker(stream, _start_thread=False)
+    named = _Named(stream)
+    named.name = name
+    worker = create_worker(named, _start_thread=False)
     worker.yielded.connect(partial(_unless_ended, workspace, each))
     _begin(workspace, worker, finished)
     return worker
+
+
+class _Named(partial):  # type: ignore[type-arg]
+    """A function that says what it does where napari, asked to close, names what still runs."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:

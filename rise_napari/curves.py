@@ -1,4 +1,4 @@
-"""Live plots under the canvas: losses, the thresholds that make pseudo-labels, and what survives them."""
+"""Live plots under the canvas: losses, the thresholds that make pseudo-labels, what survives them, and the hold-out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import qtpy  # first, so that pyqtgraph takes the binding that napari runs on
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
@@ -18,46 +21,71 @@ os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
 import pyqtgraph as pg
 from pyqtgraph.exporters import ImageExporter
 
-from rise_engine.learning.events import Event, Losses, Thresholds
+from rise_engine.learning.events import Event, HoldoutScore, Losses, PseudoLabelScore, Thresholds, ToBeat
+from rise_napari.columns import Columns
 from rise_napari.steps.step import button
 from rise_napari.workspace import Workspace
 
-LOSSES = {"total": "#dddddd", "supervised": "#4c9be8", "unsupervised": "#f2a541", "association": "#b07bd8"}
+LOSSES = {
+    "total": ("total", "#9aa4b2"),
+    "supervised": ("supervised", "#4c9be8"),
+    "unsupervised": ("unsupervised", "#f2a541"),
+    "association": ("association", "#b07bd8"),
+}
 THRESHOLDS = {
-    "gamma_cls": ("class threshold gamma_cls", "#e26a6a"),
+    "gamma_cls": ("class threshold", "#e26a6a"),
     "quantile_cut": ("quantile cut", "#f2a541"),
-    "gamma_mask": ("mask threshold gamma_mask", "#7fc97f"),
+    "gamma_mask": ("mask threshold", "#5fae5f"),
 }
 STAGES = {
-    "predictions": ("all", "#5c6b7a"),
-    "after_gamma": ("above gamma_cls", "#4c9be8"),
-    "after_quantile": ("above the quantile cut", "#f2a541"),
-    "after_matching": ("after Multi-Label Matching", "#7fc97f"),
+    "predictions": ("all", "#7f8fa6"),
+    "after_gamma": ("above class threshold", "#4c9be8"),
+    "after_quantile": ("above quantile cut", "#f2a541"),
+    "after_matching": ("after matching", "#5fae5f"),
 }
+HOLDOUT = {"ap": ("mask AP", "#4c9be8"), "ap50": ("mask AP50", "#5fae5f")}
+QUALITY = {"precision": ("pseudo-label precision", "#f2a541"), "recall": ("recall", "#b07bd8")}
 KEPT = ("lowest_kept", "highest_kept")
-NOT_A_NUMBER = float("nan")
-LEGEND_GROUND = (32, 34, 40, 200)
-HEIGHT = 230
+HEIGHT = 240
+POINTS_SHOWN = 2000
 
 
 class Curves(QWidget):
-    """Three plots that grow with the training in hand."""
+    """Four plots that grow with the training in hand; the step under the mouse is told in words."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
-        self.losses: list[Losses] = []
-        self.thresholds: list[Thresholds] = []
+        self._stale = False
+        self.losses = Columns(Losses)
+        self.thresholds = Columns(Thresholds)
+        self.scores = Columns(HoldoutScore)
+        self.quality = Columns(PseudoLabelScore)
+        self._to_beat: ToBeat | None = None
         self.graphics = pg.GraphicsLayoutWidget()
         self.graphics.setBackground(None)
-        self._loss_lines = self._loss_plot()
-        self._threshold_lines, self._kept = self._threshold_plot()
-        self._stage_lines = self._survivor_plot()
+        self._plots: list[pg.PlotItem] = []
+        self._loss_lines = self._lines(self._plot("Losses", log=True), LOSSES)
+        threshold_plot = self._plot("Scores: thresholds, kept")
+        threshold_plot.setYRange(0, 1)
+        self._kept = self._band(threshold_plot)
+        self._threshold_lines = self._lines(threshold_plot, THRESHOLDS)
+        self._stage_lines = self._lines(self._plot("Predictions per frame + 1", log=True), STAGES, filled=True)
+        holdout_plot = self._plot("Hold-out, percent")
+        self._score_lines = self._lines(holdout_plot, HOLDOUT, dots=True)
+        self._quality_lines = self._lines(holdout_plot, QUALITY, dots=True)
+        self._beat_line = pg.InfiniteLine(angle=0, pen=pg.mkPen("#e26a6a", width=1, style=pg.QtCore.Qt.DashLine))
+        self._beat_line.hide()
+        holdout_plot.addItem(self._beat_line)
+        self._cursors = [self._cursor(plot) for plot in self._plots]
+        self.graphics.scene().sigMouseMoved.connect(self._hover)
         self.latest = QLabel("The curves begin with the first training step.")
+        self.latest.setWordWrap(True)
         row = QHBoxLayout()
         row.addWidget(self.latest, 1)
-        row.addWidget(button("Save picture…", self._ask_png, "Save the plots as a PNG file"))
-        row.addWidget(button("Save numbers…", self._ask_csv, "Save every plotted number as a CSV file"))
+        row.addWidget(button("Whole", self.show_whole, "Undo zooming: drag or turn the wheel on a plot to zoom"))
+        row.addWidget(button("Picture…", self._ask_png, "Save the plots as a PNG file"))
+        row.addWidget(button("Numbers…", self._ask_csv, "Save every plotted number as a CSV file"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         self.graphics.setMinimumHeight(120)
@@ -70,9 +98,10 @@ class Curves(QWidget):
         """Low: the picture above needs the room."""
         return QSize(super().sizeHint().width(), HEIGHT)
 
-    def _plot(self, title: str, unit: str, *, log: bool = False) -> pg.PlotItem:
+    # -- plots ------------------------------------------------------------------------------------------------------
+
+    def _plot(self, title: str, *, log: bool = False) -> pg.PlotItem:
         plot = self.graphics.addPlot(title=title)
-        plot.setLabel("left", unit)
         plot.setLabel("bottom", "step")
         plot.setLogMode(y=log)
         if log:
@@ -81,78 +110,156 @@ class Curves(QWidget):
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6, brush=pg.mkBrush(*LEGEND_GROUND))
+        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
+        if self._plots:
+            plot.setXLink(self._plots[0])
+        self._plots.append(plot)
         return plot
 
-    def _loss_plot(self) -> dict[str, pg.PlotDataItem]:
-        plot = self._plot("Losses", "loss (log)", log=True)
-        return {name: plot.plot([], [], pen=pg.mkPen(colour, width=1.5), name=name) for name, colour in LOSSES.items()}
+    def _lines(
+        self, plot: pg.PlotItem, which: dict[str, tuple[str, str]], *, filled: bool = False, dots: bool = False
+    ) -> dict[str, pg.PlotDataItem]:
+        lines = {}
+        for name, (title, colour) in which.items():
+            style: dict[str, Any] = {"fillLevel": 0, "brush": colour + "44"} if filled else {}
+            if dots:
+                style = {"symbol": "o", "symbolSize": 5, "symbolBrush": colour, "symbolPen": None}
+            lines[name] = plot.plot([], [], pen=pg.mkPen(colour, width=1.5), name=title, connect="finite", **style)
+        return lines
 
-    def _threshold_plot(self) -> tuple[dict[str, pg.PlotDataItem], tuple[pg.PlotDataItem, pg.PlotDataItem]]:
-        plot = self._plot("Thresholds and the scores they keep", "score")
-        plot.setYRange(0, 1)
-        low, high = (plot.plot([], [], pen=pg.mkPen("#7f8fa6", width=0.5), connect="finite") for _ in KEPT)
-        band = pg.FillBetweenItem(low, high, brush=pg.mkBrush(127, 143, 166, 70))
-        plot.addItem(band)
-        lines = {
-            name: plot.plot([], [], pen=pg.mkPen(colour, width=1.5), name=title, connect="finite")
-            for name, (title, colour) in THRESHOLDS.items()
-        }
-        return lines, (low, high)
+    def _band(self, plot: pg.PlotItem) -> tuple[pg.PlotDataItem, ...]:
+        """The scores that are kept, from the lowest to the highest."""
+        edges = tuple(plot.plot([], [], pen=pg.mkPen("#7f8fa6", width=0.5), connect="finite") for _ in KEPT)
+        plot.addItem(pg.FillBetweenItem(*edges, brush=pg.mkBrush(127, 143, 166, 70)))
+        return edges
 
-    def _survivor_plot(self) -> dict[str, pg.PlotDataItem]:
-        plot = self._plot("Predictions that survive, per frame", "predictions + 1 (log)", log=True)
-        return {
-            name: plot.plot([], [], pen=pg.mkPen(colour, width=1), fillLevel=0, brush=colour + "66", name=title)
-            for name, (title, colour) in STAGES.items()
-        }
+    def _cursor(self, plot: pg.PlotItem) -> pg.InfiniteLine:
+        line = pg.InfiniteLine(angle=90, pen=pg.mkPen("#7f8fa6", width=1))
+        line.hide()
+        plot.addItem(line, ignoreBounds=True)
+        return line
+
+    def show_whole(self) -> None:
+        """Every plot shows all of its points again."""
+        for plot in self._plots:
+            plot.enableAutoRange()
+        self._plots[1].setYRange(0, 1)
+
+    # -- the training -----------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Begins with empty plots."""
-        self.losses.clear()
-        self.thresholds.clear()
+        for columns in (self.losses, self.thresholds, self.scores, self.quality):
+            columns.clear()
+        self._to_beat = None
         self._draw()
+        self.latest.setText("The curves begin with the first training step.")
 
     def follow(self, events: Sequence[Event]) -> None:
         """Adds what a batch of events tells."""
-        losses = [event for event in events if isinstance(event, Losses)]
-        thresholds = [event for event in events if isinstance(event, Thresholds)]
-        self.losses.extend(losses)
-        self.thresholds.extend(thresholds)
-        if losses or thresholds:
+        for event in events:
+            match event:
+                case Losses():
+                    self.losses.append(event)
+                case Thresholds():
+                    self.thresholds.append(event)
+                case HoldoutScore():
+                    self.scores.append(event)
+                case PseudoLabelScore():
+                    self.quality.append(event)
+                case ToBeat():
+                    self._to_beat = event
+                case _:
+                    continue
+            self._stale = True
+        if self._stale and self.isVisible():
+            self._draw()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What came while nobody looked is drawn now."""
+        super().showEvent(event)
+        if self._stale:
             self._draw()
 
     def _draw(self) -> None:
-        steps = [event.step for event in self.losses]
-        for name, line in self._loss_lines.items():
-            line.setData(steps, [getattr(event, name) or NOT_A_NUMBER for event in self.losses], connect="finite")
-        steps = [event.step for event in self.thresholds]
-        for name, line in self._threshold_lines.items():
-            line.setData(steps, self._column(name))
+        self._stale = False
+        self._set(self._loss_lines, self.losses, positive=True)
+        self._set(self._threshold_lines, self.thresholds)
+        self._set(self._stage_lines, self.thresholds, add=1.0)
+        self._set(self._score_lines, self.scores)
+        self._set(self._quality_lines, self.quality, times=100.0)
+        rows, steps = _thinned(self.thresholds.steps)
         for name, line in zip(KEPT, self._kept, strict=True):
             # Where nothing is kept the band has no width, and lies at the threshold that nothing passed.
-            kept = [getattr(event, name) for event in self.thresholds]
-            line.setData(
-                steps,
-                [event.gamma_cls if one is None else one for event, one in zip(self.thresholds, kept, strict=True)],
-            )
-        for name, line in self._stage_lines.items():
-            line.setData(steps, [value + 1 for value in self._column(name)])
-        if self.thresholds:
-            last = self.thresholds[-1]
-            self.latest.setText(
-                f"Step {last.step:,}: of {last.predictions:.0f} predictions a frame, {last.after_gamma:.1f} pass "
-                f"gamma_cls, {last.after_quantile:.1f} the quantile, {last.after_matching:.1f} become pseudo-labels."
-            )
+            kept = self.thresholds.column(name)[rows]
+            line.setData(steps, np.where(np.isnan(kept), self.thresholds.column("gamma_cls")[rows], kept))
+        self._beat_line.setVisible(self._to_beat is not None)
+        if self._to_beat is not None:
+            self._beat_line.setValue(self._to_beat.ap)
+        if len(self.thresholds):
+            self.latest.setText(self._survivors(self.thresholds[-1]))
 
-    def _column(self, name: str) -> list[float]:
-        values = [getattr(event, name) for event in self.thresholds]
-        return [NOT_A_NUMBER if value is None else float(value) for value in values]
+    def _set(
+        self,
+        lines: dict[str, pg.PlotDataItem],
+        columns: Columns[Any],
+        *,
+        positive: bool = False,
+        add: float = 0.0,
+        times: float = 1.0,
+    ) -> None:
+        rows, steps = _thinned(columns.steps)
+        for name, line in lines.items():
+            values = columns.column(name)[rows] * times + add
+            if positive:
+                values = np.where(values > 0, values, np.nan)
+            line.setData(steps, values)
+
+    @staticmethod
+    def _survivors(event: Thresholds) -> str:
+        return (
+            f"Step {event.step:,}: of {event.predictions:.0f} predictions a frame, {event.after_gamma:.1f} pass the "
+            f"class threshold, {event.after_quantile:.1f} the quantile cut, {event.after_matching:.1f} become "
+            "pseudo-labels."
+        )
+
+    # -- the mouse --------------------------------------------------------------------------------------------------
+
+    def _hover(self, place: Any) -> None:
+        plot = next((one for one in self._plots if one.sceneBoundingRect().contains(place)), None)
+        for cursor in self._cursors:
+            cursor.setVisible(plot is not None)
+        if plot is None:
+            if len(self.thresholds):
+                self.latest.setText(self._survivors(self.thresholds[-1]))
+            return
+        step = round(plot.getViewBox().mapSceneToView(place).x())
+        for cursor in self._cursors:
+            cursor.setValue(step)
+        self.latest.setText(self.describe_step(step))
+
+    def describe_step(self, step: int) -> str:
+        """The plotted values at the step nearest to the one given."""
+        said = []
+        for columns, names in (
+            (self.losses, LOSSES),
+            (self.thresholds, THRESHOLDS),
+            (self.thresholds, STAGES),
+            (self.scores, HOLDOUT),
+            (self.quality, QUALITY),
+        ):
+            event = columns.nearest(step)
+            if event is not None:
+                values = {title: getattr(event, name) for name, (title, _) in names.items()}
+                said += [f"{title} {value:.3g}" for title, value in values.items() if value is not None]
+        return f"Step {step:,}: {', '.join(said)}." if said else "Nothing is plotted yet."
+
+    # -- files ------------------------------------------------------------------------------------------------------
 
     def save_csv(self, path: Path) -> None:
         """Every plotted number, one line a step."""
         rows: dict[int, dict[str, Any]] = {}
-        for event in (*self.losses, *self.thresholds):
+        for event in (*self.losses, *self.thresholds, *self.scores, *self.quality):
             rows.setdefault(event.step, {}).update(asdict(event))
         names = list(dict.fromkeys(name for row in rows.values() for name in row))
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -162,6 +269,7 @@ class Curves(QWidget):
 
     def save_png(self, path: Path) -> None:
         """The plots as they are."""
+        self._draw()
         ImageExporter(self.graphics.scene()).export(str(path))
 
     def _ask_csv(self) -> None:
@@ -177,3 +285,11 @@ class Curves(QWidget):
             with self._workspace.telling():
                 self.save_png(Path(name))
                 self._workspace.tell(f"The plots are in {name}.")
+
+
+def _thinned(steps: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which points to draw, so that a long training costs the window no more than a short one; and their steps."""
+    rows = np.arange(len(steps))
+    if len(steps) > POINTS_SHOWN:
+        rows = np.unique(np.linspace(0, len(steps) - 1, POINTS_SHOWN).astype(np.int64))
+    return rows, steps[rows]

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from rise_engine.project.records import FrameState, Split
+from rise_napari.duration import duration
 from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
@@ -18,15 +19,6 @@ COLOURS = {
     RunState.FAILED: "#d64545",
 }
 MESSAGE_COLOURS = {"info": "", "warning": "color: #d9a520", "error": "color: #e26a6a"}
-
-
-def duration(seconds: float) -> str:
-    """A stretch of time as a person says it."""
-    if seconds < 90:
-        return f"{max(0, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 class Header(QWidget):

@@ -49,7 +49,7 @@ class ProjectLayers:
         self._view_frame: int | None = None
         self._busy = False
         self._stroking = False
-        self._min_score = 0.0
+        self._min_score = self._live_min_score = 0.0
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(COMMIT_MILLISECONDS)
@@ -286,6 +286,12 @@ class ProjectLayers:
         self._min_score = score
         self._reload_predictions(None)
 
+    def set_live_min_score(self, score: float) -> None:
+        """Hides live predictions below this score."""
+        self._live_min_score = score
+        if self._workspace.training.running:
+            self._reload_predictions(None)
+
     def _reload_predictions(self, frame_id: int | None) -> None:
         frame = self._workspace.frame
         if frame is not None and (frame_id is None or frame_id == frame.id):
@@ -299,7 +305,8 @@ class ProjectLayers:
             return
         live = training.preview if training.running else None
         if live is not None and live.frame == frame.name:
-            self._contours(PREDICTIONS, [found.rle for found in live.predictions])
+            shown = [found for found in live.predictions if found.score >= self._live_min_score]
+            self._contours(PREDICTIONS, [found.rle for found in shown])
             self._contours(PSEUDO_LABELS, [found.rle for found in live.pseudo_labels])
             return
         stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self._min_score]

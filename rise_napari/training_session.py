@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -47,16 +48,25 @@ class RunningTrainer(Protocol):
     def kill(self) -> None: ...
 
 
-TrainerFactory = Callable[[Path, RiseConfig, TrainingSplit | None, float | None], RunningTrainer]
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a training is about; ``resume`` goes on with the latest run of the same preset."""
+
+    project: Path
+    config: RiseConfig
+    split: TrainingSplit | None
+    minutes: float | None = None
+    resume: bool = False
 
 
-def spawn_training(
-    project: Path, config: RiseConfig, split: TrainingSplit | None, minutes: float | None
-) -> RunningTrainer:
+TrainerFactory = Callable[[Job], RunningTrainer]
+
+
+def spawn_training(job: Job) -> RunningTrainer:
     """A training in a process of its own."""
     from rise_engine.learning.process import TrainingProcess
 
-    return TrainingProcess(project, config, split, minutes=minutes)
+    return TrainingProcess(job.project, job.config, job.split, minutes=job.minutes, resume=job.resume)
 
 
 def coalesce(events: Sequence[Event]) -> list[Event]:
@@ -87,6 +97,10 @@ class TrainingSession:
     def __init__(self, factory: TrainerFactory) -> None:
         self._factory = factory
         self._trainer: RunningTrainer | None = None
+        self.job: Job | None = None
+        """What the training in hand, or the last one, is about."""
+        self.began = 0.0
+        """When it was started, by the monotonic clock."""
         self.state = RunState.IDLE
         self.started: Started | None = None
         self.progress: Progress | None = None
@@ -99,20 +113,13 @@ class TrainingSession:
         """Whether a training is under way, in whatever state."""
         return self.state in RUNNING
 
-    def start(
-        self,
-        project: Path,
-        config: RiseConfig,
-        split: TrainingSplit | None,
-        *,
-        minutes: float | None,
-        watch: str | None,
-    ) -> None:
-        """Starts a training of a project; ``watch`` names the frame to predict live."""
+    def start(self, job: Job, *, watch: str | None) -> None:
+        """Starts a training; ``watch`` names the frame to predict live."""
         if self.running:
             return
         self.started = self.progress = self.preview = self.failure = self.finished = None
-        self._trainer = self._factory(project, config, split, minutes)
+        self.job, self.began = job, time.monotonic()
+        self._trainer = self._factory(job)
         self._become(RunState.STARTING)
         self._trainer.start()
         self.watch(watch)

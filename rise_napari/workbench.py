@@ -42,7 +42,7 @@ class Workbench(QWidget):
         self.project = ProjectStep(self.workspace)
         self.annotate = AnnotateStep(self.workspace)
         self.bank = BankStep(self.workspace)
-        self.train = TrainStep(self.workspace)
+        self.train = TrainStep(self.workspace, hide_live_below=self.layers.set_live_min_score)
         self.review = ReviewStep(self.workspace, hide_below=self.layers.set_min_score, train_again=self._train_again)
         self.export = ExportStep(self.workspace)
         self.curves = Curves(self.workspace)
@@ -108,7 +108,7 @@ class Workbench(QWidget):
 
     def _train_again(self) -> None:
         self.tabs.setCurrentWidget(self.train)
-        self.train.start_training(weights="last")
+        self.train.train_again()
 
     def _training_changed(self) -> None:
         state = self.workspace.training.state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,21 +127,14 @@ def new_config(preset: str | None, recipe: str, device: str, settings: list[str]
 
 def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[RiseConfig, TrainingSplit]:
     """The settings and frames of the latest run (of a preset); RiseError when there is none."""
-    from rise_engine.config import RiseConfig
-    from rise_engine.project.splits import choose_split
+    from rise_engine.project.interrupted import run_settings
 
     runs = [run for run in project.runs() if preset is None or run.preset == preset]
     if not runs:
         raise RiseError(f"{project.path} has no run to resume: leave out --resume")
-    path = runs[-1].folder / "config.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        config = RiseConfig.model_validate(record["config"])
-        names, holdout = list(record["labelled"]), list(record["holdout"])
-    except (json.JSONDecodeError, KeyError, ValueError) as error:
-        raise RiseError(f"the settings in {path} cannot be read: start a new run without --resume") from error
+    config, split = run_settings(project, runs[-1])
     config.device = device
-    return config, choose_split(project, names=names, holdout_names=holdout, seed=config.schedule.seed)
+    return config, split
 
 
 def describe_split(project: Project, split: TrainingSplit, config: RiseConfig) -> str:

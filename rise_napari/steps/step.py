@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from rise_engine.errors import RiseError
+from rise_engine.resources import resource_path
 from rise_napari.workspace import Workspace
 
 
@@ -49,11 +52,23 @@ class Step(QWidget):
         self.hint.setText(self.advice())
 
 
-def button(text: str, action: Callable[[], object], tip: str, *, tall: bool = False) -> QPushButton:
-    """A push button that says in its tooltip what it does."""
+def button(
+    text: str, action: Callable[[], object], tip: str, *, tall: bool = False, icon: str | None = None
+) -> QPushButton:
+    """A push button that says in its tooltip what it does; ``icon`` names a file of ``resources/icons``."""
     made = QPushButton(text)
+    if icon is not None:
+        made.setIcon(shipped_icon(icon))
     made.setToolTip(tip)
     made.clicked.connect(lambda _checked=False: action())
     if tall:
         made.setMinimumHeight(34)
     return made
+
+
+def shipped_icon(name: str) -> QIcon:
+    """A picture of ``resources/icons``; an empty one where it is missing, since a word stands beside each."""
+    try:
+        return QIcon(str(resource_path(f"icons/{name}.svg")))
+    except RiseError:
+        return QIcon()

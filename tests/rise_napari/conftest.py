@@ -51,12 +51,13 @@ class FakeTrainer:
         self.asked: list[Any] = []
         self.alive = False
         self.paused = False
-        self.arguments: tuple[Any, ...] = ()
+        self.job: Any = None
         self._stopping = False
         self._step = 0
 
-    def __call__(self, *arguments: Any) -> FakeTrainer:
-        self.arguments = arguments
+    def __call__(self, job: Any) -> FakeTrainer:
+        self.job = job
+        self._stopping = False
         return self
 
     def start(self) -> None:

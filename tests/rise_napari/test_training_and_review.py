@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rise_engine.config import RiseConfig
 from rise_engine.learning import events
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
-from rise_napari.training_session import RunState, TrainingSession, coalesce
+from rise_napari.training_session import Job, RunState, TrainingSession, coalesce
 
 
 @pytest.fixture
@@ -48,11 +49,10 @@ def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
     assert training.state is RunState.STARTING
     assert not labelled.train.start.isEnabled()
     qtbot.waitUntil(lambda: training.progress is not None and training.progress.step == 4, timeout=10_000)
-    path, config, split, minutes = trainer.arguments
-    assert path == folder.parent / "totes.rise"
-    assert config.preset_name == "laptop"
-    assert len(split.labelled) == 2
-    assert minutes == 10
+    assert trainer.job.project == folder.parent / "totes.rise"
+    assert trainer.job.config.preset_name == "laptop"
+    assert len(trainer.job.split.labelled) == 2
+    assert trainer.job.minutes == 10
     assert ("watch", "frame_0.png") in trainer.asked
     assert labelled.header.state.text() == "Training"
     assert [event.step for event in labelled.curves.losses] == [1, 2, 3, 4]
@@ -87,11 +87,107 @@ def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
 
 def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any, qtbot: Any) -> None:
     trainer.batches = [[events.Failed(0, "memory", "The GPU's memory is full.", "Choose a smaller crop.")]]
-    labelled.train.start_training()
+    train = labelled.train
+    train.start_training()
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
     assert "memory is full" in labelled.header.message.text()
-    assert "smaller crop" in labelled.train.report.text()
-    assert labelled.train.start.isEnabled()
+    assert "smaller crop" in train.report.text()
+    assert train.start.isEnabled()
+    assert not train.fix.isHidden()
+    assert "crops of 256" in train.fix.text()
+    train.fix.click()
+    assert labelled.workspace.training.running
+    assert trainer.job.config.loader.crop == 256
+    assert train.fix.isHidden()
+    trainer.alive = False
+    qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: Any, qtbot: Any, tmp_path: Path) -> None:
+    project = labelled.workspace.project
+    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+    (run.folder / "training_state").mkdir()
+    (run.folder / "training_state" / "state.safetensors").write_bytes(b"")
+    started = events.Started(0, run.number, str(run.folder), 50, 2, 5, 0, "cpu", 4)
+    trainer.batches = [[started], [events.Failed(7, "crash", "The training process ended unexpectedly.", "Resume.")]]
+    labelled.train.start_training()
+    qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
+    assert not trainer.job.resume
+    assert "last checkpoint" in labelled.train.fix.text()
+    labelled.train.fix.click()
+    assert trainer.job.resume
+    trainer.alive = False
+    qtbot.waitUntil(lambda: not labelled.workspace.training.running, timeout=10_000)
+
+
+def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled: Any, trainer: Any) -> None:
+    project = labelled.workspace.project
+    assert labelled.train.go_on.isHidden()
+    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+    (run.folder / "training_state").mkdir()
+    (run.folder / "training_state" / "state.safetensors").write_bytes(b"")
+    config = RiseConfig.preset("laptop").with_settings(["schedule.seed=5"])
+    record = {"config": config.model_dump(mode="json"), "labelled": ["frame_0.png"], "holdout": []}
+    (run.folder / "config.json").write_text(json.dumps(record))
+    labelled.train.refresh()
+    assert "run 1" in labelled.train.go_on.text()
+    labelled.train.go_on.click()
+    assert trainer.job.resume
+    assert trainer.job.config.schedule.seed == 5
+    assert len(trainer.job.split.labelled) == 1
+
+
+def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: Any, qtbot: Any) -> None:
+    project = labelled.workspace.project
+    for _ in range(2):
+        run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+        project.finish_run(run.number, steps=50, current=run.number == 1)
+    verdict = "Run 2 reached AP 40.0 on the hold-out, less than run 1 (45.0), which goes on predicting."
+    trainer.batches = [
+        [events.Started(0, 2, str(run.folder), 50, 2, 5, 1, "cpu", 4), events.ToBeat(0, 1, 45.0, 70.0)],
+        [events.HoldoutScore(50, 40.0, 60.0, best=True)],
+        [events.Finished(50, 2, str(run.folder), stopped=False, current=False, verdict=verdict)],
+    ]
+    labelled.train.start_training()
+    qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FINISHED, timeout=10_000)
+    assert "to beat: 45.0 of run 1" in labelled.train.report.text()
+    assert "less than run 1" in labelled.train.report.text()
+    assert labelled.train.model.runs.currentData() == 1
+    labelled.train.use_anyway.click()
+    assert project.run().number == 2
+    assert labelled.train.model.runs.currentData() == 2
+    assert labelled.train.use_anyway.isHidden()
+
+
+def test_training_again_is_short_and_starts_from_the_model_in_use(labelled: Any, trainer: Any) -> None:
+    labelled.train.budget.setCurrentIndex(2)
+    labelled.train.train_again()
+    assert trainer.job.config.weights == "last"
+    assert trainer.job.minutes == 5
+    assert labelled.workspace.training.running
+
+
+def test_the_live_score_hides_predictions_and_leaves_the_annotations_alone(
+    labelled: Any, trainer: Any, script: Any, disc: Any, stroke: Any, qtbot: Any
+) -> None:
+    trainer.batches = script("frame_0.png", [disc(20, 20)])
+    labelled.train.start_training()
+    qtbot.waitUntil(lambda: not trainer.batches, timeout=10_000)
+    qtbot.waitUntil(lambda: "1 of 1" in labelled.train.live_counts.text(), timeout=10_000)
+    before = labelled.layers.annotations.data.copy()
+    labelled.train.live_score.setValue(95)
+    assert "0 of 1" in labelled.train.live_counts.text()
+    assert not labelled.viewer_for_tests.layers["predictions"].data.any()
+    assert np.array_equal(labelled.layers.annotations.data, before)
+    labelled.train.live_score.setValue(50)
+    assert labelled.viewer_for_tests.layers["predictions"].data.any()
+
+
+def test_the_frames_that_teach_are_listed_before_the_start(labelled: Any) -> None:
+    names = [labelled.train.frames.names.item(row).text().strip() for row in range(labelled.train.frames.names.count())]
+    assert names == ["labelled: teaches (2)", "frame_0.png", "frame_1.png", "hold-out: measures, never teaches (0)"]
+    labelled.train.frames.names.itemClicked.emit(labelled.train.frames.names.item(2))
+    assert labelled.workspace.frame.name == "frame_1.png"
 
 
 def test_a_trainer_that_vanishes_without_a_word_has_failed(labelled: Any, trainer: Any, qtbot: Any) -> None:
@@ -133,10 +229,8 @@ def test_nothing_labelled_means_no_start(opened: Any) -> None:
 
 
 def test_closing_ends_the_training(trainer: Any, tmp_path: Path) -> None:
-    from rise_engine.config import RiseConfig
-
     session = TrainingSession(trainer)
-    session.start(tmp_path, RiseConfig(), None, minutes=None, watch=None)
+    session.start(Job(tmp_path, RiseConfig(), None), watch=None)
     trainer.stop = lambda: setattr(trainer, "alive", False)
     session.close()
     assert not trainer.alive
@@ -150,6 +244,11 @@ def test_curves_are_saved_as_numbers_and_as_a_picture(workbench: Any, script: An
     assert [row["step"] for row in rows] == ["1", "2", "3"]
     assert float(rows[1]["total"]) == 2.0
     assert float(rows[1]["gamma_cls"]) == 0.5
+    workbench.curves.follow([events.HoldoutScore(3, 41.5, 60.0, best=True)])
+    told = workbench.curves.describe_step(2)
+    assert "total 2," in told
+    assert "class threshold 0.5" in told
+    assert "mask AP 41.5" in told
     workbench.curves.save_png(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
 

@@ -1,0 +1,39 @@
+"""A training that ended before its time: what it was about, so that it can go on."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.project.project import Project
+from rise_engine.project.records import RunRecord
+from rise_engine.project.splits import TrainingSplit, choose_split
+
+CHECKPOINT = "training_state/state.safetensors"
+ALIVE_SECONDS = 30.0
+"""A run whose curves grew this recently is still training somewhere."""
+
+
+def run_settings(project: Project, run: RunRecord) -> tuple[RiseConfig, TrainingSplit]:
+    """The settings and frames that a run was started with. Raises RiseError when they cannot be read."""
+    path = run.folder / "config.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        config = RiseConfig.model_validate(record["config"])
+        names, holdout = list(record["labelled"]), list(record["holdout"])
+    except (OSError, json.JSONDecodeError, KeyError, ValueError) as error:
+        raise RiseError(f"The settings in {path} cannot be read; start a new run instead of going on.") from error
+    return config, choose_split(project, names=names, holdout_names=holdout, seed=config.schedule.seed)
+
+
+def interrupted_run(project: Project) -> RunRecord | None:
+    """The latest run, when it was cut short with a checkpoint and nobody trains it now."""
+    runs = project.runs()
+    if not runs or runs[-1].finished is not None or not (runs[-1].folder / CHECKPOINT).is_file():
+        return None
+    log = runs[-1].folder / "metrics.jsonl"
+    if log.is_file() and time.time() - log.stat().st_mtime < ALIVE_SECONDS:
+        return None
+    return runs[-1]
