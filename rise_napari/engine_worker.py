@@ -10,8 +10,9 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -19,6 +20,9 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.interaction.staging import stage_frame
 from rise_engine.project.project import Project
+
+if TYPE_CHECKING:
+    from rise_engine.inference import LoadedModel
 
 
 def stage(project: str, frame: int, seed: int, preset: str) -> Iterator[dict[str, Any]]:
@@ -61,6 +65,34 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
         yield {"result": {"predicted": done, "unreadable": [str(error) for error in unreadable]}}
 
 
+@lru_cache(maxsize=1)
+def _loaded(model: Path, _changed: float) -> LoadedModel:
+    """The network of a run or a file, kept until another is asked for or it was written again."""
+    from rise_engine.inference import load_model
+
+    return load_model(model)
+
+
+def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str, Any]]:
+    """What the model in use sees in a frame, weak predictions too; nothing is stored.
+
+    The result is empty where there is no model to ask.
+    """
+    from rise_engine.inference import predict as predict_image
+    from rise_engine.learning.starter_run import latest_model
+
+    with Project.open(Path(project), read_only=True) as opened:
+        image = opened.image(frame)
+        try:
+            model = latest_model(opened)
+        except RiseError:
+            yield {"result": {"candidates": []}}
+            return
+    changed = max((file.stat().st_mtime for file in [model, *model.glob("*.safetensors")]), default=0.0)
+    found = predict_image(_loaded(model, changed), image, min_score=min_score)
+    yield {"result": {"candidates": [{"rle": one.rle, "box": one.box, "score": one.score} for one in found]}}
+
+
 def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, Any]]:
     """Writes a run as ONNX; the result is a sentence about it."""
     from rise_engine.model_export import export_onnx_from_run
@@ -73,6 +105,7 @@ def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, 
 JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "stage": stage,
     "predict": predict,
+    "candidates": candidates,
     "export_onnx": export_onnx,
 }
 

@@ -21,6 +21,8 @@ class Shortcut:
     action: Callable[[], object]
     layer_only: bool = False
     """Bound on the annotation layer alone, where napari uses the key for something else on other layers."""
+    listed: bool = True
+    """Off for one of a row of keys of which the first is listed for all."""
 
     @property
     def shown(self) -> str:
@@ -56,6 +58,7 @@ class Shortcuts:
         rows = "".join(
             f"<tr><td style='padding-right:18px'><b>{shortcut.shown}</b></td><td>{shortcut.does}</td></tr>"
             for shortcut in self.all
+            if shortcut.listed
         )
         text = QLabel(
             f"<table cellspacing='4'>{rows}</table><p>The keys work with the picture in focus: click on it.</p>"

@@ -12,14 +12,16 @@ from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 from rise_napari.curves import Curves
 from rise_napari.header import Header
 from rise_napari.layers import ProjectLayers
+from rise_napari.prediction_picker import PredictionPicker
 from rise_napari.shortcuts import Shortcut, Shortcuts
-from rise_napari.steps.annotate import AnnotateStep
+from rise_napari.steps.annotate import CATEGORY_KEYS, AnnotateStep
 from rise_napari.steps.bank import BankStep
 from rise_napari.steps.export import ExportStep
 from rise_napari.steps.project import ProjectStep
 from rise_napari.steps.review import ReviewStep
 from rise_napari.steps.step import Step
 from rise_napari.steps.train import TrainStep
+from rise_napari.tools import Tools
 from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
@@ -38,12 +40,25 @@ class Workbench(QWidget):
         self._viewer = napari_viewer
         self.workspace = workspace or Workspace()
         self.layers = ProjectLayers(napari_viewer, self.workspace)
+        self.tools = Tools(napari_viewer, self.workspace, self.layers)
         self.header = Header(self.workspace)
         self.project = ProjectStep(self.workspace)
-        self.annotate = AnnotateStep(self.workspace)
+        self.annotate = AnnotateStep(self.workspace, self.tools)
         self.bank = BankStep(self.workspace)
         self.train = TrainStep(self.workspace, hide_live_below=self.layers.set_live_min_score)
-        self.review = ReviewStep(self.workspace, hide_below=self.layers.set_min_score, train_again=self._train_again)
+        self.picker = PredictionPicker(
+            napari_viewer,
+            self.layers,
+            shown=lambda: self.review.shown_predictions(),
+            choose=lambda ids: self.review.select(ids),
+        )
+        self.review = ReviewStep(
+            self.workspace,
+            hide_below=self.layers.set_min_score,
+            highlight=self.picker.highlight,
+            pick=self.picker.take,
+            train_again=self._train_again,
+        )
         self.export = ExportStep(self.workspace)
         self.curves = Curves(self.workspace)
         self._curves_dock: QWidget | None = None
@@ -81,6 +96,18 @@ class Workbench(QWidget):
     def _shortcuts(self) -> list[Shortcut]:
         return [
             Shortcut("n", "New instance: the next stroke starts it", self.workspace.new_instance_asked.emit),
+            Shortcut(
+                "s",
+                "Suggest: click on an object or drag a box; Enter takes the outline, Esc drops it, S shows another",
+                self.tools.suggest,
+                layer_only=True,
+            ),
+            Shortcut(
+                "c", "Copy the instances of the frame before", self.tools.editor.copy_from_previous, layer_only=True
+            ),
+            Shortcut("t", "Cut: draw a line through an instance", self.tools.cut, layer_only=True),
+            Shortcut("u", "Split the selected instance into its separate parts", self.annotate.split_selected),
+            Shortcut("y", "Merge the instances selected in the table", self.annotate.merge_selected, layer_only=True),
             Shortcut("q", "Delete the selected instance", self.annotate.delete_selected),
             Shortcut("g", "Done: count the frame as labelled, go to the next unlabelled one", self.annotate.mark_done),
             Shortcut("h", "Empty: there is no object in this frame; next", self.annotate.mark_empty),
@@ -90,6 +117,15 @@ class Workbench(QWidget):
                 "a", "Accept all shown predictions; next of the queue", self.review.accept_and_go_on, layer_only=True
             ),
             Shortcut("r", "Reject the predictions selected in the table", self.review.reject_selected, layer_only=True),
+            *(
+                Shortcut(
+                    f"Control-{place + 1}",
+                    "The first category, for new instances and the selected ones; Ctrl + 2 to 9 for the next ones",
+                    partial(self.annotate.choose_category, place),
+                    listed=place == 0,
+                )
+                for place in range(CATEGORY_KEYS)
+            ),
             Shortcut("Control-Z", "Undo the last action, whichever frame it was on", self.workspace.undo),
             Shortcut("Control-Shift-Z", "Redo it", self.workspace.redo),
             Shortcut("w", "This list", self.show_keys),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from psygnal import Signal
 
@@ -16,6 +16,7 @@ from rise_napari.engine_process import EngineProcess
 from rise_napari.training_session import TrainerFactory, TrainingSession, spawn_training
 
 Level = Literal["info", "warning", "error"]
+Result = TypeVar("Result")
 
 DONE_STATES = (FrameState.LABELLED, FrameState.REVIEWED)
 FIRST_CATEGORY = "object"
@@ -47,6 +48,8 @@ class Workspace:
     """The id of the annotation in hand, or None."""
     new_instance_asked = Signal()
     """The next stroke starts a new instance."""
+    mend_asked = Signal()
+    """The annotation in hand is to be painted over."""
     before_leaving = Signal()
     """The frame in view is about to be read or left: unsaved strokes must be saved now."""
     message = Signal(str, str)
@@ -190,6 +193,13 @@ class Workspace:
             self.category = self.project.add_category(name).id
             self.categories_changed.emit()
 
+    def rename_category(self, category: int, name: str) -> None:
+        """Gives a category another name."""
+        if self.project is not None and self._may_write():
+            with self.telling():
+                self.project.rename_category(category, name)
+                self._edited(None)
+
     def imported(self) -> None:
         """Annotations came in from a file: everything is read again."""
         self._edited(None)
@@ -292,6 +302,19 @@ class Workspace:
         """The canvas wrote a stroke to the store: states may have changed with it."""
         self.refresh_frames()
         self.strokes_saved.emit(frame_id)
+
+    def edit(self, words: str, change: Callable[[Project, FrameRecord], Result]) -> Result | None:
+        """Changes the frame in view as one undoable edit described by ``words``; None when that could not be done."""
+        if self.frame is None or not self._may_write():
+            return None
+        self.before_leaving.emit()
+        project, frame = self.project, self.frame
+        with self.telling():
+            with project.together(words, frame=frame.id):
+                result = change(project, frame)
+            self._edited(frame.id)
+            return result
+        return None
 
     def delete(self, instance_ids: Sequence[int]) -> None:
         """Deletes annotations of the frame in view."""

@@ -13,6 +13,10 @@ os.environ.setdefault("NAPARI_ASYNC", "0")
 import numpy as np
 import pytest
 from PIL import Image
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
 
 from rise_engine.learning import events
 from rise_engine.learning.events import Event
@@ -184,6 +188,47 @@ def draw_stroke(bench: Any, mask: np.ndarray, *, new: bool = True) -> None:
     layer = bench.layers.annotations
     layer.data_setitem(np.nonzero(mask), layer.selected_label)
     bench.layers.commit()
+
+
+class Hand:
+    """A person's mouse and keyboard on the picture."""
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        widgets = [widget for top in QApplication.topLevelWidgets() for widget in top.findChildren(QWidget)]
+        self._canvas = next(widget for widget in widgets if type(widget).__name__.startswith("CanvasBackend"))
+
+    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        QTest.keyClick(self._canvas, key, modifier)
+        QApplication.processEvents()
+
+    def drag(self, path: list[tuple[float, float]]) -> None:
+        """Presses at the first (row, column) of the frame, moves through the others, and lets go."""
+        places = [self._place(point) for point in path]
+        QTest.mouseMove(self._canvas, places[0])
+        self._send(QMouseEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton, Qt.MouseButton.NoButton)
+        self._send(QMouseEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton)
+        for place in places[1:]:
+            self._send(QMouseEvent.Type.MouseMove, place, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton)
+        self._send(QMouseEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
+
+    def _send(self, kind: Any, place: QPoint, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
+        screen = QPointF(self._canvas.mapToGlobal(place))
+        event = QMouseEvent(kind, QPointF(place), screen, button, held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(self._canvas, event)
+        QApplication.processEvents()
+
+    def _place(self, point: tuple[float, float]) -> QPoint:
+        camera = self._viewer.camera
+        row, column = (point[axis] - camera.center[axis + 1] for axis in (0, 1))
+        middle = self._canvas.width() / 2, self._canvas.height() / 2
+        return QPoint(round(middle[0] + column * camera.zoom), round(middle[1] + row * camera.zoom))
+
+
+@pytest.fixture
+def make_hand() -> Callable[..., Hand]:
+    """A mouse and a keyboard for a viewer that is shown."""
+    return Hand
 
 
 @pytest.fixture

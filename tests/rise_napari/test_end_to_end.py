@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
@@ -30,41 +29,6 @@ TINY = (
 )
 
 
-class Hand:
-    """A person's mouse and keyboard on the picture."""
-
-    def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
-        widgets = [widget for top in QApplication.topLevelWidgets() for widget in top.findChildren(QWidget)]
-        self._canvas = next(widget for widget in widgets if type(widget).__name__.startswith("CanvasBackend"))
-
-    def key(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
-        QTest.keyClick(self._canvas, key, modifier)
-        QApplication.processEvents()
-
-    def drag(self, path: list[tuple[float, float]]) -> None:
-        """Presses at the first (row, column) of the frame, moves through the others, and lets go."""
-        places = [self._place(point) for point in path]
-        QTest.mouseMove(self._canvas, places[0])
-        self._send(QMouseEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton, Qt.MouseButton.NoButton)
-        self._send(QMouseEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton, Qt.MouseButton.LeftButton)
-        for place in places[1:]:
-            self._send(QMouseEvent.Type.MouseMove, place, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton)
-        self._send(QMouseEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
-
-    def _send(self, kind: Any, place: QPoint, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
-        screen = QPointF(self._canvas.mapToGlobal(place))
-        event = QMouseEvent(kind, QPointF(place), screen, button, held, Qt.KeyboardModifier.NoModifier)
-        QApplication.sendEvent(self._canvas, event)
-        QApplication.processEvents()
-
-    def _place(self, point: tuple[float, float]) -> QPoint:
-        camera = self._viewer.camera
-        row, column = (point[axis] - camera.center[axis + 1] for axis in (0, 1))
-        middle = self._canvas.width() / 2, self._canvas.height() / 2
-        return QPoint(round(middle[0] + column * camera.zoom), round(middle[1] + row * camera.zoom))
-
-
 def click(button: QWidget) -> None:
     assert button.isEnabled(), button.text()
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -74,7 +38,11 @@ def click(button: QWidget) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_from_a_folder_to_coco_and_onnx(
-    make_napari_viewer_proxy: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+    make_napari_viewer_proxy: Callable[..., Any],
+    make_hand: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
 ) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -104,7 +72,7 @@ def test_from_a_folder_to_coco_and_onnx(
     qtbot.wait(100)
 
     # three frames, two strokes each
-    hand = Hand(viewer)
+    hand = make_hand(viewer)
     bench.tabs.setCurrentWidget(bench.annotate)
     for count in range(3):
         frame = workspace.frame

@@ -318,12 +318,71 @@ def test_rejecting_drops_only_the_selected(predicted: Any) -> None:
 
 def test_the_queue_gives_reasons_and_next_goes_on(predicted: Any, qtbot: Any) -> None:
     review = predicted.review
-    review._fill_queue()
+    review.frames.fill()
     qtbot.waitUntil(lambda: review.queue.count() > 0, timeout=10_000)
     assert all(review.queue.item(row).text().count("\n") for row in range(review.queue.count()))
     before = predicted.workspace.frame.id
     review.go_on()
     assert predicted.workspace.frame.id != before
+
+
+def test_predictions_are_taken_on_the_picture_by_click_and_by_box(predicted: Any, disc: Any) -> None:
+    review = predicted.review
+    review.slider.setValue(30)
+    predicted.picker._finish([(20.5, 20.5)])
+    assert [row.row() for row in review.table.selectionModel().selectedRows()] == [0]
+    assert review.accept_chosen.text() == "Accept 1"
+    predicted.picker._finish([(30.0, 10.0), (35.0, 40.0), (59.0, 79.0)])
+    assert [row.row() for row in review.table.selectionModel().selectedRows()] == [1, 2]
+    assert review.reject_chosen.text() == "Reject 2"
+    review.reject_selected()
+    assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9]
+    predicted.picker._finish([(2.0, 2.0)])
+    assert not review.accept_chosen.isEnabled()
+
+
+def test_what_the_slider_hides_can_be_rejected_at_once(predicted: Any) -> None:
+    predicted.review.slider.setValue(50)
+    assert predicted.review.reject_hidden.text() == "Reject the 1 hidden"
+    predicted.review.reject_below()
+    assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9, 0.6]
+    predicted.workspace.undo()
+    assert len(predicted.workspace.predictions()) == 3
+
+
+def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
+    predicted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qtpy.QtWidgets import QMessageBox
+
+    review, project = predicted.review, predicted.workspace.project
+    monkeypatch.setattr(review, "isVisible", lambda: True)
+    review.slider.setValue(70)
+    assert "1 frame with nothing below 0.70: 1 predictions" in review.accept_sure.text()
+    asked: list[str] = []
+
+    def answer(_parent: Any, _title: str, question: str) -> Any:
+        asked.append(question)
+        return QMessageBox.StandardButton.Yes
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    review.accept_sure_frames()
+    frame = predicted.workspace.frames[3].id
+    assert "1 predictions in 1 frames" in asked[0]
+    assert project.frame(frame).state is FrameState.REVIEWED
+    assert len(project.instances(frame)) == 1
+    predicted.workspace.undo()
+    assert project.frame(frame).state is FrameState.UNLABELLED
+
+
+def test_mending_takes_the_prediction_in_hand(predicted: Any, disc: Any) -> None:
+    predicted.review.table.selectRow(1)
+    predicted.review.edit_selected()
+    workspace, layer = predicted.workspace, predicted.layers.annotations
+    assert workspace.selected == workspace.instances()[0].id
+    assert str(layer.mode) == "paint"
+    assert np.array_equal(layer.data == layer.selected_label, disc(40, 60))
+    assert workspace.frame.state is not FrameState.REVIEWED
 
 
 # -- export --------------------------------------------------------------------------------------------------------
