@@ -2,10 +2,13 @@
 
 A change keeps the one image of its row that is *not* in the table: before an undo that is how the row was, afterwards
 how it would be again. Undo and redo are therefore the same swap, and an inserted row costs nothing but its number.
+
+Only the latest edits keep their changes, so that the file does not grow for ever; of older ones the words are left.
 """
 
 from __future__ import annotations
 
+import getpass
 import json
 import sqlite3
 import threading
@@ -16,6 +19,11 @@ from typing import Any, Literal
 
 from rise_engine.project.records import HistoryEntry
 from rise_engine.project.store import Store
+
+UNDO_REACH = 1_000
+"""So many edits can be undone."""
+HISTORY_REACH = 20_000
+"""Words of older edits are forgotten, unless they can still be undone."""
 
 Kind = Literal["frames", "categories", "instances", "predictions", "documents"]
 
@@ -65,10 +73,11 @@ class Edit:
             )
             self.connection.execute("UPDATE journal SET status = 'dropped' WHERE status = 'undone'")
             cursor = self.connection.execute(
-                "INSERT INTO journal (time, action, frame) VALUES (?, ?, ?)",
-                (datetime.now(UTC).isoformat(), self.action, self._frame),
+                "INSERT INTO journal (time, action, frame, person) VALUES (?, ?, ?, ?)",
+                (datetime.now(UTC).isoformat(), self.action, self._frame, _person()),
             )
             self._entry = int(cursor.lastrowid or 0)
+            _forget(self.connection, newest=self._entry)
         self._position += 1
         self.connection.execute(
             "INSERT INTO changes VALUES (?, ?, ?, ?, ?)",
@@ -116,12 +125,18 @@ class Journal:
     def history(self, limit: int) -> list[HistoryEntry]:
         """The latest edits, newest first; undone ones too."""
         rows = self._store.read(
-            "SELECT time, action, status, frames.name AS name FROM journal "
+            "SELECT time, action, status, person, frames.name AS name FROM journal "
             "LEFT JOIN frames ON frames.id = journal.frame ORDER BY journal.id DESC LIMIT ?",
             (limit,),
         )
         return [
-            HistoryEntry(datetime.fromisoformat(row["time"]), row["action"], row["name"], row["status"] != "done")
+            HistoryEntry(
+                datetime.fromisoformat(row["time"]),
+                row["action"],
+                row["name"],
+                row["status"] in ("undone", "dropped"),
+                row["person"],
+            )
             for row in rows
         ]
 
@@ -143,6 +158,28 @@ class Journal:
             connection.execute("UPDATE journal SET status = ? WHERE id = ?", (status, entry["id"]))
             name = connection.execute("SELECT name FROM frames WHERE id = ?", (entry["frame"],)).fetchone()
             return str(entry["action"]) if name is None else f"{entry['action']} in {name['name']}"
+
+
+def _forget(connection: sqlite3.Connection, *, newest: int) -> None:
+    """Settle what undo no longer reaches (nothing is undone when this is called), and drop the oldest words."""
+    last = connection.execute(
+        "SELECT id FROM journal WHERE status = 'done' ORDER BY id DESC LIMIT 1 OFFSET ?", (UNDO_REACH,)
+    ).fetchone()
+    if last is not None:
+        reached = "SELECT id FROM journal WHERE status = 'done' AND id <= ?"
+        connection.execute(f"DELETE FROM changes WHERE entry IN ({reached})", (last["id"],))
+        connection.execute("UPDATE journal SET status = 'settled' WHERE status = 'done' AND id <= ?", (last["id"],))
+    connection.execute(
+        "DELETE FROM journal WHERE status IN ('settled', 'dropped') AND id <= ?", (newest - HISTORY_REACH,)
+    )
+
+
+def _person() -> str | None:
+    """The account that works here; some servers and containers have none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
 
 
 def _swap_row(connection: sqlite3.Connection, kind: str, row: int, image: str | None) -> str | None:

@@ -106,12 +106,16 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One edit, in words; ``frame`` is a file name, None when the edit touched several frames or none."""
+    """One edit, in words; ``frame`` is a file name, None when the edit touched several frames or none.
+
+    ``person`` is the name of the account that made it, None where the system or an older project has none.
+    """
 
     when: datetime
     action: str
     frame: str | None
     undone: bool
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,5 +87,9 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE predicted ADD COLUMN disagreement REAL
     """,
+    """
+    ALTER TABLE journal ADD COLUMN person TEXT;
+    CREATE INDEX journal_by_status ON journal (status, id)
+    """,
 )
 """Step i leads from version i to version i + 1; the newest version is their number."""
