@@ -61,6 +61,7 @@ class ProjectLayers:
         workspace.predictions_changed.connect(self._reload_predictions)
         workspace.instance_selected.connect(self._select)
         workspace.new_instance_asked.connect(self.start_instance)
+        workspace.mend_asked.connect(self._mend)
         workspace.before_leaving.connect(self.commit)
         workspace.training.happened.connect(self._show_live)
         workspace.training.state_changed.connect(self._training_changed)
@@ -219,6 +220,12 @@ class ProjectLayers:
         if str(layer.mode) not in ("paint", "polygon"):
             layer.mode = "paint"
         self._workspace.select(None)
+
+    def _mend(self) -> None:
+        """Takes the brush in hand for the selected instance."""
+        if self._annotations is not None and self._annotations in self._viewer.layers:
+            self._activate()
+            self._annotations.mode = "paint"
 
     def _select(self, instance_id: int | None) -> None:
         layer, view = self._annotations, self._view

@@ -88,6 +88,17 @@ class Predictions:
                 found.append(float(row["score"]))
         return scores
 
+    def sure(self, score: float) -> dict[int, list[int]]:
+        """Ids by frame, of the frames of which every shown prediction has at least this score, and which have any."""
+        rows = self._store.read(
+            f"SELECT shown.frame AS frame, min(predictions.score) AS lowest, group_concat(predictions.id) AS ids "
+            f"FROM {_SHOWN} AS shown JOIN predictions ON predictions.frame = shown.frame "
+            "AND predictions.run = shown.run AND predictions.batch = shown.batch WHERE shown.place = 1 "
+            "GROUP BY shown.frame HAVING lowest >= ?",
+            (score,),
+        )
+        return {int(row["frame"]): [int(number) for number in row["ids"].split(",")] for row in rows}
+
     def latest_disagreement(self) -> dict[int, float]:
         """How much each frame's predictions changed with the light, where the run that is shown measured it."""
         rows = self._store.read(

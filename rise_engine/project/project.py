@@ -265,6 +265,10 @@ class Project:
         """Scores by frame, of the same run as ``predictions``; an empty list where it found nothing."""
         return self._predictions.latest_scores()
 
+    def sure_predictions(self, score: float) -> dict[int, list[int]]:
+        """Ids by frame, of those frames of which every prediction has at least this score."""
+        return self._predictions.sure(score)
+
     def prediction_disagreement(self) -> dict[int, float]:
         """By frame, how much the predictions differ between two lights, 0 to 1; only where that was measured."""
         return self._predictions.latest_disagreement()

@@ -1,20 +1,18 @@
-"""Accept, reject or mend predictions, worst frame first, and train again."""
+"""Accept, reject or mend predictions, most useful frame first, and train again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QImageReader, QPixmap
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QGridLayout,
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
+    QMessageBox,
     QProgressBar,
     QSlider,
     QSplitter,
@@ -24,17 +22,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
-from rise_engine.project.review_queue import QueueEntry, rank_frames
 from rise_engine.resources import starter_path
-from rise_napari.background import run_beside, stream_beside
+from rise_napari.background import stream_beside
+from rise_napari.steps.frame_queue import FrameQueue
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
 STORED_SCORE = 0.3
-QUEUE_LENGTH = 50
-THUMBNAIL = QSize(64, 48)
 
 
 class ReviewStep(Step):
@@ -43,72 +38,57 @@ class ReviewStep(Step):
     name = "Review"
 
     def __init__(
-        self, workspace: Workspace, *, hide_below: Callable[[float], None], train_again: Callable[[], None]
+        self,
+        workspace: Workspace,
+        *,
+        hide_below: Callable[[float], None],
+        highlight: Callable[[Sequence[Instance]], None],
+        pick: Callable[[], object],
+        train_again: Callable[[], None],
     ) -> None:
+        """``highlight`` outlines predictions on the picture, ``pick`` lets the person take some there."""
         super().__init__(workspace)
         self._hide_below = hide_below
-        self._queue_stale = True
+        self._highlight = highlight
         self._predicting = False
-        self.queue = QListWidget()
-        self.queue.setIconSize(THUMBNAIL)
-        self.queue.setWordWrap(True)
-        self.queue.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.queue.setToolTip("Which frame to look at next, and why")
-        self.queue.itemClicked.connect(lambda item: workspace.show(item.data(Qt.ItemDataRole.UserRole)))
-        self.predict = button("Predict all", self.predict_all, "Predict every unlabelled frame with the latest run")
-        self.predict_one = button("Predict this", self.predict_frame, "Predict the frame in view with the latest run")
+        self._sure: dict[int, list[int]] = {}
+        self.frames = FrameQueue(workspace)
+        self.queue = self.frames.list
+        self.predict = button(
+            "Predict all", self.predict_all, "Predict every unlabelled frame with the model in use, in two lights"
+        )
+        self.predict_one = button("Predict this", self.predict_frame, "Predict the frame in view")
         self.progress = QProgressBar()
         self.progress.hide()
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(QLabel("Look at next"))
-        column.addWidget(self.queue, 1)
-        self.table = QTableWidget(0, 3)
-        self.table.setHorizontalHeaderLabels(["#", "category", "score"])
-        self.table.verticalHeader().hide()
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(int(STORED_SCORE * 100), 99)
-        self.slider.setValue(50)
-        self.slider.setToolTip("Predictions below this score are hidden, and not accepted")
-        self.slider.valueChanged.connect(self._score_moved)
-        self.score = QLabel()
-        self.accept_chosen = button("Accept selected", self.accept_selected, "Keep the selected predictions")
-        self.reject_chosen = button("Reject selected  (R)", self.reject_selected, "Drop the selected predictions")
-        right = QWidget()
-        column = QVBoxLayout(right)
-        column.setContentsMargins(0, 0, 0, 0)
-        self.frame_label = QLabel()
-        column.addWidget(self.frame_label)
-        column.addWidget(self.table, 1)
-        column.addWidget(self.score)
-        column.addWidget(self.slider)
-        column.addWidget(self.accept_chosen)
-        column.addWidget(self.reject_chosen)
         panes = QSplitter(Qt.Orientation.Horizontal)
-        panes.addWidget(left)
-        panes.addWidget(right)
-        panes.setSizes([215, 195])
+        panes.addWidget(self.frames)
+        panes.addWidget(self._build_instances(pick))
+        panes.setSizes([205, 205])
         panes.setChildrenCollapsible(False)
         predicting = QHBoxLayout()
         predicting.addWidget(self.predict)
         predicting.addWidget(self.predict_one)
-        large = QVBoxLayout()
         self.accept_all = button(
-            "Accept all shown, next  (A)", self.accept_and_go_on, "Keep every shown prediction", tall=True
+            "Accept all shown, next  (A)",
+            self.accept_and_go_on,
+            "Keep every shown prediction, mark the frame reviewed, and go to the next of the queue",
+            tall=True,
+            icon="accept",
         )
         self.next = button("Next frame", self.go_on, "Go to the next frame of the queue", tall=True)
         self.again = button(
-            "Train again", train_again, "Go on learning from the latest run with the new labels", tall=True
+            "Train again",
+            train_again,
+            "Go on learning from the model in use with the new labels, for five minutes at most",
+            tall=True,
+            icon="train",
         )
-        pair = QHBoxLayout()
-        pair.addWidget(self.next)
-        pair.addWidget(self.again)
-        large.addWidget(self.accept_all)
-        large.addLayout(pair)
+        self.accept_sure = button("", self.accept_sure_frames, "It asks before it does so, and can be undone")
+        large = QGridLayout()
+        large.addWidget(self.accept_all, 0, 0, 1, 2)
+        large.addWidget(self.next, 1, 0)
+        large.addWidget(self.again, 1, 1)
+        large.addWidget(self.accept_sure, 2, 0, 1, 2)
         self.body.addLayout(predicting)
         self.body.addWidget(self.progress)
         self.body.addWidget(panes, 1)
@@ -117,7 +97,51 @@ class ReviewStep(Step):
             signal.connect(self._queue_changed)
         workspace.frame_changed.connect(self.refresh)
         workspace.predictions_changed.connect(self._queue_changed)
+        self.frames.filled.connect(self._show_next)
         self._score_moved(self.slider.value())
+
+    def _build_instances(self, pick: Callable[[], object]) -> QWidget:
+        self.frame_label = QLabel()
+        self.frame_label.setWordWrap(True)
+        self.table = QTableWidget(0, 3)
+        self.table.setHorizontalHeaderLabels(["#", "category", "score"])
+        self.table.verticalHeader().hide()
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.table.setToolTip("Selected predictions are outlined on the picture; Ctrl or Shift selects several")
+        self.table.itemSelectionChanged.connect(self._selection_changed)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(int(STORED_SCORE * 100), 99)
+        self.slider.setValue(50)
+        self.slider.setToolTip("Predictions below this score are hidden, and not accepted")
+        self.slider.valueChanged.connect(self._score_moved)
+        self.score = QLabel()
+        self.score.setWordWrap(True)
+        self.pick = button(
+            "Select in picture", pick, "Click on a prediction, or drag a box round several; Esc gives the mouse back"
+        )
+        self.accept_chosen = button("Accept", self.accept_selected, "Keep the selected predictions", icon="accept")
+        self.reject_chosen = button("Reject", self.reject_selected, "Drop the selected predictions (R)", icon="reject")
+        self.edit = button("Mend", self.edit_selected, "Keep the selected prediction and paint over it")
+        self.reject_hidden = button("", self.reject_below, "Drop the predictions that the slider hides in this frame")
+        pane = QWidget()
+        column = QVBoxLayout(pane)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        pairs = QGridLayout()
+        pairs.setSpacing(4)
+        pairs.addWidget(self.accept_chosen, 0, 0)
+        pairs.addWidget(self.reject_chosen, 0, 1)
+        pairs.addWidget(self.edit, 1, 0)
+        pairs.addWidget(self.pick, 1, 1)
+        column.addWidget(self.frame_label)
+        column.addWidget(self.table, 1)
+        column.addLayout(pairs)
+        column.addWidget(self.score)
+        column.addWidget(self.slider)
+        column.addWidget(self.reject_hidden)
+        return pane
 
     # -- what the tab says ------------------------------------------------------------------------------------------
 
@@ -127,9 +151,11 @@ class ReviewStep(Step):
             return "Open a folder of images in the Project tab first."
         if not self._has_model():
             return "There is no trained model yet: train one in the Train tab."
+        if self.workspace.training.running:
+            return "A training is running: what you accept now counts from the next one on."
         if not workspace.predictions():
             return "This frame has no predictions to review: press Predict all, or choose a frame of the list."
-        return "Accept what is right (A); to mend an object, accept it and paint over it; reject what is wrong (R)."
+        return "Accept what is right (A), mend what is nearly right, reject what is wrong (R); then train again."
 
     def finished(self) -> bool:
         return bool(self.workspace.count(FrameState.REVIEWED))
@@ -139,39 +165,75 @@ class ReviewStep(Step):
         project = self.workspace.project
         if project is None:
             return False
-        return starter_path() is not None or any(run.finished is not None for run in project.runs())
+        return starter_path() is not None or project.current_run() is not None
 
     def showEvent(self, event: object) -> None:
         super().showEvent(event)
+        self._count_sure()
         self.refresh()
 
     def refresh(self) -> None:
         super().refresh()
         workspace = self.workspace
-        if self._queue_stale and self.isVisible():
-            self._fill_queue()
+        if self.isVisible():
+            self.frames.fill_if_stale()
         frame = workspace.frame
-        self.frame_label.setText(f"<b>{frame.name}</b>" if frame is not None else "")
+        self.frame_label.setText(f"<b>{frame.name}</b> {frame.state}" if frame is not None else "")
         names = {category.id: category.name for category in workspace.categories}
         shown = self.shown_predictions()
+        self.table.blockSignals(True)
         self.table.setRowCount(len(shown))
         for row, one in enumerate(shown):
             for column, text in enumerate((str(row + 1), names.get(one.category, "?"), f"{one.score or 0:.2f}")):
                 item = QTableWidgetItem(text)
                 item.setData(Qt.ItemDataRole.UserRole, one.id)
                 self.table.setItem(row, column, item)
+        self.table.clearSelection()
+        self.table.blockSignals(False)
         self.table.setColumnWidth(0, 32)
         self.table.setColumnWidth(2, 50)
         everything = len(workspace.predictions())
+        hidden = everything - len(shown)
         self.score.setText(f"Score at least {self.min_score:.2f}: {len(shown)} of {everything}")
         usable = workspace.writable and frame is not None
-        for widget in (self.accept_chosen, self.reject_chosen, self.accept_all):
-            widget.setEnabled(usable and bool(shown))
-        self.next.setEnabled(self.queue.count() > 0)
+        self.accept_all.setEnabled(usable and bool(shown))
+        self.accept_all.setText(f"Accept all {len(shown)} shown, next  (A)" if shown else "Accept all shown, next  (A)")
+        self.reject_hidden.setText(f"Reject the {hidden} hidden" if hidden else "Reject the hidden ones")
+        self.reject_hidden.setEnabled(usable and hidden > 0)
+        self.pick.setEnabled(usable and bool(shown))
         able = usable and self._has_model() and not self._predicting
         self.predict.setEnabled(able)
         self.predict_one.setEnabled(able)
         self.again.setEnabled(able and not workspace.training.running)
+        self._show_next()
+        self._selection_changed()
+
+    def _show_next(self) -> None:
+        self.next.setEnabled(self.queue.count() > 0)
+
+    def _selection_changed(self) -> None:
+        chosen = self._selected_ids()
+        usable = self.workspace.writable and self.workspace.frame is not None and bool(chosen)
+        for widget, word in ((self.accept_chosen, "Accept"), (self.reject_chosen, "Reject")):
+            widget.setEnabled(usable)
+            widget.setText(f"{word} {len(chosen)}" if chosen else word)
+        self.edit.setEnabled(usable and len(chosen) == 1)
+        if self.isVisible():
+            self._highlight([one for one in self.shown_predictions() if one.id in chosen] if chosen else [])
+
+    def select(self, ids: Sequence[int]) -> None:
+        """Selects predictions of the frame in view in the table."""
+        wanted = set(ids)
+        self.table.clearSelection()
+        mode = self.table.selectionMode()
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+        for row in range(self.table.rowCount()):
+            item = self.table.item(row, 0)
+            if item is not None and item.data(Qt.ItemDataRole.UserRole) in wanted:
+                self.table.selectRow(row)
+        self.table.setSelectionMode(mode)
+        words = "1 prediction is" if len(wanted) == 1 else f"{len(wanted)} predictions are"
+        self.workspace.tell(f"{words} selected: accept or reject them with the buttons, or select again.")
 
     @property
     def min_score(self) -> float:
@@ -184,49 +246,27 @@ class ReviewStep(Step):
 
     def _score_moved(self, _value: int) -> None:
         self._hide_below(self.min_score)
+        self._count_sure()
         self.refresh()
 
     def _queue_changed(self) -> None:
-        self._queue_stale = True
+        self.frames.mark_stale()
+        self._count_sure()
         self.refresh()
 
-    def _fill_queue(self) -> None:
-        """Ranks the frames beside the window; without predictions that means to look at every image."""
+    def _count_sure(self) -> None:
+        """The unlabelled frames of which every prediction is above the slider."""
         project = self.workspace.project
-        self._queue_stale = False
-        if project is None:
-            self.queue.clear()
-            return
-        path = project.path
-
-        def work() -> list[QueueEntry]:
-            with Project.open(path, read_only=True) as other:
-                return rank_frames(other, top=QUEUE_LENGTH)
-
-        run_beside(self.workspace, work, done=lambda ranked: self._show_queue(path, ranked))
-
-    def _show_queue(self, path: Path, ranked: list[QueueEntry]) -> None:
-        project = self.workspace.project
-        if project is None or project.path != path:
-            return
-        self.queue.clear()
-        for entry in ranked:
-            self.queue.addItem(self._queue_item(project, entry))
-        self.next.setEnabled(bool(ranked))
-
-    def _queue_item(self, project: Project, entry: QueueEntry) -> QListWidgetItem:
-        item = QListWidgetItem(f"{entry.frame.name}\n{entry.reason}  ({entry.score:.2f})")
-        item.setData(Qt.ItemDataRole.UserRole, entry.frame.id)
-        item.setToolTip(f"{entry.frame.name}: {entry.reason}")
-        # The decoder scales while it reads, so a thumbnail costs a fraction of the image.
-        reader = QImageReader(str(project.images / entry.frame.name))
-        reader.setAutoTransform(True)
-        if reader.size().isValid():
-            reader.setScaledSize(reader.size().scaled(THUMBNAIL, Qt.AspectRatioMode.KeepAspectRatio))
-        picture = reader.read()
-        if not picture.isNull():
-            item.setIcon(QIcon(QPixmap.fromImage(picture)))
-        return item
+        if not self.isVisible() or project is None:
+            self._sure = {}
+        else:
+            open_frames = {one.id for one in self.workspace.frames if one.state is FrameState.UNLABELLED}
+            sure = project.sure_predictions(self.min_score)
+            self._sure = {frame: ids for frame, ids in sure.items() if frame in open_frames}
+        count = sum(map(len, self._sure.values()))
+        frames = "1 frame" if len(self._sure) == 1 else f"{len(self._sure):,} frames"
+        self.accept_sure.setText(f"Accept {frames} with nothing below {self.min_score:.2f}: {count:,} predictions…")
+        self.accept_sure.setEnabled(self.workspace.writable and bool(self._sure))
 
     # -- actions ----------------------------------------------------------------------------------------------------
 
@@ -251,17 +291,47 @@ class ReviewStep(Step):
         else:
             self.workspace.tell("Select predictions in the table first.")
 
+    def edit_selected(self) -> None:
+        """Keeps the selected prediction and takes it in hand, so that the brush mends it."""
+        chosen, before = self._selected_ids(), {one.id for one in self.workspace.instances()}
+        if len(chosen) == 1 and self.workspace.accept(chosen, reviewed=False):
+            new = [one.id for one in self.workspace.instances() if one.id not in before]
+            if new:
+                self.workspace.select(new[-1])
+                self.workspace.mend_asked.emit()
+                self.workspace.tell("Paint to add to the object, erase (E) to take away; then accept the others.")
+
+    def reject_below(self) -> None:
+        """Drops the predictions of the frame in view that the slider hides."""
+        shown = {one.id for one in self.shown_predictions()}
+        self.workspace.reject([one.id for one in self.workspace.predictions() if one.id not in shown and one.id])
+
+    def accept_sure_frames(self) -> None:
+        """Keeps every prediction of the frames that have none below the slider, after asking."""
+        project, sure = self.workspace.project, dict(self._sure)
+        if project is None or not sure:
+            return
+        count = sum(map(len, sure.values()))
+        question = (
+            f"Accept {count:,} predictions in {len(sure):,} frames? Each of these frames has no prediction below "
+            f"{self.min_score:.2f}, and counts as reviewed afterwards. Undo takes it back."
+        )
+        if QMessageBox.question(self, "Accept sure frames", question) != QMessageBox.StandardButton.Yes:
+            return
+        self.workspace.before_leaving.emit()
+        with self.workspace.telling():
+            project.accept_predictions([number for ids in sure.values() for number in ids])
+            self.workspace.imported()
+            self.workspace.tell(f"{count:,} predictions in {len(sure):,} frames are accepted.")
+
     def accept_and_go_on(self) -> None:
         """Keeps every shown prediction, marks the frame reviewed and goes to the next frame of the queue."""
         if self.workspace.accept([one.id for one in self.shown_predictions() if one.id is not None]):
             self.go_on()
 
     def go_on(self) -> None:
-        """Shows the first frame of the queue that is neither in view nor reviewed by now."""
-        frame = self.workspace.frame
-        done = {one.id for one in self.workspace.frames if one.state is FrameState.REVIEWED}
-        queued = [self.queue.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.queue.count())]
-        following = next((one for one in queued if one not in done and (frame is None or one != frame.id)), None)
+        """Shows the first frame of the queue that is neither in view nor done by now."""
+        following = self.frames.following()
         if following is None:
             self.workspace.tell("There is no other frame to review.")
         else:

@@ -1,0 +1,86 @@
+"""A project whose labels play the person: copies that start without any, and are measured against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from rise_engine.config import RiseConfig
+from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.inference import LoadedModel, load_model, predict_frames
+from rise_engine.learning.events import Failed, Finished
+from rise_engine.learning.trainer import Trainer
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Instance, Split
+from rise_engine.project.splits import TrainingSplit
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Knows the labels of ``truth``; the hold-out's frames test, all others may be asked for."""
+
+    truth: Project
+
+    @property
+    def pool(self) -> list[str]:
+        """Names of the frames that may be labelled."""
+        frames = self.truth.frames(split=Split.TRAIN)
+        return [frame.name for frame in frames if frame.state in (FrameState.LABELLED, FrameState.REVIEWED)]
+
+    @property
+    def test(self) -> list[int]:
+        """Ids of the frames that measure."""
+        found = [frame.id for frame in self.truth.frames(split=Split.HOLDOUT)]
+        if not found:
+            raise SystemExit("mark frames as hold-out first: rise new ... --holdout-list FILE")
+        return found
+
+    def start(self, path: Path) -> Project:
+        """A project of the same images without a label; test frames and those nobody labelled are skipped in it."""
+        project = Project.create(path, self.truth.images)
+        project.scan()
+        pool = set(self.pool)
+        for frame in project.frames():
+            if frame.name not in pool:
+                project.set_state(frame.id, FrameState.SKIPPED)
+        project.add_category("object")
+        return project
+
+    def label(self, project: Project, names: Sequence[str]) -> None:
+        """Draws frames, as they are in ``truth``."""
+        category = project.categories()[0].id
+        for name in names:
+            frame = project.frame(name).id
+            known = self.truth.instances(self.truth.frame(name).id)
+            if known:
+                project.add_instances(
+                    frame, [_anew(instance, frame, category) for instance in known if not instance.crowd]
+                )
+            project.set_state(frame, FrameState.LABELLED)
+
+    def measure(self, loaded: LoadedModel) -> AveragePrecision:
+        """Class-agnostic mask AP on the test frames."""
+        results = []
+        for frame, found in predict_frames(loaded, self.truth, self.test):
+            results += coco_results(frame, found, [OBJECT["id"]])
+        return evaluate(truth_of(self.truth, self.test), results, class_agnostic=True).mask
+
+
+def _anew(instance: Instance, frame: int, category: int) -> Instance:
+    return replace(instance, id=None, frame=frame, category=category, extra={})
+
+
+def train(project: Project, config: RiseConfig, *, minutes: float | None = None) -> LoadedModel:
+    """Trains on what is labelled, the rest unlabelled, and no hold-out; the model after the last step."""
+    torch.manual_seed(config.schedule.seed)
+    labelled = [frame.id for frame in project.frames(state=FrameState.LABELLED)]
+    unlabelled = [frame.id for frame in project.frames(state=FrameState.UNLABELLED)] or labelled
+    last = None
+    for last in Trainer(project, config, TrainingSplit(labelled, unlabelled, []), minutes=minutes).run():
+        if isinstance(last, Failed):
+            raise SystemExit(f"the training failed: {last.message}")
+    assert isinstance(last, Finished)
+    return load_model(Path(last.folder))
