@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rise_engine.commands import export, look, machine, predict, project, reproduce, train
+from rise_engine.commands import care, export, look, machine, predict, project, reproduce, train
 from rise_engine.errors import RiseError
 
 app = typer.Typer(
@@ -21,6 +21,10 @@ app = typer.Typer(
 app.command("demo")(machine.demo)
 app.command("new")(project.new)
 app.command("import")(project.import_annotations)
+app.command("relink")(care.relink)
+app.command("check")(care.check)
+app.command("backup")(care.backup)
+app.command("history")(care.history)
 app.command("status")(project.status)
 app.command("runs")(project.runs)
 app.command("train")(train.train)

@@ -71,6 +71,12 @@ class Store:
                     connection.execute("ROLLBACK")
                 raise
 
+    def copy_to(self, path: Path) -> None:
+        """The database as of this moment, as one file that needs no other beside it; others may write meanwhile."""
+        with self._translated(), closing(sqlite3.connect(path)) as copy:
+            self._connection().backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+
     def close(self) -> None:
         """Close the connections of all threads; the store cannot be used afterwards."""
         with self._guard:

@@ -1,0 +1,66 @@
+"""A project as one file, from which it can be put back: unpack it, and say where the images are."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+from rise_engine.atomic import atomic_path
+from rise_engine.errors import RiseError
+from rise_engine.project.project import FILE_NAME, Project
+
+_STORED = {".safetensors", ".png", ".jpg"}
+"""Kinds of files that packing makes no smaller."""
+
+
+def back_up(project: Project, path: Path) -> int:
+    """Write a backup, whole or not at all, and return its size in bytes. The images are not part of it.
+
+    A name that ends in ``.zip`` gets everything: a folder named like the project with the database and the runs. Any
+    other name gets the database alone: annotations, predictions, history. Another program may write to the project
+    meanwhile; the backup is of one moment. Raises RiseError when the file cannot be written, lies inside the project,
+    or turns out damaged.
+    """
+    path = Path(path).absolute()
+    if path.resolve().is_relative_to(project.path.resolve()):
+        raise RiseError(f"The backup {path} would lie inside the project itself; choose a place outside of it.")
+    with atomic_path(path) as part:
+        if path.suffix.lower() != ".zip":
+            _copy_database(project, part)
+        else:
+            _pack(project, part)
+        return part.stat().st_size
+
+
+def _copy_database(project: Project, target: Path) -> None:
+    project.store.copy_to(target)
+    try:
+        with closing(sqlite3.connect(target)) as copy:
+            damage = [str(row[0]) for row in copy.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    except sqlite3.DatabaseError as error:
+        damage = [str(error)]
+    if damage:
+        raise RiseError(
+            f"{project.path / FILE_NAME} is damaged ({damage[0]}), so no backup was made; put an older backup back."
+        )
+
+
+def _pack(project: Project, target: Path) -> None:
+    root = Path(project.path.name)
+    runs = project.path / "runs"
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder, zipfile.ZipFile(target, "w") as archive:
+        database = Path(folder) / FILE_NAME
+        _copy_database(project, database)
+        archive.write(database, root / FILE_NAME, compress_type=zipfile.ZIP_DEFLATED, compresslevel=1)
+        for file in sorted(runs.rglob("*")) if runs.is_dir() else []:
+            # Links are left out: nothing that a run writes is one. So are files that a training has just replaced.
+            if file.is_symlink() or not file.is_file():
+                continue
+            kind = zipfile.ZIP_STORED if file.suffix in _STORED else zipfile.ZIP_DEFLATED
+            try:
+                archive.write(file, root / file.relative_to(project.path), compress_type=kind, compresslevel=1)
+            except FileNotFoundError:
+                continue
