@@ -15,6 +15,7 @@ from timm.layers.format import Format
 from torch import Tensor, nn
 
 from rise_engine.errors import RiseError
+from rise_engine.model.swin_windows import pad_before_shifting
 
 STRIDES = (8, 16, 32)
 FIRST_STAGE_STRIDE = 4
@@ -99,11 +100,15 @@ class Backbone(nn.Module):
 
 def _create(name: str, pretrained: Path | bool | None) -> Any:
     options = {"strict_img_size": False, "drop_path_rate": 0.3} if name.startswith("swin") else {}
+    if name.startswith("swin_"):
+        # timm would fit the windows of the last stage to the size of ImageNet's crops and not shift them.
+        options["always_partition"] = True
     try:
         net = timm.create_model(name, features_only=True, pretrained=pretrained is True, **options)
     except Exception as error:  # timm raises what its loaders raise: an unknown name, no network, a broken cache
         wanted = f"backbone {name!r}" + (" with timm's weights" if pretrained is True else "")
         raise RiseError(f"{wanted} cannot be had ({error}): check the name, or the network") from error
+    pad_before_shifting(net)
     if isinstance(pretrained, Path):
         _fill(net, pretrained)
     return net

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-Naming = Literal["rise", "deformable-detr", "transformers"]
-Rules = Sequence[tuple[str, str]]
+from rise_engine.model.backbone_names import Rules, rename, to_backbone_name
+
+Naming = Literal["rise", "deformable-detr", "idol", "transformers"]
 
 MARKS: dict[Naming, str] = {
     "rise": "level_embed",
@@ -18,6 +19,9 @@ MARKS: dict[Naming, str] = {
     "transformers": "model.level_embed",
 }
 """A key that only this naming has."""
+
+IDOL_MARK = re.compile(r"^\w+\.detr\.transformer\.level_embed$")
+"""IDOL and SeqFormer keep the detector in a segmenter (``detr.detr.``), and RISE's code calls that one ``IDOL``."""
 
 DEFORMABLE_DETR: Rules = (
     (r"^transformer\.decoder\.(?:bbox|class)_embed\..*$", ""),
@@ -36,6 +40,20 @@ DEFORMABLE_DETR: Rules = (
     (r"^bbox_embed\.", "box_head."),
 )
 """The original repository's names, in the order in which they are tried; an empty result drops a duplicate."""
+
+IDOL: Rules = (
+    (r"^controller\.", "mask_controller."),
+    (r"^mask_head\.lay3\.", "mask_features.s32."),
+    (r"^mask_head\.lay4\.", "mask_features.s16."),
+    (r"^mask_head\.dcn\.", "mask_features.s8."),
+    (r"^mask_head\.lay1\.", "mask_features.reduce."),
+    (r"^mask_head\.lay2\.", "mask_features.out."),
+    (r"^reid_embed_head\.", "embed_head."),
+    *DEFORMABLE_DETR,
+)
+"""The heads that IDOL adds (SeqFormer has the same but for the last), beside the detector's own names."""
+
+IDOL_BACKBONE = "backbone.0.backbone."
 
 TRANSFORMERS: Rules = (
     (r"^model\.backbone\.(?:conv_encoder\.)?(?:model|_backbone)\.(?:_backbone\.)?", "backbone.net."),
@@ -61,25 +79,54 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 def naming_of(state: Mapping[str, Tensor]) -> Naming | None:
     """Whose names these are, or None."""
+    if any(IDOL_MARK.match(key) for key in state):
+        return "idol"
     return next((naming for naming, mark in MARKS.items() if mark in state), None)
+
+
+def without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors without the prefix that torch's wrappers for several devices give to all of them."""
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    return dict(state)
 
 
 def to_own_names(state: Mapping[str, Tensor], naming: Naming, *, decoder_layers: int) -> dict[str, Tensor]:
     """The tensors under this project's names; one head that all decoder layers share is given to each."""
     if naming == "rise":
         return dict(state)
-    rules = DEFORMABLE_DETR if naming == "deformable-detr" else TRANSFORMERS
-    renamed = {_rename(key, rules): tensor for key, tensor in state.items()}
+    if naming == "idol":
+        renamed = {_from_idol(key): tensor for key, tensor in state.items()}
+    elif naming == "deformable-detr":
+        renamed = {rename(key, DEFORMABLE_DETR): tensor for key, tensor in state.items()}
+    else:
+        kept = _effective_box_heads(state, decoder_layers)
+        renamed = {rename(key, TRANSFORMERS): tensor for key, tensor in kept.items()}
     renamed.pop("", None)
     return _untie_heads(_join_projections(renamed), decoder_layers)
 
 
-def _rename(key: str, rules: Rules) -> str:
-    for pattern, replacement in rules:
-        name, count = re.subn(pattern, replacement, key)
-        if count:
-            return name
-    return key
+def _from_idol(key: str) -> str:
+    name = re.sub(r"^\w+\.(?:detr\.)?", "", key)
+    if name.startswith(IDOL_BACKBONE):
+        name = to_backbone_name(name.removeprefix(IDOL_BACKBONE))
+        return name and f"backbone.{name}"
+    return rename(name, IDOL)
+
+
+def _effective_box_heads(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
+    """Of two copies of transformers' box heads the one that its last layer's boxes depend on.
+
+    The library may keep the heads twice: those of the decoder correct the boxes between the layers, the others make
+    the boxes of each layer. Copies that were not tied in training differ, and here one head does both.
+    """
+    kept = dict(state)
+    for key in state:
+        if found := re.match(r"^bbox_embed\.(\d+)\.", key):
+            between = f"model.decoder.{key}"
+            if between in state:
+                del kept[between if int(found[1]) == layers - 1 else key]
+    return kept
 
 
 def _join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Weights on disk: written as safetensors, read under this project's names and those of two others."""
+"""Weights on disk: written as safetensors, read under this project's names and those of three others."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
-from rise_engine.model.foreign_names import Naming, naming_of, to_own_names
+from rise_engine.model.foreign_names import Naming, naming_of, to_own_names, without_wrapper
+from rise_engine.model.weights_file import read_tensors
 
 HEADS = ("class_head.", "box_head.", "mask_controller.", "mask_features.", "embed_head.")
 """What a detector trained elsewhere may lack."""
@@ -34,6 +33,11 @@ class LoadReport:
     mismatched: tuple[str, ...]
     """Tensors of heads with another size, as of a class head for other classes; class heads start afresh."""
 
+    @property
+    def fresh_heads(self) -> tuple[str, ...]:
+        """The heads of the network that start, all or in part, with fresh values."""
+        return tuple(sorted({name.split(".")[0] for name in (*self.missing, *self.mismatched)}))
+
 
 def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str]) -> None:
     """Write all parameters and buffers to a safetensors file, in one piece or not at all."""
@@ -45,12 +49,13 @@ def save_weights(model: nn.Module, path: Path, *, metadata: Mapping[str, str]) -
 def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
     """Give ``model`` the weights of a safetensors or ``.pth`` file.
 
-    Names may be this project's, the original Deformable DETR's, or those of the transformers library. A head of
-    another size, or one that the file lacks, keeps the model's fresh values and is reported. Raises ``RiseError``
-    and changes nothing when the file cannot be read, fits no known naming, or lacks anything else.
+    Names may be this project's, those of IDOL and SeqFormer (with detectron2's ResNet or the original Swin
+    Transformer), the original Deformable DETR's, or those of the transformers library. A head of another size, or one
+    that the file lacks, keeps the model's fresh values and is reported. Raises ``RiseError`` and changes nothing when
+    the file cannot be read, fits no known naming, lacks anything else, or holds numbers that are not finite.
     """
     path = Path(path)
-    state = _read(path)
+    state = without_wrapper(read_tensors(path))
     own = model.state_dict()
     # Half of the names are enough: what is lacking is told below, name by name.
     naming: Naming | None = "rise" if 2 * len(own.keys() & state.keys()) > len(own) else naming_of(state)
@@ -69,6 +74,12 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
                 f"{path} {what} {len(wrong)} of the network's tensors ({', '.join(wrong[:3])}, ...): "
                 "choose the preset and settings that these weights were trained with, or other weights"
             )
+    broken = [name for name, tensor in loaded.items() if not tensor.isfinite().all()]
+    if broken:
+        raise RiseError(
+            f"{path} holds infinite numbers or none at all in {len(broken)} of its tensors ({broken[0]}, ...): "
+            "the file is damaged or its training went astray, choose another one"
+        )
     if any(name.startswith("class_head.") for name in mismatched):
         loaded = {name: tensor for name, tensor in loaded.items() if not name.startswith("class_head.")}
         reset: Any = getattr(model, "reset_class_heads", None)
@@ -82,22 +93,3 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
         unexpected=tuple(name for name in given if name not in own),
         mismatched=tuple(mismatched),
     )
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise RiseError(f"there is no weights file {path}: check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError) as error:
-        raise RiseError(f"{path} is no readable safetensors file ({error}): choose another one") from error
-    except Exception as error:  # whatever torch's restricted reader finds wrong; it names no common type
-        raise RiseError(f"{path} holds more than plain tensors, or is damaged: choose another file") from error
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        return {}
-    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -123,86 +122,3 @@ def test_objects_in_a_checkpoint_are_not_brought_to_life(tiny_model: DeformableS
     torch.save({"model": tiny_model}, file)
     with pytest.raises(RiseError, match="more than plain tensors"):
         load_pretrained(tiny_model, file)
-
-
-def in_original_names(model: DeformableSegmenter) -> dict[str, Tensor]:
-    """The state of ``model`` as the original Deformable DETR would have saved it."""
-    norms = {"norm_self": "norm2", "norm_cross": "norm1", "norm_ffn": "norm3"}
-    state = {}
-    for name, tensor in model.state_dict().items():
-        if name.startswith(("mask_", "embed_head")):
-            continue
-        if name.startswith("decoder."):
-            name = re.sub("norm_(self|cross|ffn)", lambda match: norms[match[0]], name)
-        name = name.replace("norm_attn", "norm1").replace("norm_ffn", "norm2")
-        name = name.replace("ffn.0", "linear1").replace("ffn.1", "linear2").replace(".attn.", ".self_attn.")
-        name = re.sub(r"^(encoder|decoder)\.(\d)", r"transformer.\1.layers.\2", name)
-        name = re.sub(r"^(level_embed|reference_points)", r"transformer.\1", name)
-        name = name.replace("backbone.net.", "backbone.0.body.")
-        state[name.replace("class_head", "class_embed").replace("box_head", "bbox_embed")] = tensor
-    copies = {f"transformer.decoder.{name}": tensor for name, tensor in state.items() if name.startswith("bbox_")}
-    return {name: tensor for name, tensor in state.items() if "num_batches" not in name} | copies
-
-
-def test_the_original_names_are_understood(
-    tiny_model: DeformableSegmenter, tiny_config: ModelConfig, tmp_path: Path
-) -> None:
-    state = in_original_names(tiny_model)
-    assert {
-        "transformer.encoder.layers.0.self_attn.value_proj.weight",
-        "transformer.decoder.layers.1.norm3.bias",
-        "transformer.level_embed",
-        "bbox_embed.1.layers.2.bias",
-        "input_proj.3.1.weight",
-    } <= set(state)
-    torch.save({"model": state, "epoch": 49}, tmp_path / "original.pth")
-    model = other_start(tiny_config)
-    report = load_pretrained(model, tmp_path / "original.pth")
-    assert report.naming == "deformable-detr"
-    assert report.unexpected == ()
-    assert {name.split(".")[0] for name in report.missing} == {"mask_features", "mask_controller", "embed_head"}
-    assert torch.equal(model(IMAGES).boxes, tiny_model(IMAGES).boxes)
-    assert torch.equal(model(IMAGES).class_logits, tiny_model(IMAGES).class_logits)
-
-
-@pytest.mark.parametrize("valid_width", [96, 70])
-def test_transformers_deformable_detr_is_the_same_network(
-    tiny_config: ModelConfig, tmp_path: Path, valid_width: int
-) -> None:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(7)
-    reference = transformers.DeformableDetrForObjectDetection(
-        transformers.DeformableDetrConfig(
-            use_timm_backbone=True, backbone="resnet18", use_pretrained_backbone=False, backbone_config=None,
-            d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4,
-            encoder_ffn_dim=48, decoder_ffn_dim=48, num_queries=10, with_box_refine=True, num_labels=3,
-        )
-    ).eval()  # fmt: skip
-    for parameter in reference.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.3)
-    torch.save(reference.state_dict(), tmp_path / "reference.pth")
-    model = other_start(tiny_config)
-    report = load_pretrained(model, tmp_path / "reference.pth")
-    assert report.naming == "transformers"
-    assert report.unexpected == ()
-    assert not any(name.startswith(("class_head", "box_head")) for name in report.missing)
-
-    padding = torch.zeros(1, 64, 96, dtype=torch.bool)
-    padding[..., valid_width:] = True
-    pixels = ((IMAGES - model.backbone.mean) / model.backbone.std).masked_fill(padding[:, None], 0)
-    with torch.no_grad():
-        expected = reference(pixel_values=pixels, pixel_mask=(~padding).long())
-        found = model(IMAGES, padding)
-    torch.testing.assert_close(found.class_logits, expected.logits, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.boxes, expected.pred_boxes, atol=1e-4, rtol=1e-4)
-
-
-def test_one_class_head_for_all_layers_is_given_to_each(tiny_config: ModelConfig, tmp_path: Path) -> None:
-    state = in_original_names(other_start(tiny_config))
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("class_embed.1")}
-    state["class_embed.0.weight"] = torch.ones(3, 32)
-    save_file({name: tensor.clone() for name, tensor in state.items()}, tmp_path / "tied.safetensors")
-    model = other_start(tiny_config)
-    load_pretrained(model, tmp_path / "tied.safetensors")
-    assert all((head.weight == 1).all() for head in model.class_head)
