@@ -79,7 +79,7 @@ def draw_figure_7(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     panels, rows = [], []
     first = [job for job in jobs if job.seed == jobs[0].seed]
     counts = [_density(grid, job) for job in first]
-    most = max((max(line) for lines in counts for line in lines), default=1.0)
+    most = max((value for lines in counts for line in lines for value in line), default=1.0)
     for job, lines in zip(first, counts, strict=True):
         chart = Chart(job.cell.method, x=(0, 1), y=(0, most), x_label="score", y_label="pseudo-labels a step")
         for stretch, line in enumerate(lines):
