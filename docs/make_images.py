@@ -1,33 +1,42 @@
 """Makes the pictures of the window for the documents, from totes that the project draws itself.
 
 xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" python docs/make_images.py docs/images
+
+``--light DIR`` puts the same pictures in the light theme into another folder, for whoever changes the window;
+``--size 1280x800`` and ``QT_SCALE_FACTOR=2`` show it small and on a fine screen.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("NAPARI_ASYNC", "0")
 
 import napari
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Instance
+from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
 from rise_engine.totes import write_sample_folder
 from rise_napari.training_session import RunState
 from rise_napari.workbench import Workbench
 
-SIZE = (1500, 950)
-FRAMES, LABELLED, STEPS = 24, 5, 60
+FRAMES, LABELLED = 24, 6
+COLOURS, REFINEMENTS = 256, 4
+"""Enough for a window, at a third of the bytes."""
+NOTIFICATION_SECONDS = 7.0
+"""After which what napari has to say about the machine is gone."""
 
 
 def make_project(folder: Path) -> Path:
-    """Drawn totes, the first few with their annotations."""
+    """Drawn totes, the first few with their annotations, one of those held out."""
     frames = write_sample_folder(folder / "totes", count=FRAMES, seed=11)
     with Project.create(Project.default_path(folder / "totes"), folder / "totes") as project:
         project.scan()
@@ -36,6 +45,7 @@ def make_project(folder: Path) -> Path:
             masks = [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
             project.add_instances(record.id, masks)
             project.set_state(record.id, FrameState.LABELLED)
+        project.set_split([project.frames()[LABELLED - 1].id], Split.HOLDOUT)
         return project.path
 
 
@@ -47,51 +57,83 @@ def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         time.sleep(0.01)
 
 
-def main(out: Path) -> None:
-    """Walks through the steps and takes a picture of each."""
-    out.mkdir(parents=True, exist_ok=True)
+class Camera:
+    """Takes a picture of the window in each theme that is wanted."""
+
+    def __init__(self, viewer: napari.Viewer, folders: dict[str, Path]) -> None:
+        self._viewer = viewer
+        self._folders = folders
+        for folder in folders.values():
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, name: str) -> None:
+        for theme, folder in self._folders.items():
+            self._viewer.theme = theme
+            wait(1.0)
+            picture = self._viewer.window.screenshot(canvas_only=False)
+            Image.fromarray(picture[..., :3]).quantize(COLOURS, kmeans=REFINEMENTS).save(folder / f"{name}.png", optimize=True)
+
+
+def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, steps: int) -> None:
+    """From the empty window to the export, with a picture of each step."""
+    workspace = bench.workspace
+    wait(NOTIFICATION_SECONDS)
+    shoot("empty")
+    workspace.open_path(path)
+    wait(1.0)
+    viewer.reset_view()
+    bench.tabs.setCurrentWidget(bench.project)
+    shoot("project")
+    bench.tabs.setCurrentWidget(bench.annotate)
+    shoot("annotate")
+    bench.tabs.setCurrentWidget(bench.bank)
+    wait(120, lambda: bench.bank.words.text().startswith("before |"))
+    shoot("bank")
+    workspace.show(workspace.frames[LABELLED].id)
+    bench.tabs.setCurrentWidget(bench.train)
+    shoot("train")
+    bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
+    bench.train.steps.setValue(steps)
+    bench.train.more.setText("schedule.unsupervised_after=2, schedule.preview_every=2, schedule.holdout_every=5")
+    bench.train.start_training()
+    wait(1200, lambda: len(bench.curves.losses) > steps * 0.8 or not workspace.training.running)
+    shoot("window")
+    wait(1200, lambda: workspace.training.state in (RunState.FINISHED, RunState.FAILED))
+    bench.curves.parentWidget().hide()
+    bench.tabs.setCurrentWidget(bench.review)
+    bench.review.predict.click()
+    wait(600, lambda: not bench.review.predict.isEnabled())
+    wait(600, lambda: bench.review.predict.isEnabled())
+    wait(30, lambda: bench.review.queue.count() > 0)
+    wait(2.0)
+    bench.review.go_on()
+    bench.review.table.selectRow(0)
+    shoot("review")
+    bench.tabs.setCurrentWidget(bench.export)
+    bench.export.export_report(path.parent / "report.md")
+    shoot("export")
+
+
+def main() -> None:
+    """Reads the arguments and takes the walk."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--light", type=Path, metavar="DIR")
+    parser.add_argument("--size", default="1400x900", metavar="WxH")
+    parser.add_argument("--steps", type=int, default=40)
+    chosen = parser.parse_args()
+    folders = {"dark": chosen.out} | ({"light": chosen.light} if chosen.light is not None else {})
     with tempfile.TemporaryDirectory() as folder:
         path = make_project(Path(folder))
         viewer = napari.Viewer()
         bench = Workbench(viewer)
         viewer.window.add_dock_widget(bench, name="RISE: train from annotations")
-        viewer.window.resize(*SIZE)
-        workspace = bench.workspace
-
-        def shoot(name: str) -> None:
-            wait(1.0)
-            picture = viewer.window.screenshot(canvas_only=False)
-            # 256 colours are enough for a window and a third of the bytes.
-            Image.fromarray(picture[..., :3]).quantize(256).save(out / f"{name}.png", optimize=True)
-
-        shoot("empty")
-        workspace.open_path(path)
-        wait(1.0)
-        viewer.reset_view()
-        shoot("project")
-        bench.tabs.setCurrentWidget(bench.annotate)
-        shoot("annotate")
-        bench.tabs.setCurrentWidget(bench.bank)
-        wait(60, lambda: bench.bank.words.text().startswith("before |"))
-        shoot("bank")
-        workspace.show(workspace.frames[LABELLED].id)
-        bench.tabs.setCurrentWidget(bench.train)
-        bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
-        bench.train.steps.setValue(STEPS)
-        bench.train.more.setText("schedule.unsupervised_after=5, schedule.preview_every=5")
-        bench.train.start_training()
-        wait(600, lambda: len(bench.curves.losses) > STEPS * 0.8 or not workspace.training.running)
-        shoot("window")
-        wait(600, lambda: workspace.training.state in (RunState.FINISHED, RunState.FAILED))
-        bench.tabs.setCurrentWidget(bench.review)
-        bench.review.predict_one.click()
-        wait(120, lambda: bool(workspace.predictions()))
-        shoot("review")
-        bench.tabs.setCurrentWidget(bench.export)
-        shoot("export")
+        width, height = (int(side) for side in chosen.size.split("x"))
+        viewer.window.resize(width, height)
+        walk(bench, viewer, path, Camera(viewer, folders), chosen.steps)
         viewer.close()
         wait(1.0)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,7 +1,8 @@
-"""Leave with a COCO file and an ONNX model."""
+"""Leave with a COCO file, an ONNX model and a page of counts."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
 
 from rise_engine.project.project import Project
+from rise_engine.project.report import write_report
 from rise_napari.background import run_beside, stream_beside
+from rise_napari.steps.model_in_use import describe_run
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
@@ -23,7 +26,7 @@ MASKS = {"as-imported": "as they came", "rle": "run lengths (RLE)", "polygons": 
 
 
 class ExportStep(Step):
-    """Two files, and where they are."""
+    """Three files, and where they are."""
 
     name = "Export"
 
@@ -54,6 +57,11 @@ class ExportStep(Step):
             )
         )
         self.body.addWidget(self._group("Model", {"Run": self.run}, self.onnx, self.onnx_where, self.onnx_open))
+        self.report = button(
+            "Export report…", self._ask_report, "Write a page of counts: frames, instances, trainings", tall=True
+        )
+        self.report_where, self.report_open = QLabel(), QPushButton("Open folder")
+        self.body.addWidget(self._group("Report", {}, self.report, self.report_where, self.report_open))
         self.body.addStretch(1)
         for signal in (workspace.project_changed, workspace.frames_changed, workspace.training.state_changed):
             signal.connect(self.refresh)
@@ -89,11 +97,17 @@ class ExportStep(Step):
 
     def refresh(self) -> None:
         super().refresh()
-        self.coco.setEnabled(self.workspace.project is not None)
-        chosen = self.run.currentData()
+        project = self.workspace.project
+        self.coco.setEnabled(project is not None)
+        self.report.setEnabled(project is not None)
+        chosen, known = self.run.currentData(), self.run.count()
         self.run.clear()
         for number, words in reversed(self._runs()):
             self.run.addItem(words, number)
+        if self.run.count() != known or chosen is None:
+            # There is a new model: the one in use is what most people want.
+            current = project.current_run() if project is not None else None
+            chosen = current.number if current is not None else None
         self.run.setCurrentIndex(max(0, self.run.findData(chosen)) if self.run.count() else -1)
         self.onnx.setEnabled(self.run.count() > 0)
 
@@ -102,11 +116,15 @@ class ExportStep(Step):
         if project is None:
             return []
         done = [run for run in project.runs() if run.finished is not None]
-        return [(run.number, f"{run.number}: {run.preset}, {run.steps:,} steps") for run in done]
+        return [(run.number, describe_run(run)) for run in done]
 
     def _forget(self) -> None:
         self.exported = False
-        for where, opener in ((self.coco_where, self.coco_open), (self.onnx_where, self.onnx_open)):
+        for where, opener in (
+            (self.coco_where, self.coco_open),
+            (self.onnx_where, self.onnx_open),
+            (self.report_where, self.report_open),
+        ):
             where.clear()
             opener.hide()
 
@@ -168,6 +186,23 @@ class ExportStep(Step):
     def _onnx_done(self, answer: dict[str, Any]) -> None:
         result = answer["result"]
         self._done(Path(result["path"]), self.onnx_where, self.onnx_open, f"{result['summary']}:")
+
+    # -- report -----------------------------------------------------------------------------------------------------
+
+    def _ask_report(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Export report", self._proposal("report.md"), "Markdown (*.md)")
+        if name:
+            self.export_report(Path(name))
+
+    def export_report(self, path: Path) -> None:
+        """Writes the counts and says where they are."""
+        project = self.workspace.project
+        if project is None:
+            return
+        self.workspace.before_leaving.emit()
+        with self.workspace.telling():
+            write_report(project, path, now=datetime.now())
+            self._done(path, self.report_where, self.report_open, "The report is in")
 
     # -- both -------------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from rise_engine.project.records import RunRecord
+from rise_engine.project.report import best_holdout_ap
 from rise_napari.workspace import Workspace
 
 
@@ -61,16 +59,6 @@ def describe_run(run: RunRecord) -> str:
     """A run in a line: number, preset, steps, and its best hold-out AP where it has one."""
     if run.steps == 0:
         return f"{run.number}: starter weights"
-    best = best_holdout_ap(run.folder)
+    best = best_holdout_ap(run)
     measured = "" if best is None else f", hold-out AP {best:.1f}"
     return f"{run.number}: {run.preset}, {run.steps:,} steps{measured}"
-
-
-def best_holdout_ap(folder: Path) -> float | None:
-    """The best mask AP that a run's curves tell, in percent; None when it was never measured."""
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        return None
-    with path.open(encoding="utf-8") as lines:
-        scores = [json.loads(line)["ap"] for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
-    return max(scores, default=None)
