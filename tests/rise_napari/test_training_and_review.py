@@ -400,6 +400,13 @@ def test_coco_out_is_what_was_drawn(labelled: Any, disc: Any, tmp_path: Path, qt
     assert str(target) in labelled.export.coco_where.text()
 
 
+def test_the_report_says_where_it_is(labelled: Any, tmp_path: Path) -> None:
+    labelled.export.export_report(tmp_path / "report.md")
+    assert "| labelled | 2 |" in (tmp_path / "report.md").read_text()
+    assert str(tmp_path / "report.md") in labelled.export.report_where.text()
+    assert not labelled.export.report_open.isHidden()
+
+
 def test_coco_in_labels_the_frames(labelled: Any, tmp_path: Path, qtbot: Any, disc: Any) -> None:
     mask = disc(30, 30)
     content = {
