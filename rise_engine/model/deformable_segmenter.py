@@ -43,12 +43,12 @@ class DeformableSegmenter(nn.Module):
         self.input_proj = nn.ModuleList(nn.Sequential(conv, nn.GroupNorm(32, dim)) for conv in projections)
         self.level_embed = nn.Parameter(torch.empty(LEVELS, dim))
         self.encoder = nn.ModuleList(
-            EncoderLayer(**layer_sizes, dropout=config.dropout) for _ in range(config.encoder_layers)
+            EncoderLayer(**layer_sizes, rate=config.dropout) for _ in range(config.encoder_layers)
         )
         self.query_embed = nn.Embedding(config.num_queries, 2 * dim)
         self.reference_points = nn.Linear(dim, 2)
         self.decoder = nn.ModuleList(
-            DecoderLayer(**layer_sizes, dropout=config.dropout) for _ in range(config.decoder_layers)
+            DecoderLayer(**layer_sizes, rate=config.dropout) for _ in range(config.decoder_layers)
         )
         self.class_head = nn.ModuleList(nn.Linear(dim, config.num_classes) for _ in self.decoder)
         self.box_head = nn.ModuleList(PerceptronHead(dim, 4) for _ in self.decoder)

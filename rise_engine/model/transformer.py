@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from rise_engine.model.deformable_attention import DeformableAttention, LevelSizes
+from rise_engine.model.dropout import dropout, relu_dropout
 
 
 class FeedForward(nn.ModuleList):
     """Two linear layers with ReLU between, dropout after each."""
 
-    def __init__(self, dim: int, hidden: int, dropout: float) -> None:
+    def __init__(self, dim: int, hidden: int, rate: float) -> None:
         super().__init__([nn.Linear(dim, hidden), nn.Linear(hidden, dim)])
-        self.dropout = dropout
+        self.rate = rate
 
     def forward(self, features: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        hidden = nn.functional.dropout(self[0](features).relu(), self.dropout, self.training)
-        return nn.functional.dropout(self[1](hidden), self.dropout, self.training)
+        hidden = relu_dropout(self[0](features), self.rate, self.training)
+        return dropout(self[1](hidden), self.rate, self.training)
 
 
 class PerceptronHead(nn.Module):
@@ -43,20 +44,20 @@ class PerceptronHead(nn.Module):
 class EncoderLayer(nn.Module):
     """Deformable self-attention among the pixels of all levels, then a feed-forward part; norms come after."""
 
-    def __init__(self, *, dim: int, heads: int, levels: int, points: int, feedforward_dim: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, heads: int, levels: int, points: int, feedforward_dim: int, rate: float) -> None:
         super().__init__()
         self.attn = DeformableAttention(dim=dim, heads=heads, levels=levels, points=points)
         self.norm_attn = nn.LayerNorm(dim)
-        self.ffn = FeedForward(dim, feedforward_dim, dropout)
+        self.ffn = FeedForward(dim, feedforward_dim, rate)
         self.norm_ffn = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.rate = rate
 
     def forward(
         self, memory: Tensor, position: Tensor, references: Tensor, sizes: LevelSizes, padding: Tensor | None
     ) -> Tensor:
         """``memory`` (B, N, D), ``position`` (B or 1, N, D), ``references`` (B or 1, N, L, 2), ``padding`` (B, N)."""
         attended = self.attn(memory + position, references, memory, sizes, padding)
-        memory = self.norm_attn(memory + self.dropout(attended))
+        memory = self.norm_attn(memory + dropout(attended, self.rate, self.training))
         result: Tensor = self.norm_ffn(memory + self.ffn(memory))
         return result
 
@@ -64,15 +65,15 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Attention among the queries, deformable attention from queries to pixels, feed-forward; norms come after."""
 
-    def __init__(self, *, dim: int, heads: int, levels: int, points: int, feedforward_dim: int, dropout: float) -> None:
+    def __init__(self, *, dim: int, heads: int, levels: int, points: int, feedforward_dim: int, rate: float) -> None:
         super().__init__()
-        self.self_attn = nn.MultiheadAttention(dim, heads, dropout=dropout, batch_first=True)
+        self.self_attn = nn.MultiheadAttention(dim, heads, dropout=rate, batch_first=True)
         self.norm_self = nn.LayerNorm(dim)
         self.cross_attn = DeformableAttention(dim=dim, heads=heads, levels=levels, points=points)
         self.norm_cross = nn.LayerNorm(dim)
-        self.ffn = FeedForward(dim, feedforward_dim, dropout)
+        self.ffn = FeedForward(dim, feedforward_dim, rate)
         self.norm_ffn = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.rate = rate
 
     def forward(
         self,
@@ -86,9 +87,9 @@ class DecoderLayer(nn.Module):
         """``queries`` and ``position`` (B, Q, D), ``references`` (B, Q, L, 2 or 4), ``memory`` (B, N, D)."""
         placed = queries + position
         attended = self.self_attn(placed, placed, queries, need_weights=False)[0]
-        queries = self.norm_self(queries + self.dropout(attended))
+        queries = self.norm_self(queries + dropout(attended, self.rate, self.training))
         attended = self.cross_attn(queries + position, references, memory, sizes, padding)
-        queries = self.norm_cross(queries + self.dropout(attended))
+        queries = self.norm_cross(queries + dropout(attended, self.rate, self.training))
         result: Tensor = self.norm_ffn(queries + self.ffn(queries))
         return result
 
