@@ -140,6 +140,14 @@ class Editor:
         if changed:
             self._workspace.edit(f"made {len(changed)} a {name}", change)
 
+    def rename_category(self, category: int, name: str) -> None:
+        """Gives a category another name."""
+        project = self._workspace.project
+        if project is not None and self._workspace.writable:
+            with self._workspace.telling():
+                project.rename_category(category, name)
+                self._workspace.imported()
+
     def _find(self, instance_id: int | None) -> Instance | None:
         return next((one for one in self._workspace.instances_with_strokes() if one.id == instance_id), None)
 

@@ -13,6 +13,7 @@ from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import Category, FrameRecord, FrameState, Instance
 from rise_napari.engine_process import EngineProcess
+from rise_napari.frame_list import FrameList
 from rise_napari.training_session import TrainerFactory, TrainingSession, spawn_training
 
 Level = Literal["info", "warning", "error"]
@@ -57,7 +58,7 @@ class Workspace:
 
     def __init__(self, trainer_factory: TrainerFactory = spawn_training) -> None:
         self.project: Project | None = None
-        self.frames: list[FrameRecord] = []
+        self._list = FrameList()
         self.frame: FrameRecord | None = None
         self.category: int | None = None
         """Id of the category that new instances get."""
@@ -67,7 +68,6 @@ class Workspace:
         self.engine = EngineProcess()
         self.ended = False
         """True once the window is gone."""
-        self._index: dict[int, int] = {}
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
@@ -131,10 +131,9 @@ class Workspace:
         self._read_frames()
         self.project_changed.emit()
         self.categories_changed.emit()
-        self.frames_changed.emit()
         last = project.setting(LAST_FRAME)
-        known = [frame for frame in self.frames if frame.name == last]
-        self.show(known[0].id if known else (self.frames[0].id if self.frames else None))
+        known = self._list.named(str(last))
+        self.show(known.id if known is not None else (self.frames[0].id if self.frames else None))
 
     def close_project(self) -> None:
         """Saves what is unsaved, ends the training and lets the project go."""
@@ -160,7 +159,7 @@ class Workspace:
                 with suppress(RiseError):
                     project.set_setting(LAST_FRAME, self.frame.name)
             project.close()
-        self.frames, self._index, self.frame, self.selected = [], {}, None, None
+        self._list, self.frame, self.selected = FrameList(), None, None
 
     @property
     def writable(self) -> bool:
@@ -193,46 +192,53 @@ class Workspace:
             self.category = self.project.add_category(name).id
             self.categories_changed.emit()
 
-    def rename_category(self, category: int, name: str) -> None:
-        """Gives a category another name."""
-        if self.project is not None and self._may_write():
-            with self.telling():
-                self.project.rename_category(category, name)
-                self._edited(None)
-
     def imported(self) -> None:
         """Annotations came in from a file: everything is read again."""
         self._edited(None)
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
+    @property
+    def frames(self) -> list[FrameRecord]:
+        """All frames, in natural order of their names."""
+        return self._list.all
+
     def _read_frames(self) -> None:
-        self.frames = self.project.frames() if self.project is not None else []
-        self._index = {frame.id: index for index, frame in enumerate(self.frames)}
-        if self.frame is not None:
-            index = self._index.get(self.frame.id)
-            self.frame = self.frames[index] if index is not None else None
+        self._list = FrameList(self.project.frames() if self.project is not None else ())
+        self.frame = self._list.get(self.frame.id) if self.frame is not None else None
 
     def refresh_frames(self) -> None:
         """Reads the frames again, after something else changed them."""
         self._read_frames()
         self.frames_changed.emit()
 
+    def _reread(self, frame_id: int) -> bool:
+        """Reads one frame again; False when it is as it was."""
+        if self.project is None or self._list.place(frame_id) is None:
+            return False
+        changed = self._list.update(self.project.frame(frame_id))
+        self.frame = self._list.get(self.frame.id) if self.frame is not None else None
+        return changed
+
     def index_of(self, frame_id: int) -> int | None:
         """The place of a frame in ``frames``."""
-        return self._index.get(frame_id)
+        return self._list.place(frame_id)
 
     def count(self, *states: FrameState) -> int:
         """How many frames are in one of these states."""
-        return sum(frame.state in states for frame in self.frames)
+        return self._list.count(*states)
+
+    @property
+    def holdout_count(self) -> int:
+        """How many frames are in the hold-out."""
+        return self._list.holdout
 
     def show(self, frame_id: int | None) -> None:
         """Brings a frame into view."""
         if self.frame is not None and frame_id == self.frame.id:
             return
         self.before_leaving.emit()
-        index = self._index.get(frame_id) if frame_id is not None else None
-        self.frame = self.frames[index] if index is not None else None
+        self.frame = self._list.get(frame_id)
         self.selected = None
         self.frame_changed.emit()
         if self.frame is not None:
@@ -241,14 +247,12 @@ class Workspace:
     def step(self, offset: int) -> None:
         """Goes ``offset`` frames on (or back), staying inside the list."""
         if self.frame is not None:
-            index = self._index[self.frame.id] + offset
+            index = (self.index_of(self.frame.id) or 0) + offset
             self.show(self.frames[max(0, min(index, len(self.frames) - 1))].id)
 
     def next_unlabelled(self) -> None:
         """Goes to the next unlabelled frame after the one in view, round the end of the list."""
-        start = self._index[self.frame.id] + 1 if self.frame is not None else 0
-        order = self.frames[start:] + self.frames[:start]
-        found = next((frame for frame in order if frame.state is FrameState.UNLABELLED), None)
+        found = self._list.next_unlabelled(self._list.place(self.frame.id) if self.frame is not None else None)
         if found is None:
             self.tell("Every frame is labelled, reviewed or skipped.")
         else:
@@ -260,11 +264,11 @@ class Workspace:
             return False
         self.before_leaving.emit()
         with self.telling():
-            self.refresh_frames()
-            frame = self.frame
-            if frame.state is not state:
-                self.project.set_state(frame.id, state)
-                self.refresh_frames()
+            self._reread(self.frame.id)
+            if self.frame.state is not state:
+                self.project.set_state(self.frame.id, state)
+                self._reread(self.frame.id)
+                self.frames_changed.emit()
             return True
         return False
 
@@ -300,7 +304,8 @@ class Workspace:
 
     def stroke_saved(self, frame_id: int) -> None:
         """The canvas wrote a stroke to the store: states may have changed with it."""
-        self.refresh_frames()
+        if self._reread(frame_id):
+            self.frames_changed.emit()
         self.strokes_saved.emit(frame_id)
 
     def edit(self, words: str, change: Callable[[Project, FrameRecord], Result]) -> Result | None:
@@ -327,15 +332,6 @@ class Workspace:
             if self.selected in ids:
                 self.select(None)
             self._edited(self.frame.id)
-
-    def set_category(self, instance_id: int, category: int) -> None:
-        """Changes the category of an annotation of the frame in view."""
-        if self.frame is None or not self._may_write():
-            return
-        self.before_leaving.emit()
-        with self.telling():
-            self.project.update_instance(instance_id, category=category)
-            self.instances_changed.emit(self.frame.id)
 
     def accept(self, prediction_ids: Sequence[int], *, reviewed: bool = True) -> bool:
         """Turns predictions of the frame in view into annotations; ``reviewed`` also marks the frame."""
@@ -380,14 +376,18 @@ class Workspace:
                 self.tell(f"Nothing to {way}.")
                 return
             self.tell(f"{way.capitalize()}: {told}")
-            self._edited(None)
-            touched = next((frame for frame in self.frames if told.endswith(f" in {frame.name}")), None)
+            touched = self._list.named(told.rpartition(" in ")[2])
+            self._edited(touched.id if touched is not None else None)
             if touched is not None:
                 self.show(touched.id)
 
     def _edited(self, frame_id: int | None) -> None:
         self._choose_category()
         self.categories_changed.emit()
-        self.refresh_frames()
+        if frame_id is None:
+            self._read_frames()
+        else:
+            self._reread(frame_id)
+        self.frames_changed.emit()
         self.instances_changed.emit(frame_id)
         self.predictions_changed.emit(frame_id)

@@ -210,7 +210,7 @@ class AnnotateStep(Step):
             return
         name, accepted = QInputDialog.getText(self, "Rename a category", "What is it called?", text=known.name)
         if accepted:
-            self.workspace.rename_category(known.id, name)
+            self._tools.editor.rename_category(known.id, name)
 
     def _show_tool(self) -> None:
         self.suggest.setChecked(self._tools.assist.active)

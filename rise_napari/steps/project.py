@@ -42,12 +42,25 @@ class FrameModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.frames: list[FrameRecord] = []
+        self._rows: dict[int, int] = {}
 
     def show(self, frames: list[FrameRecord]) -> None:
         """Replaces the rows."""
         self.beginResetModel()
         self.frames = frames
+        self._rows = {frame.id: row for row, frame in enumerate(frames)}
         self.endResetModel()
+
+    def row_of(self, frame_id: int) -> int | None:
+        """The row of a frame."""
+        return self._rows.get(frame_id)
+
+    def update(self, frames: list[FrameRecord]) -> None:
+        """Replaces the rows by the same frames, of which some changed; selection and place stay."""
+        changed = [row for row, (old, new) in enumerate(zip(self.frames, frames, strict=True)) if old is not new]
+        self.frames = frames
+        for row in changed:
+            self.dataChanged.emit(self.index(row), self.index(row))
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.frames)
@@ -152,8 +165,7 @@ class ProjectStep(Step):
         self.filter.addItem(f"all frames ({len(self.workspace.frames):,})", None)
         for state in FrameState:
             self.filter.addItem(f"{state} ({self.workspace.count(state):,})", str(state))
-        held = sum(frame.split is Split.HOLDOUT for frame in self.workspace.frames)
-        self.filter.addItem(f"hold-out ({held:,})", str(Split.HOLDOUT))
+        self.filter.addItem(f"hold-out ({self.workspace.holdout_count:,})", str(Split.HOLDOUT))
         self.filter.setCurrentIndex(max(0, self.filter.findData(chosen)))
         self.filter.blockSignals(False)
         self._list_frames()
@@ -163,12 +175,15 @@ class ProjectStep(Step):
         frames = self.workspace.frames
         if chosen is not None:
             frames = [frame for frame in frames if chosen in (str(frame.state), str(frame.split))]
-        self.model.show(list(frames))
-        self._mark_current()
+        if [frame.id for frame in frames] == [frame.id for frame in self.model.frames]:
+            self.model.update(list(frames))
+        else:
+            self.model.show(list(frames))
+            self._mark_current()
 
     def _mark_current(self) -> None:
         current = self.workspace.frame
-        row = next((row for row, frame in enumerate(self.model.frames) if current and frame.id == current.id), None)
+        row = self.model.row_of(current.id) if current is not None else None
         if row is not None:
             self.list.setCurrentIndex(self.model.index(row))
 
