@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import qtpy  # first, so that pyqtgraph takes the binding that napari runs on
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -26,25 +26,30 @@ from rise_napari.columns import Columns
 from rise_napari.steps.step import button
 from rise_napari.workspace import Workspace
 
+# For each field: its name in words, the short form that stands above the plot, and its colour.
 LOSSES = {
-    "total": ("total", "#9aa4b2"),
-    "supervised": ("supervised", "#4c9be8"),
-    "unsupervised": ("unsupervised", "#f2a541"),
-    "association": ("association", "#b07bd8"),
+    "total": ("total", "total", "#9aa4b2"),
+    "supervised": ("supervised", "supervised", "#4c9be8"),
+    "unsupervised": ("unsupervised", "unsupervised", "#f2a541"),
+    "association": ("association", "association", "#b07bd8"),
 }
 THRESHOLDS = {
-    "gamma_cls": ("class threshold", "#e26a6a"),
-    "quantile_cut": ("quantile cut", "#f2a541"),
-    "gamma_mask": ("mask threshold", "#5fae5f"),
+    "gamma_cls": ("class threshold", "class", "#e26a6a"),
+    "quantile_cut": ("quantile cut", "quantile", "#f2a541"),
+    "gamma_mask": ("mask threshold", "mask", "#5fae5f"),
 }
 STAGES = {
-    "predictions": ("all", "#7f8fa6"),
-    "after_gamma": ("above class threshold", "#4c9be8"),
-    "after_quantile": ("above quantile cut", "#f2a541"),
-    "after_matching": ("after matching", "#5fae5f"),
+    "predictions": ("all", "all", "#7f8fa6"),
+    "after_gamma": ("above class threshold", "class", "#4c9be8"),
+    "after_quantile": ("above quantile cut", "quantile", "#f2a541"),
+    "after_matching": ("after matching", "matching", "#5fae5f"),
 }
-HOLDOUT = {"ap": ("mask AP", "#4c9be8"), "ap50": ("mask AP50", "#5fae5f")}
-QUALITY = {"precision": ("pseudo-label precision", "#f2a541"), "recall": ("recall", "#b07bd8")}
+HOLDOUT = {"ap": ("mask AP", "AP", "#4c9be8"), "ap50": ("mask AP50", "AP50", "#5fae5f")}
+QUALITY = {
+    "precision": ("pseudo-label precision", "precision", "#f2a541"),
+    "recall": ("pseudo-label recall", "recall", "#b07bd8"),
+}
+Words = tuple[str, str, str]
 KEPT = ("lowest_kept", "highest_kept")
 HEIGHT = 240
 POINTS_SHOWN = 2000
@@ -65,13 +70,13 @@ class Curves(QWidget):
         self.graphics = pg.GraphicsLayoutWidget()
         self.graphics.setBackground(None)
         self._plots: list[pg.PlotItem] = []
-        self._loss_lines = self._lines(self._plot("Losses", log=True), LOSSES)
-        threshold_plot = self._plot("Scores: thresholds, kept")
+        self._loss_lines = self._lines(self._plot("losses", LOSSES, log=True), LOSSES)
+        threshold_plot = self._plot("thresholds", THRESHOLDS)
         threshold_plot.setYRange(0, 1)
         self._kept = self._band(threshold_plot)
         self._threshold_lines = self._lines(threshold_plot, THRESHOLDS)
-        self._stage_lines = self._lines(self._plot("Predictions per frame + 1", log=True), STAGES, filled=True)
-        holdout_plot = self._plot("Hold-out, percent")
+        self._stage_lines = self._lines(self._plot("kept + 1", STAGES, log=True), STAGES, filled=True)
+        holdout_plot = self._plot("hold-out %", HOLDOUT | QUALITY)
         self._score_lines = self._lines(holdout_plot, HOLDOUT, dots=True)
         self._quality_lines = self._lines(holdout_plot, QUALITY, dots=True)
         self._beat_line = pg.InfiniteLine(angle=0, pen=pg.mkPen("#e26a6a", width=1, style=pg.QtCore.Qt.DashLine))
@@ -100,9 +105,11 @@ class Curves(QWidget):
 
     # -- plots ------------------------------------------------------------------------------------------------------
 
-    def _plot(self, title: str, *, log: bool = False) -> pg.PlotItem:
-        plot = self.graphics.addPlot(title=title)
-        plot.setLabel("bottom", "step")
+    def _plot(self, title: str, which: dict[str, Words], *, log: bool = False) -> pg.PlotItem:
+        plot = self.graphics.addPlot()
+        # The names stand above the plot, in their colours: a legend inside would hide the curves of a low dock.
+        names = " ".join(f"<span style='color: {colour}'>{short}</span>" for _, short, colour in which.values())
+        plot.setTitle(f"<b>{title}</b>&nbsp; {names}", size="8pt")
         plot.setLogMode(y=log)
         if log:
             # The ticks between powers of ten would be written over each other.
@@ -110,21 +117,20 @@ class Curves(QWidget):
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()
-        plot.addLegend(offset=(-5, 5), labelTextSize="8pt", verSpacing=-6)
         if self._plots:
             plot.setXLink(self._plots[0])
         self._plots.append(plot)
         return plot
 
     def _lines(
-        self, plot: pg.PlotItem, which: dict[str, tuple[str, str]], *, filled: bool = False, dots: bool = False
+        self, plot: pg.PlotItem, which: dict[str, Words], *, filled: bool = False, dots: bool = False
     ) -> dict[str, pg.PlotDataItem]:
         lines = {}
-        for name, (title, colour) in which.items():
+        for name, (_, _, colour) in which.items():
             style: dict[str, Any] = {"fillLevel": 0, "brush": colour + "44"} if filled else {}
             if dots:
                 style = {"symbol": "o", "symbolSize": 5, "symbolBrush": colour, "symbolPen": None}
-            lines[name] = plot.plot([], [], pen=pg.mkPen(colour, width=1.5), name=title, connect="finite", **style)
+            lines[name] = plot.plot([], [], pen=pg.mkPen(colour, width=1.5), connect="finite", **style)
         return lines
 
     def _band(self, plot: pg.PlotItem) -> tuple[pg.PlotDataItem, ...]:
@@ -174,6 +180,13 @@ class Curves(QWidget):
             self._stale = True
         if self._stale and self.isVisible():
             self._draw()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another theme: the plots' ground is kept as a picture, which has to be made anew."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self.graphics.resetCachedContent()
+            self.graphics.viewport().update()
 
     def showEvent(self, event: QShowEvent) -> None:
         """What came while nobody looked is drawn now."""
@@ -250,7 +263,7 @@ class Curves(QWidget):
         ):
             event = columns.nearest(step)
             if event is not None:
-                values = {title: getattr(event, name) for name, (title, _) in names.items()}
+                values = {title: getattr(event, name) for name, (title, _, _) in names.items()}
                 said += [f"{title} {value:.3g}" for title, value in values.items() if value is not None]
         return f"Step {step:,}: {', '.join(said)}." if said else "Nothing is plotted yet."
 

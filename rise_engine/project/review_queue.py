@@ -96,7 +96,7 @@ def _by_doubt(frame: FrameRecord, scores: Sequence[float], disagreement: float |
     edge = sum(EDGE[0] <= score <= EDGE[1] for score in shown)
     words = "1 prediction" if edge == 1 else f"{edge} predictions"
     reasons = {
-        f"{words} on the edge, score {EDGE[0]} to {EDGE[1]}": _EDGE_WEIGHT * edge + doubt * (edge > 0),
+        f"{words} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + doubt * (edge > 0),
         f"unsure, lowest score {min(shown):.2f}": doubt,
         f"changes with the light by {100 * (disagreement or 0):.0f} %": _DISAGREEMENT_WEIGHT * (disagreement or 0.0),
     }

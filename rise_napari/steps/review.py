@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QMessageBox,
     QProgressBar,
+    QSizePolicy,
     QSlider,
     QSplitter,
     QTableWidget,
@@ -63,7 +64,7 @@ class ReviewStep(Step):
         panes = QSplitter(Qt.Orientation.Horizontal)
         panes.addWidget(self.frames)
         panes.addWidget(self._build_instances(pick))
-        panes.setSizes([205, 205])
+        panes.setSizes([195, 195])
         panes.setChildrenCollapsible(False)
         predicting = QHBoxLayout()
         predicting.addWidget(self.predict)
@@ -83,7 +84,7 @@ class ReviewStep(Step):
             tall=True,
             icon="train",
         )
-        self.accept_sure = button("", self.accept_sure_frames, "It asks before it does so, and can be undone")
+        self.accept_sure = button("", self.accept_sure_frames, "")
         large = QGridLayout()
         large.addWidget(self.accept_all, 0, 0, 1, 2)
         large.addWidget(self.next, 1, 0)
@@ -118,9 +119,7 @@ class ReviewStep(Step):
         self.slider.valueChanged.connect(self._score_moved)
         self.score = QLabel()
         self.score.setWordWrap(True)
-        self.pick = button(
-            "Select in picture", pick, "Click on a prediction, or drag a box round several; Esc gives the mouse back"
-        )
+        self.pick = button("Pick", pick, "Click on a prediction, or drag a box round several; Esc gives the mouse back")
         self.accept_chosen = button("Accept", self.accept_selected, "Keep the selected predictions", icon="accept")
         self.reject_chosen = button("Reject", self.reject_selected, "Drop the selected predictions (R)", icon="reject")
         self.edit = button("Mend", self.edit_selected, "Keep the selected prediction and paint over it")
@@ -129,6 +128,9 @@ class ReviewStep(Step):
         column = QVBoxLayout(pane)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
+        for widget in (self.accept_chosen, self.reject_chosen, self.edit, self.pick):
+            # The pane may be narrower than the words: the dock shares the screen with the picture.
+            widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         pairs = QGridLayout()
         pairs.setSpacing(4)
         pairs.addWidget(self.accept_chosen, 0, 0)
@@ -264,8 +266,12 @@ class ReviewStep(Step):
             sure = project.sure_predictions(self.min_score)
             self._sure = {frame: ids for frame, ids in sure.items() if frame in open_frames}
         count = sum(map(len, self._sure.values()))
-        frames = "1 frame" if len(self._sure) == 1 else f"{len(self._sure):,} frames"
-        self.accept_sure.setText(f"Accept {frames} with nothing below {self.min_score:.2f}: {count:,} predictions…")
+        frames = "1 sure frame" if len(self._sure) == 1 else f"{len(self._sure):,} sure frames"
+        self.accept_sure.setText(f"Accept {frames}: {count:,} in all…")
+        self.accept_sure.setToolTip(
+            f"Frames of which no prediction has a score below {self.min_score:.2f}, as the slider says; "
+            "it asks before it does so, and one undo takes it back"
+        )
         self.accept_sure.setEnabled(self.workspace.writable and bool(self._sure))
 
     # -- actions ----------------------------------------------------------------------------------------------------

@@ -358,7 +358,7 @@ def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
     review, project = predicted.review, predicted.workspace.project
     monkeypatch.setattr(review, "isVisible", lambda: True)
     review.slider.setValue(70)
-    assert "1 frame with nothing below 0.70: 1 predictions" in review.accept_sure.text()
+    assert review.accept_sure.text() == "Accept 1 sure frame: 1 in all…"
     asked: list[str] = []
 
     def answer(_parent: Any, _title: str, question: str) -> Any:

@@ -37,7 +37,7 @@ def test_each_part_of_the_usefulness_is_counted_and_gives_its_reason(make_projec
     # 1 - |2 s - 1| is 0.1 and 0.2 for the two predictions above the cut.
     assert queue[1].uncertainty == pytest.approx(0.15)
     assert (queue[2].edge, queue[1].edge) == (3, 0)
-    assert queue[2].reason == "3 predictions on the edge, score 0.4 to 0.6"
+    assert queue[2].reason == "3 predictions near 0.5"
     assert queue[3].reason == "unsure, lowest score 0.65"
     assert queue[4].reason == "nothing found"
     assert queue[5].reason == "no prediction yet"
