@@ -11,13 +11,17 @@ from typing import Any, Literal
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_file import CocoFile
-from rise_engine.project.annotations import mark, new_category, pack
+from rise_engine.project.annotations import insert_category, mark, new_category, pack
 from rise_engine.project.frames import add_frame, frame_name
 from rise_engine.project.journal import Edit
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Source
 
 OnConflict = Literal["keep", "replace", "both"]
+_IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
+"""What labelling tools call the folder that they put images in."""
+_LARGEST_ID = 2**63 - 1
+"""Of the database's numbers; a category with a larger one gets another."""
 _NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
 
 
@@ -89,8 +93,8 @@ class _Import:
         rows = self._edit.connection.execute("SELECT id, name, origin FROM frames").fetchall()
         known = {row["name"]: (row["id"], row["origin"]) for row in rows}
         for entry in self._file.images:
-            name = names[entry["id"]]
-            if not (self._root / name).is_file():
+            name = self._inside(names[entry["id"]])
+            if name is None:
                 self._missing += 1
                 continue
             frame, origin = known.get(name) or (add_frame(self._edit.connection, name), None)
@@ -106,13 +110,35 @@ class _Import:
                 f"(looked for {first} and so on); file names must be relative to the image folder."
             )
 
+    def _inside(self, name: str) -> str | None:
+        """The name that an image of the file has in the image folder; None when it is not there.
+
+        Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
+        """
+        if (self._root / name).is_file():
+            return name
+        folder, _, rest = name.partition("/")
+        if rest and folder in {*_IMAGE_FOLDERS, self._root.name} and (self._root / rest).is_file():
+            return rest
+        return None
+
     def _take_categories(self) -> None:
+        rows = self._edit.connection.execute("SELECT id, name FROM categories ORDER BY position, id").fetchall()
+        # Two entries of one name stay two, as the file has them; each joins a category of that name that is there.
+        free = {row["id"]: row["name"] for row in rows}
         for entry in self._file.categories:
-            if entry["name"].casefold() in self._dropped_names:
+            name = entry["name"]
+            if name.casefold() in self._dropped_names:
                 continue
-            extra = json.dumps({key: value for key, value in entry.items() if key not in ("id", "name")})
-            wanted = entry["id"] if isinstance(entry["id"], int) else None
-            self._categories[entry["id"]] = new_category(self._edit, entry["name"], wanted=wanted, extra=extra).id
+            same = [number for number, other in free.items() if other == name]
+            wanted = _usable(entry["id"])
+            if same:
+                number = wanted if wanted is not None and wanted in same else same[0]
+                del free[number]
+            else:
+                extra = json.dumps({key: value for key, value in entry.items() if key not in ("id", "name")})
+                number = insert_category(self._edit, name, wanted=wanted, extra=extra).id
+            self._categories[entry["id"]] = number
 
     def _take_header(self) -> None:
         content = json.dumps(self._file.header)
@@ -145,21 +171,22 @@ class _Import:
         known = {entry["id"] for entry in self._file.categories}
         absent = {entry["id"] for entry in self._file.images} - set(self._frames)
         for entry in self._file.annotations():
-            if entry["category_id"] not in known:
-                raise RiseError(
-                    f"The annotation {entry.get('id')} of {self._file.path} has the unknown category "
-                    f"{entry['category_id']}; add it to the file's categories."
-                )
             if entry["image_id"] in absent:
                 continue
             frame = self._frames.get(entry["image_id"])
-            category = self._categories.get(entry["category_id"])
-            if category is None:
+            number = entry["category_id"]
+            category = self._categories.get(number)
+            if category is None and number in known:
                 self._dropped += 1
             elif frame is None or not entry.get("segmentation"):
                 self._skipped += 1
                 self._maskless += frame is not None
             else:
+                if category is None:
+                    # A category that the file uses without naming it keeps its number and is named by it.
+                    name = f"category {number}"
+                    category = new_category(self._edit, name, wanted=_usable(number)).id
+                    self._categories[number] = category
                 yield self._values(entry, frame, category)
 
     def _values(self, entry: dict[str, Any], frame: int, category: int) -> dict[str, Any]:
@@ -214,6 +241,11 @@ class _Import:
     def _insert(self, values: dict[str, Any]) -> None:
         self._edit.insert("instances", values)
         self._instances += 1
+
+
+def _usable(number: object) -> int | None:
+    """A file's category number where the project can take it over."""
+    return number if isinstance(number, int) and abs(number) <= _LARGEST_ID else None
 
 
 def _identity(values: dict[str, Any]) -> tuple[Any, ...]:

@@ -118,10 +118,15 @@ class Annotations:
 
 def new_category(edit: Edit, name: str, *, wanted: int | None = None, extra: str = "{}") -> Category:
     """The category called ``name``, made inside a running edit when missing, under the id ``wanted`` if it is free."""
-    rows = edit.connection.execute("SELECT id, name, position FROM categories").fetchall()
-    for row in rows:
+    for row in edit.connection.execute("SELECT id, name FROM categories ORDER BY position, id"):
         if row["name"] == name:
             return Category(row["id"], name)
+    return insert_category(edit, name, wanted=wanted, extra=extra)
+
+
+def insert_category(edit: Edit, name: str, *, wanted: int | None = None, extra: str = "{}") -> Category:
+    """A category of its own, even if another has the same name, as some files have it."""
+    rows = edit.connection.execute("SELECT id, position FROM categories").fetchall()
     taken = {row["id"] for row in rows}
     number = wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
     position = max((row["position"] for row in rows), default=-1) + 1
