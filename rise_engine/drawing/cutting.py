@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def cut(mask: Mask, path: Sequence[tuple[float, float]]) -> list[Mask]:
 def along(path: Sequence[tuple[float, float]], size: tuple[int, ...]) -> Mask:
     """The pixels of a line through points (row, column), on a frame of ``size``; points may lie outside."""
     drawn = np.zeros(size[:2], np.bool_)
-    corners = [(round(row), round(column)) for row, column in path]
+    corners = [(floor(row), floor(column)) for row, column in path]
     for (row, column), (next_row, next_column) in zip(corners, [*corners[1:], corners[-1]], strict=True):
         rows, columns = line(row, column, next_row, next_column)
         inside = (rows >= 0) & (columns >= 0) & (rows < size[0]) & (columns < size[1])
