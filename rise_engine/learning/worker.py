@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import queue
 import sys
 import threading
@@ -24,8 +25,12 @@ FULL = ("out of memory", "can't allocate memory", "alloc_cpu")
 
 
 def _tell(event: Event) -> None:
-    sys.stdout.write(json.dumps(event.as_record()) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(event.as_record()) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The window is gone. The end of the input will say so too; until then, what was learnt has to be saved.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives on
 
 
 def _listen(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
