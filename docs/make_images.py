@@ -16,8 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("NAPARI_ASYNC", "0")
+# Settings of nobody, which are not saved either.
+os.environ["NAPARI_CONFIG"] = ""
 
 import napari
+import napari.settings
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
@@ -31,8 +34,6 @@ from rise_napari.workbench import Workbench
 FRAMES, LABELLED = 24, 6
 COLOURS, REFINEMENTS = 256, 4
 """Enough for a window, at a third of the bytes."""
-NOTIFICATION_SECONDS = 7.0
-"""After which what napari has to say about the machine is gone."""
 
 
 def make_project(folder: Path) -> Path:
@@ -71,13 +72,14 @@ class Camera:
             self._viewer.theme = theme
             wait(1.0)
             picture = self._viewer.window.screenshot(canvas_only=False)
-            Image.fromarray(picture[..., :3]).quantize(COLOURS, kmeans=REFINEMENTS).save(folder / f"{name}.png", optimize=True)
+            Image.fromarray(picture[..., :3]).quantize(COLOURS, kmeans=REFINEMENTS).save(
+                folder / f"{name}.png", optimize=True
+            )
 
 
 def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, steps: int) -> None:
     """From the empty window to the export, with a picture of each step."""
     workspace = bench.workspace
-    wait(NOTIFICATION_SECONDS)
     shoot("empty")
     workspace.open_path(path)
     wait(1.0)
@@ -87,7 +89,7 @@ def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, ste
     bench.tabs.setCurrentWidget(bench.annotate)
     shoot("annotate")
     bench.tabs.setCurrentWidget(bench.bank)
-    wait(120, lambda: bench.bank.words.text().startswith("before |"))
+    wait(120, lambda: bench.bank.preview.words.text().startswith("before |"))
     shoot("bank")
     workspace.show(workspace.frames[LABELLED].id)
     bench.tabs.setCurrentWidget(bench.train)
@@ -125,6 +127,8 @@ def main() -> None:
     folders = {"dark": chosen.out} | ({"light": chosen.light} if chosen.light is not None else {})
     with tempfile.TemporaryDirectory() as folder:
         path = make_project(Path(folder))
+        # What napari has to say about this machine is not for the documents.
+        napari.settings.get_settings().application.gui_notification_level = "error"
         viewer = napari.Viewer()
         bench = Workbench(viewer)
         viewer.window.add_dock_widget(bench, name="RISE: train from annotations")

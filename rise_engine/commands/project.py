@@ -116,8 +116,9 @@ def runs(
     delete: Annotated[
         int | None, typer.Option(metavar="N", help="Delete this run's weights, curves and predictions.")
     ] = None,
+    use: Annotated[int | None, typer.Option(metavar="N", help="From now on predict with this run.")] = None,
 ) -> None:
-    """List the trainings of a project.
+    """List the trainings of a project; a star marks the one that predicts.
 
     \b
     Example:
@@ -125,13 +126,16 @@ def runs(
     """
     from rise_engine.project.project import Project
 
-    with Project.open(project, read_only=delete is None) as opened:
+    with Project.open(project, read_only=delete is None and use is None) as opened:
         if delete is not None:
             opened.delete_run(delete)
             typer.echo(f"Run {delete} is deleted.")
+        if use is not None:
+            opened.choose_run(use)
+        current = opened.current_run()
         rows = [
             (
-                run.number,
+                f"{run.number}{'*' if current is not None and run.number == current.number else ''}",
                 run.preset,
                 run.recipe,
                 run.steps,

@@ -228,6 +228,25 @@ def test_nothing_labelled_means_no_start(opened: Any) -> None:
     assert "nothing to learn from" in opened.train.hint.text()
 
 
+def test_napari_asked_to_close_can_say_what_still_runs(
+    workbench: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    from rise_napari import background
+
+    asked: list[Any] = []
+    create = background.create_worker
+
+    def watch(work: Any, **options: Any) -> Any:
+        asked.append(work)
+        return create(work, **options)
+
+    monkeypatch.setattr(background, "create_worker", watch)
+    seen: list[int] = []
+    background.stream_beside(workbench.workspace, lambda: iter([1, 2]), each=seen.append, name="RISE is training")
+    qtbot.waitUntil(lambda: seen == [1, 2], timeout=10_000)
+    assert f"{asked[0]}" == "RISE is training"
+
+
 def test_closing_ends_the_training(trainer: Any, tmp_path: Path) -> None:
     session = TrainingSession(trainer)
     session.start(Job(tmp_path, RiseConfig(), None), watch=None)
