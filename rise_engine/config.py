@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PresetName = Literal["laptop", "r50", "r101", "swin-l"]
 RecipeName = Literal["recommended", "paper", "idol"]
@@ -133,7 +133,7 @@ class PseudoLabelConfig(Section):
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
-    teacher_scales: tuple[float, ...] = (1.0,)
+    teacher_scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
     """The teacher looks at the before view once at each of these scales and merges what it saw; not in the paper."""
     teacher_mirror: bool = False
     """Every second of these looks is at the mirror image."""
@@ -211,6 +211,14 @@ class RiseConfig(Section):
     optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
 
+    @model_validator(mode="after")
+    def _one_look_where_it_learns(self) -> RiseConfig:
+        # The anchors of L_embed are queries of the pass that trains; merged looks have queries that it has not.
+        merged = self.pseudo_labels.teacher_scales != (1.0,)
+        if merged and self.schedule.before_gradient:
+            raise ValueError("schedule.before_gradient needs a single look: pseudo_labels.teacher_scales=[1.0]")
+        return self
+
     @classmethod
     def preset(cls, name: PresetName, recipe: RecipeName = "recommended") -> RiseConfig:
         """The settings of a preset (what is trained) with a recipe (how it learns).
@@ -248,6 +256,8 @@ class RiseConfig(Section):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
+            if not where:
+                raise ValueError(str(first["ctx"]["error"])) from error
             raise ValueError(f"setting {where} does not fit: {first['msg'].lower()}") from error
 
 

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from rise_engine.config import RiseConfig
+
+
+def test_settings_that_exclude_each_other_are_refused_in_one_sentence() -> None:
+    config = RiseConfig.preset("laptop")
+    with pytest.raises(ValueError, match=r"^schedule\.before_gradient needs a single look"):
+        config.with_settings(["schedule.before_gradient=true", "pseudo_labels.teacher_scales=[1.0, 1.25]"])
+    assert config.with_settings(["pseudo_labels.teacher_scales=[1.0, 1.25]"]).pseudo_labels.teacher_scales == (1, 1.25)
+
+
+@pytest.mark.parametrize("scales", ["[]", "[0]", "[9]"])
+def test_a_teacher_looks_at_least_once_and_at_a_sensible_scale(scales: str) -> None:
+    with pytest.raises(ValueError, match=r"^setting pseudo_labels\.teacher_scales.* does not fit"):
+        RiseConfig.preset("laptop").with_settings([f"pseudo_labels.teacher_scales={scales}"])
