@@ -18,23 +18,38 @@ from PIL import Image
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.interaction.staging import stage_frame
+from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.staging import bank_frames, fill_bank, stage_frame
 from rise_engine.project.project import Project
 
 if TYPE_CHECKING:
     from rise_engine.inference import LoadedModel
 
 
-def stage(project: str, frame: int, seed: int, preset: str) -> Iterator[dict[str, Any]]:
-    """A pseudo-sequence of a frame: the picture as base64 PNG, and what happens in it in words."""
-    from rise_engine.interaction.preview import describe_sequence, render_sequence
+def stage(
+    project: str, frame: int, seed: int, preset: str, settings: list[str], scale: int
+) -> Iterator[dict[str, Any]]:
+    """A pseudo-sequence of a frame: before, after and strong as base64 PNGs, and what happens in it in words."""
+    from rise_engine.interaction.preview import describe_sequence, render_panels
 
+    config = RiseConfig.preset(preset).with_settings(settings)  # type: ignore[arg-type]  # checked inside
+    with Project.open(Path(project), read_only=True) as opened:
+        bank = _bank(project, preset, repr(opened.history()))
+        sequence = stage_frame(opened, opened.frame(frame), config, seed=seed, bank=bank)
+    pictures = []
+    for panel in render_panels(sequence, scale=scale):
+        file = io.BytesIO()
+        Image.fromarray(panel).save(file, "PNG", compress_level=1)
+        pictures.append(base64.b64encode(file.getvalue()).decode("ascii"))
+    yield {"result": {"pngs": pictures, "words": describe_sequence(sequence)}}
+
+
+@lru_cache(maxsize=1)
+def _bank(project: str, preset: str, _history: str) -> InstanceBank:
+    """The project's bank, kept until the project is edited: a moved slider needs no image read again."""
     config = RiseConfig.preset(preset)  # type: ignore[arg-type]  # checked inside
     with Project.open(Path(project), read_only=True) as opened:
-        sequence = stage_frame(opened, opened.frame(frame), config, seed=seed)
-    file = io.BytesIO()
-    Image.fromarray(render_sequence(sequence)).save(file, "PNG")
-    yield {"result": {"png": base64.b64encode(file.getvalue()).decode("ascii"), "words": describe_sequence(sequence)}}
+        return fill_bank(opened, [one.id for one in bank_frames(opened)], config)
 
 
 def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[str, Any]]:

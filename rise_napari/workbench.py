@@ -20,7 +20,7 @@ from rise_napari.steps.export import ExportStep
 from rise_napari.steps.project import ProjectStep
 from rise_napari.steps.review import ReviewStep
 from rise_napari.steps.step import Step
-from rise_napari.steps.train import TrainStep
+from rise_napari.steps.train import BETWEEN_SETTINGS, TrainStep
 from rise_napari.tools import Tools
 from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
@@ -44,7 +44,7 @@ class Workbench(QWidget):
         self.header = Header(self.workspace)
         self.project = ProjectStep(self.workspace)
         self.annotate = AnnotateStep(self.workspace, self.tools)
-        self.bank = BankStep(self.workspace)
+        self.bank = BankStep(self.workspace, use_settings=self._use_settings)
         self.train = TrainStep(self.workspace, hide_live_below=self.layers.set_live_min_score)
         self.picker = PredictionPicker(
             napari_viewer,
@@ -141,6 +141,14 @@ class Workbench(QWidget):
         for index, step in enumerate(self.steps):
             mark = "● " if open_steps and step is open_steps[0] else ""
             self.tabs.setTabText(index, f"{mark}{step.name}")
+
+    def _use_settings(self, settings: list[str]) -> None:
+        """Writes settings into the Train tab, in place of others of the same section."""
+        typed = [one for one in BETWEEN_SETTINGS.split(self.train.more.text().strip(" ,")) if one]
+        others = [one for one in typed if not one.startswith("sequence.")]
+        self.train.more.setText(", ".join([*others, *settings]))
+        taken = ", ".join(settings) or "the usual settings"
+        self.workspace.tell(f"The next training takes {taken}.")
 
     def _train_again(self) -> None:
         self.tabs.setCurrentWidget(self.train)

@@ -47,7 +47,7 @@ class ColourModel:
         return cls(
             np.array([len(group) / len(colours) for group in groups]),
             np.stack([group.mean(0) for group in groups]),
-            np.linalg.inv(spreads),
+            np.asarray(np.linalg.inv(spreads), np.float64),
             np.asarray(np.linalg.slogdet(spreads)[1], np.float64),
         )
 

@@ -14,11 +14,14 @@ from skimage.segmentation import find_boundaries
 from torch import Tensor
 
 from rise_engine.interaction.geometry import warp_masks
+from rise_engine.interaction.marks import Marks
 from rise_engine.interaction.scene import PseudoSequence, Scene
 
 TINT = 0.35
 GAP = 6
 FONT_SIZE = 11
+MARK_SIZE, MARK_SHARE = 7, 1 / 22
+"""Half a sign's length: pixels at least, and as a share of the view's shorter side."""
 SAME_PLACE = 0.5
 """An object stayed where it was when the warped mask and the new one share this much of the smaller of the two."""
 
@@ -63,46 +66,81 @@ def describe_sequence(sequence: PseudoSequence) -> list[str]:
     return lines or ["no known objects"]
 
 
-def render_sequence(sequence: PseudoSequence, *, scale: int = 1) -> NDArray[np.uint8]:
-    """Before, after and strong view side by side, uint8 (H * scale, 3 * W * scale + 2 * 6, 3).
+def render_panels(sequence: PseudoSequence, *, scale: int = 1) -> list[NDArray[np.uint8]]:
+    """Before, after and strong view, each uint8 (H * scale, W * scale, 3).
 
-    Each known object is tinted and outlined in the colour of its identity, the same in all views; its number is
-    written on it, with what happens to it unless it is kept.
+    Each known object is tinted and outlined in the colour of its identity, the same in all views, and its number is
+    written on it. A cross in the before view marks what goes, a plus in the after view what has come, and an arrow
+    there runs from where a moved object would be to where it is.
     """
     found = changes(sequence)
     before, after = sequence.before, sequence.after
-    panels = [
-        _panel(before.image, before, found, leaving=True, scale=scale),
-        _panel(after.image, after, found, leaving=False, scale=scale),
-        _panel(sequence.strong, before, {}, leaving=True, scale=scale),
+    return [
+        _panel(before.image, before, found, leaving=True, scale=scale, came_from={}),
+        _panel(after.image, after, found, leaving=False, scale=scale, came_from=_expected(sequence)),
+        _panel(sequence.strong, before, {}, leaving=True, scale=scale, came_from={}),
     ]
-    gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
-    return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
 
 
-def _panel(image: Tensor, scene: Scene, found: Mapping[int, Change], *, leaving: bool, scale: int) -> NDArray[np.uint8]:
-    """One view with its objects; ``leaving`` names what will be gone or elsewhere, else what has come."""
+def render_sequence(sequence: PseudoSequence, *, scale: int = 1) -> NDArray[np.uint8]:
+    """The panels of ``render_panels`` side by side, uint8 (H * scale, 3 * W * scale + 2 * 6, 3)."""
+    before, after, strong = render_panels(sequence, scale=scale)
+    gap = np.full((before.shape[0], GAP, 3), 255, np.uint8)
+    return np.concatenate([before, gap, after, gap, strong], axis=1)
+
+
+def _expected(sequence: PseudoSequence) -> dict[int, tuple[float, float]]:
+    """Where (x, y) each object of the before view would be in the after view, had nobody touched it."""
+    centres = {}
+    for identity, mask in _masks_by_id(sequence.before).items():
+        rows, columns = np.nonzero(mask.numpy())
+        if len(rows):
+            point = torch.tensor([columns.mean() + 0.5, rows.mean() + 0.5, 1.0])
+            x, y = (sequence.motion.float() @ point.float()).tolist()
+            centres[identity] = (x, y)
+    return centres
+
+
+def _panel(
+    image: Tensor,
+    scene: Scene,
+    found: Mapping[int, Change],
+    *,
+    leaving: bool,
+    scale: int,
+    came_from: Mapping[int, tuple[float, float]],
+) -> NDArray[np.uint8]:
+    """One view with its objects; ``leaving`` marks what will be gone, else what has come or moved."""
     pixels = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.float32).repeat(scale, 0).repeat(scale, 1)
-    shown = (
-        (Change.MOVED, Change.REMOVED, Change.HIDDEN, Change.OUT_OF_VIEW) if leaving else (Change.MOVED, Change.ADDED)
-    )
-    labels = []
+    shown = (Change.HIDDEN, Change.OUT_OF_VIEW) if leaving else ()
+    objects = []
     for identity, mask in _masks_by_id(scene).items():
         area = mask.numpy().repeat(scale, 0).repeat(scale, 1)
         colour = _colour(identity)
         pixels[area] = (1 - TINT) * pixels[area] + TINT * colour
         pixels[find_boundaries(area, mode="inner")] = colour
-        change = found.get(identity)
-        labels.append((f"{identity} {change}" if change in shown else str(identity), area))
+        rows, columns = np.nonzero(area)
+        if len(rows):
+            objects.append((identity, found.get(identity), (float(columns.mean()), float(rows.mean())), colour))
     picture = Image.fromarray(pixels.round().astype(np.uint8))
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(FONT_SIZE)
-    for text, area in labels:
-        rows, columns = np.nonzero(area)
+    marks = Marks(draw, size=max(MARK_SIZE * scale, min(picture.size) * MARK_SHARE))
+    for identity, change, centre, own in objects:
+        red, green, blue = (int(value) for value in own)
+        if leaving and change is Change.REMOVED:
+            marks.cross(centre, (red, green, blue))
+        if not leaving and change is Change.ADDED:
+            marks.plus(centre, (red, green, blue))
+        if not leaving and change is Change.MOVED and identity in came_from:
+            x, y = came_from[identity]
+            marks.arrow((x * scale, y * scale), centre, (red, green, blue))
+    font = ImageFont.load_default(FONT_SIZE * scale)
+    for identity, change, centre, _ in objects:
+        text = f"{identity} {change}" if change in shown else str(identity)
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         # The plate stays inside the picture, also for an object at its edge.
-        x = min(max(columns.mean() - right / 2, 0), max(picture.width - right, 0))
-        y = min(max(rows.mean() - bottom / 2, 0), max(picture.height - bottom, 0))
+        x = min(max(centre[0] - right / 2, 0), max(picture.width - right, 0))
+        y = min(max(centre[1] - bottom / 2, 0), max(picture.height - bottom, 0))
         draw.rectangle((x + left - 1, y + top - 1, x + right, y + bottom), fill=(0, 0, 0))
         draw.text((x, y), text, fill=(255, 255, 255), font=font)
     return np.asarray(picture)

@@ -71,8 +71,13 @@ def read_for_training(project: Project, frame: int, config: RiseConfig) -> Label
     )
 
 
-def stage_frame(project: Project, frame: FrameRecord, config: RiseConfig, *, seed: int) -> PseudoSequence:
-    """A pseudo-sequence of one frame with the project's bank, to be looked at; it follows from the seed."""
+def stage_frame(
+    project: Project, frame: FrameRecord, config: RiseConfig, *, seed: int, bank: InstanceBank | None = None
+) -> PseudoSequence:
+    """A pseudo-sequence of one frame with the project's bank, to be looked at; it follows from the seed.
+
+    ``bank`` saves reading it anew.
+    """
     from rise_engine.interaction.sequence import SequenceMaker
 
     labelled = bank_frames(project)
@@ -81,6 +86,7 @@ def stage_frame(project: Project, frame: FrameRecord, config: RiseConfig, *, see
         if frame in labelled
         else project.unlabelled_frame(frame.id, short_side=max(config.loader.short_sides))
     )
-    bank = fill_bank(project, [one.id for one in labelled], config)
+    if bank is None:
+        bank = fill_bank(project, [one.id for one in labelled], config)
     maker = SequenceMaker(config.sequence, config.augment, config.loader)
     return maker.make(still, bank, np.random.default_rng(seed))

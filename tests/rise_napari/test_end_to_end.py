@@ -97,8 +97,8 @@ def test_from_a_folder_to_coco_and_onnx(
 
     # what the learner will see
     bench.tabs.setCurrentWidget(bench.bank)
-    qtbot.waitUntil(lambda: bench.bank.grid.count() == 6, timeout=60_000)
-    qtbot.waitUntil(lambda: bench.bank.words.text().startswith("before |"), timeout=120_000)
+    qtbot.waitUntil(lambda: bench.bank.cut_outs.list.count() == 6, timeout=60_000)
+    qtbot.waitUntil(lambda: bench.bank.preview.words.text().startswith("before |"), timeout=120_000)
 
     # a training
     bench.tabs.setCurrentWidget(bench.train)

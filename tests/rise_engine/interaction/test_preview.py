@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rise_engine.interaction.preview import GAP, changes, describe_sequence, render_sequence
+from rise_engine.interaction.preview import GAP, changes, describe_sequence, render_panels, render_sequence
 from rise_engine.interaction.scene import PseudoSequence, Scene
 
 Box = tuple[int, int, int, int]
@@ -93,6 +93,26 @@ def test_the_three_views_stand_side_by_side(sequence: PseudoSequence, scale: int
     assert np.all(picture[:, left : left + GAP] == 255)
     assert picture[59 * scale, 0].tolist() == [128] * 3  # no object there
     assert picture[59 * scale, -1].tolist() == [51] * 3
+
+
+def test_signs_mark_what_goes_what_comes_and_where_it_moved(sequence: PseudoSequence) -> None:
+    before, after, strong = render_panels(sequence)
+
+    def own(identity_box: tuple[int, int], panel: np.ndarray) -> np.ndarray:
+        """The colour of the outline at (row, column)."""
+        return panel[identity_box]
+
+    # 3, centred on (47, 12), is removed: its colour runs along the diagonals of the cross, outside the number's plate.
+    three = own((40, 7), before)
+    assert (before[42, 7:10] == three).all(axis=-1).any()
+    assert not (strong[42, 7:10] == three).all(axis=-1).any(), "the strong view has no signs"
+    # 4, centred on (47, 49), has come: the plus stands upright.
+    four = own((38, 45), after)
+    assert (after[41, 47:53] == four).all(axis=-1).any()
+    # 2 would be at (17, 51) and is at (33, 57): the arrow runs between, where no object is.
+    two = own((30, 55), after)
+    assert (after[24, 45:65] == two).all(axis=-1).any()
+    assert not (before[24, 60:75] == own((10, 45), before)).all(axis=-1).any()
 
 
 def test_an_object_has_one_colour_in_all_views_and_others_another(sequence: PseudoSequence) -> None:

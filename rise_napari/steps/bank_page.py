@@ -1,0 +1,83 @@
+"""One page of the instance bank's cut-outs as small pictures, read beside the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from qtpy.QtGui import QImage, QPixmap
+
+from rise_engine.errors import RiseError
+from rise_engine.project.bank_listing import BankEntry
+from rise_engine.project.project import Project
+from rise_engine.project.segmentation import to_mask
+
+SIDE = 72
+BACKGROUND = 40
+CROSS = np.array((214, 69, 69), np.uint8)
+MARGIN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A cut-out ready to be shown: ``picture`` uint8 (SIDE, SIDE, 3), grey and crossed out when excluded."""
+
+    picture: NDArray[np.uint8]
+    entry: BankEntry
+
+
+def read_page(path: Path, entries: Sequence[BankEntry]) -> list[Thumbnail]:
+    """The cut-outs of ``entries``, which are in the order of their frames: each frame is decoded once.
+
+    What cannot be read any more is left out.
+    """
+    found = []
+    with Project.open(path, read_only=True) as project:
+        for frame, group in groupby(entries, key=lambda entry: entry.frame):
+            wanted = list(group)
+            try:
+                image = project.image(frame)
+                masks = {one.id: one.segmentation for one in project.instances(frame)}
+            except RiseError:
+                continue
+            for entry in wanted:
+                picture = _cut_out(image, masks.get(entry.instance), excluded=entry.excluded)
+                if picture is not None:
+                    found.append(Thumbnail(picture, entry))
+    return found
+
+
+def _cut_out(image: NDArray[np.uint8], segmentation: object, *, excluded: bool) -> NDArray[np.uint8] | None:
+    try:
+        mask = to_mask(segmentation, *image.shape[:2])  # type: ignore[arg-type]
+    except (RiseError, TypeError):
+        return None
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    cut = np.where(mask[box][..., None], image[box], np.uint8(BACKGROUND))
+    small = Image.fromarray(cut)
+    small.thumbnail((SIDE - 2 * MARGIN, SIDE - 2 * MARGIN), Image.Resampling.BOX)
+    tile = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
+    top, left = (SIDE - small.height) // 2, (SIDE - small.width) // 2
+    tile[top : top + small.height, left : left + small.width] = np.asarray(small)
+    if excluded:
+        grey = tile.mean(axis=2, keepdims=True).astype(np.uint8)
+        tile = np.repeat(grey // 2 + 20, 3, axis=2)
+        for step in range(SIDE):
+            for column in (step, SIDE - 1 - step):
+                tile[step, max(0, column - 1) : column + 2] = CROSS
+    return tile
+
+
+def pixmap(picture: NDArray[np.uint8]) -> QPixmap:
+    """An RGB picture, uint8 (H, W, 3), as Qt shows it."""
+    data = np.ascontiguousarray(picture)
+    height, width = data.shape[:2]
+    return QPixmap.fromImage(QImage(data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy())
