@@ -140,7 +140,9 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path) -> No
     ids = [frame.id for frame in project.frames()]
     split = TrainingSplit(labelled=ids[:2], unlabelled=ids[2:], holdout=[])
     config = tiny_config("schedule.steps=5")
-    true = last_weights(run_to_end(project, config, split=split))
+    first = Trainer(project, config, split)
+    told = list(first.run())
+    true = last_weights(told)
 
     for frame in ids[2:4]:
         instances = project.instances(frame)
@@ -149,10 +151,21 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path) -> No
         nonsense = np.zeros((height, width), bool)
         nonsense[5 : height // 2, 7 : width // 3] = True
         project.add_instances(frame, [Instance(None, frame, instances[0].category, from_mask(nonsense))])
-    scrambled = last_weights(run_to_end(project, config, split=split))
+    second = Trainer(project, config, split)
+    told_again = list(second.run())
+    scrambled = last_weights(told_again)
 
     assert true.keys() == scrambled.keys()
     assert all(torch.equal(true[name], scrambled[name]) for name in true)
+    # Predictions, what the cascade kept of them, and the bank follow the weights.
+    kinds = (Losses, Thresholds)
+    assert any(isinstance(event, Thresholds) and event.after_matching > 0 for event in told)
+    assert [event for event in told if isinstance(event, kinds)] == [
+        event for event in told_again if isinstance(event, kinds)
+    ]
+    assert first._scenes.bank_references() == second._scenes.bank_references() != []
+    labelled = {project.frame(frame).name for frame in ids[:2]}
+    assert {name for name, _ in second._scenes.bank_references()} <= labelled
 
     labels = project.instances(ids[0])
     project.delete_instances([labels[0].id or 0])
