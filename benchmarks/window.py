@@ -216,7 +216,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def main() -> None:
     """Prints every figure beside what is wanted of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=25, help="steps of each training")
+    parser.add_argument("--steps", type=int, default=15, help="steps of each training")
     parser.add_argument("--switches", type=int, default=500)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

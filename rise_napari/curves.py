@@ -113,7 +113,7 @@ class Curves(QWidget):
         plot.setLogMode(y=log)
         if log:
             # The ticks between powers of ten would be written over each other.
-            plot.getAxis("left").setStyle(maxTickLevel=0)
+            plot.getAxis("left").setStyle(maxTickLevel=0, maxTextLevel=0)
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()

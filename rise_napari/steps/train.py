@@ -122,9 +122,13 @@ class TrainStep(Step):
         self.report = QLabel()
         self.report.setWordWrap(True)
         self.report.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.body.addLayout(form)
-        self.body.addWidget(self.frames)
-        self.body.addWidget(self.advanced)
+        self.settings = QWidget()
+        settings = QVBoxLayout(self.settings)
+        settings.setContentsMargins(0, 0, 0, 0)
+        settings.addLayout(form)
+        settings.addWidget(self.frames)
+        settings.addWidget(self.advanced)
+        self.body.addWidget(self.settings)
         self.body.addLayout(buttons)
         for widget in (self.go_on, self.live, self.report, self.fix, self.use_anyway, self.model):
             self.body.addWidget(widget)
@@ -222,8 +226,8 @@ class TrainStep(Step):
         if self._steps_label is not None:
             self._steps_label.setVisible(by_steps)
         labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
-        for widget in (self.preset, self.budget, self.steps, self.device, self.advanced):
-            widget.setEnabled(idle)
+        # What cannot be changed now makes room for what happens.
+        self.settings.setVisible(idle)
         self.start.setEnabled(idle and workspace.writable and labelled > 0)
         self.pause.setEnabled(training.state in (RunState.TRAINING, RunState.PAUSED))
         self.pause.setText("Resume" if training.state is RunState.PAUSED else "Pause")
