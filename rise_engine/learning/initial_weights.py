@@ -9,7 +9,8 @@ from torch import nn
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError, WeightsError
 from rise_engine.model import build_segmenter
-from rise_engine.model.weights import load_pretrained
+from rise_engine.model.coco_weights import fetch_coco
+from rise_engine.model.weights import LoadReport, load_pretrained
 from rise_engine.project.project import Project
 from rise_engine.resources import starter_path
 
@@ -33,16 +34,13 @@ def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Modul
             "use --weights imagenet, none, run:N or a file"
         )
     if name == "coco":
-        # Nothing can fetch these yet; an ImageNet backbone is the next best start.
-        model, said = _imagenet(config)
-        return model, f"{said}; COCO weights have to be fetched by hand and given with --weights FILE"
+        return _coco(config)
     path = _file(project, name)
     if not path.is_file():
         raise WeightsError(f"{path} is gone: start from other weights, such as starter or none")
     model = build_segmenter(config.model)
     report = load_pretrained(model, path)
-    new = f"; new: {', '.join(sorted({key.split('.')[0] for key in report.mismatched}))}" if report.mismatched else ""
-    return model, f"weights of {name} ({path.name}){new}"
+    return model, f"weights of {name} ({path.name}){_what_is_new(report)}"
 
 
 def _file(project: Project | None, name: str) -> Path:
@@ -69,6 +67,25 @@ def _run_number(name: str) -> int:
         return int(name.removeprefix("run:"))
     except ValueError:
         raise WeightsError(f"weights {name!r}: write run:N with the number of a run, such as run:3") from None
+
+
+def _what_is_new(report: LoadReport) -> str:
+    return f"; new: {', '.join(report.fresh_heads)}" if report.fresh_heads else ""
+
+
+def _coco(config: RiseConfig) -> tuple[nn.Module, str]:
+    """COCO weights where they can be had; an ImageNet backbone is the next best start."""
+    try:
+        path, file = fetch_coco(config.model.backbone)
+    except WeightsError as error:
+        try:
+            model, said = _imagenet(config)
+        except WeightsError as further:
+            raise WeightsError(f"{error}; {further}") from further
+        return model, f"{said}; {error}"
+    model = build_segmenter(config.model)
+    report = load_pretrained(model, path)
+    return model, f"COCO weights ({file.repository}, {file.name}){_what_is_new(report)}"
 
 
 def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers.format import Format
 from torch import Tensor, nn
 
-from rise_engine.errors import RiseError
+from rise_engine.errors import RiseError, WeightsError
+from rise_engine.model.hub import HubFile, fetch
 from rise_engine.model.swin_windows import pad_before_shifting
 
 STRIDES = (8, 16, 32)
 FIRST_STAGE_STRIDE = 4
+PROBE = (64, 96)
+"""Height and width of an image that tells whether a network minds its size."""
 
 
 class Backbone(nn.Module):
@@ -44,8 +49,16 @@ class Backbone(nn.Module):
         reductions = info.reduction()
         missing = [stride for stride in strides if stride not in reductions]
         if missing:
-            raise RiseError(f"backbone {name!r} has no feature map of stride {missing[0]}: choose another timm model")
+            raise RiseError(
+                f"backbone {name!r} has feature maps of stride {_listed(sorted({*reductions}))} and none of stride "
+                f"{_listed(missing)}: choose a timm model with stages, such as resnet50 or convnext_tiny"
+            )
         self.picked = [reductions.index(stride) for stride in strides]
+        if not self._takes_any_size(strides):
+            raise RiseError(
+                f"backbone {name!r} takes images of one size only, or makes maps of other sizes than its strides say: "
+                "choose another timm model"
+            )
         self.channels: list[int] = [info.channels()[index] for index in self.picked]
         self.channels_last = getattr(self.net, "output_fmt", None) == Format.NHWC
         # Networks of tokens leave their stages without a last normalisation; those of channels end in one.
@@ -61,6 +74,18 @@ class Backbone(nn.Module):
             parameter.requires_grad_(False)
         self.train()
 
+    @torch.no_grad()
+    def _takes_any_size(self, strides: Sequence[int]) -> bool:
+        """Whether a small image comes out with the sizes that the strides promise."""
+        self.net.eval()
+        try:
+            maps = self.net(torch.zeros(1, 3, *PROBE))
+        except Exception:  # whatever a network does with an image that it was not made for
+            return False
+        axes = (1, 2) if getattr(self.net, "output_fmt", None) == Format.NHWC else (2, 3)
+        sizes = [tuple(maps[index].shape[axis] for axis in axes) for index in self.picked]
+        return sizes == [tuple(side // stride for side in PROBE) for stride in strides]
+
     def _first_parameters(self, stages: int) -> list[nn.Parameter]:
         """The parameters of the first ``stages`` parts, in the order of the modules."""
         if stages == 0:
@@ -73,6 +98,8 @@ class Backbone(nn.Module):
         prefixes = (f"{modules[stride]}.", f"{modules[stride].replace('.', '_')}.")
         names = [name for name, _ in self.net.named_parameters()]
         of_stage = [index for index, name in enumerate(names) if name.startswith(prefixes)]
+        if not of_stage:
+            raise RiseError("this backbone's stages cannot be told apart: use --set model.freeze_stages=0 with it")
         end = of_stage[0] if stages == 1 else of_stage[-1] + 1
         return list(self.net.parameters())[:end]
 
@@ -98,20 +125,46 @@ class Backbone(nn.Module):
         return picked
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
 def _create(name: str, pretrained: Path | bool | None) -> Any:
-    options = {"strict_img_size": False, "drop_path_rate": 0.3} if name.startswith("swin") else {}
+    options: dict[str, Any] = {}
+    if name.startswith("swin"):
+        options = {"strict_img_size": False, "drop_path_rate": 0.3}
     if name.startswith("swin_"):
         # timm would fit the windows of the last stage to the size of ImageNet's crops and not shift them.
         options["always_partition"] = True
+    if pretrained is True:
+        options["pretrained_cfg_overlay"] = _weights_of_timm(name)
     try:
         net = timm.create_model(name, features_only=True, pretrained=pretrained is True, **options)
     except Exception as error:  # timm raises what its loaders raise: an unknown name, no network, a broken cache
         wanted = f"backbone {name!r}" + (" with timm's weights" if pretrained is True else "")
-        raise RiseError(f"{wanted} cannot be had ({error}): check the name, or the network") from error
+        similar = get_close_matches(name.split(".")[0], timm.list_models(), n=3)
+        hint = f"; similar names are {', '.join(similar)}" if similar and not timm.is_model(name) else ""
+        raise RiseError(f"{wanted} cannot be had ({error}){hint}: check the name, or the network") from error
     pad_before_shifting(net)
     if isinstance(pretrained, Path):
         _fill(net, pretrained)
     return net
+
+
+def _weights_of_timm(name: str) -> dict[str, str] | None:
+    """The file of timm's weights in the hub's cache, fetched when it is not there; None leaves the search to timm.
+
+    timm itself would ask the hub each time, even for cached weights, and ask for a minute without a network.
+    """
+    source = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if source is None or not source.hf_hub_id or source.hf_hub_filename:
+        return None
+    try:
+        return {"file": str(fetch(HubFile(source.hf_hub_id, "model.safetensors")))}
+    except WeightsError as error:
+        if isinstance(error.__cause__, EntryNotFoundError):
+            return None
+        raise
 
 
 def _fill(net: nn.Module, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +61,7 @@ def _refuse_bare_pickle(path: Path) -> None:
         )
 
 
-def _numpy_parts() -> list[object]:
+def _numpy_parts() -> list[Any]:
     """What numpy's plain arrays are made of in a pickle, under the names of its versions 1 and 2."""
     rebuild = np.empty(0).__reduce__()[0]
     dtypes = {type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64")}
