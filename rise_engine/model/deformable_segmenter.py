@@ -144,14 +144,18 @@ class DeformableSegmenter(nn.Module):
     def _decode(self, memory: Tensor, frame: _Canvas, source: MaskSource) -> list[LayerPredictions]:
         batch = memory.shape[0]
         position, queries = self.query_embed.weight.expand(batch, -1, -1).chunk(2, -1)
-        references = self.reference_points(position).float().sigmoid()
+        # Half precision would round boxes, and where the layers look, by a pixel.
+        precise = torch.autocast(memory.device.type, enabled=False)
+        with precise:
+            references = self.reference_points(position).float().sigmoid()
         layers: list[LayerPredictions] = []
         for layer, class_head, box_head in zip(self.decoder, self.class_head, self.box_head, strict=True):
             ratios = frame.valid_ratios.repeat(1, 1, references.shape[-1] // 2)
             queries = layer(
                 queries, position, references[:, :, None] * ratios[:, None], memory, frame.sizes, frame.padding
             )
-            boxes = refine_boxes(box_head(queries).float(), references)
+            with precise:
+                boxes = refine_boxes(box_head(queries).float(), references)
             layers.append(LayerPredictions(class_head(queries), boxes, queries, references[..., :2], source))
             references = boxes.detach()
         return layers

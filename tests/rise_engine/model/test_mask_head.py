@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +32,20 @@ def masks_one_by_one(features: Tensor, parameters: Tensor, references: Tensor) -
     return torch.stack(masks)
 
 
+def masks_in_groups(features: Tensor, parameters: Tensor, references: Tensor) -> Tensor:
+    """The usual form on one image: the instances are the groups of one convolution over copies of the features."""
+    count, (height, width) = len(parameters), features.shape[-2:]
+    rows, columns = torch.meshgrid(*(torch.arange(side) * 8 + 4 for side in (height, width)), indexing="ij")
+    relative = references[:, :, None, None] - torch.stack([columns, rows])
+    hidden = torch.cat([relative, features.expand(count, -1, -1, -1)], 1).view(1, count * 10, height, width)
+    *weights, b0, b1, b2 = parameters.split([80, 64, 8, 8, 8, 1], 1)
+    for weight, bias, outputs in zip(weights, (b0, b1, b2), (8, 8, 1), strict=True):
+        kernel = weight.reshape(count * outputs, -1, 1, 1)
+        hidden = F.conv2d(hidden, kernel, bias.reshape(-1), groups=count)
+        hidden = hidden.relu() if outputs > 1 else hidden
+    return aligned_enlargement(hidden.transpose(0, 1))[:, 0]
+
+
 def mask_inputs() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(2, 8, 6, 9, generator=generator)
@@ -40,11 +57,12 @@ def test_there_are_169_parameters_for_eight_channels() -> None:
     assert dynamic_parameter_count(8) == 169
 
 
-def test_the_factorised_head_is_the_per_instance_one() -> None:
+@pytest.mark.parametrize("definition", [masks_one_by_one, masks_in_groups])
+def test_the_factorised_head_is_the_usual_one(definition: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     features, parameters, references = (part.double() for part in mask_inputs())
     found = mask_logits(features, parameters, references)
     for image in range(2):
-        expected = masks_one_by_one(features[image], parameters[image], references[image])
+        expected = definition(features[image], parameters[image], references[image])
         torch.testing.assert_close(found[image], expected, atol=1e-10, rtol=1e-10)
 
 
@@ -53,6 +71,16 @@ def test_the_head_computes_in_single_precision_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         found = mask_logits(*inputs)
     torch.testing.assert_close(found, mask_logits(*inputs), atol=0, rtol=0)
+
+
+def test_masks_of_a_large_image_are_exact_to_the_pixel_under_autocast() -> None:
+    """Half precision counts in fours beyond 512: this mask is the distance to a reference far to the right."""
+    parameters = torch.zeros(1, 1, 169)
+    parameters[..., 0] = parameters[..., 80] = parameters[..., 144] = 1.0
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = mask_logits(torch.zeros(1, 8, 1, 120), parameters, torch.tensor([[[957.0, 4.0]]]))
+    # Odd columns lie on the features, whose pixels are 4, 12, 20, ...
+    torch.testing.assert_close(logits[0, 0, 1, 1::2], (957.0 - 4 - 8 * torch.arange(120)).clamp(min=0))
 
 
 def test_enlargement_is_the_aligned_one() -> None:
