@@ -121,8 +121,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--light", type=Path, metavar="DIR")
-    parser.add_argument("--size", default="1400x900", metavar="WxH")
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--size", default="1280x800", metavar="WxH")
+    parser.add_argument("--steps", type=int, default=8)
     chosen = parser.parse_args()
     folders = {"dark": chosen.out} | ({"light": chosen.light} if chosen.light is not None else {})
     with tempfile.TemporaryDirectory() as folder:

@@ -106,14 +106,11 @@ class Curves(QWidget):
     # -- plots ------------------------------------------------------------------------------------------------------
 
     def _plot(self, title: str, which: dict[str, Words], *, log: bool = False) -> pg.PlotItem:
-        plot = self.graphics.addPlot()
+        plot = self.graphics.addPlot(axisItems={"left": _DecadeAxis("left")} if log else {})
         # The names stand above the plot, in their colours: a legend inside would hide the curves of a low dock.
         names = " ".join(f"<span style='color: {colour}'>{short}</span>" for _, short, colour in which.values())
         plot.setTitle(f"<b>{title}</b>&nbsp; {names}", size="8pt")
         plot.setLogMode(y=log)
-        if log:
-            # The ticks between powers of ten would be written over each other.
-            plot.getAxis("left").setStyle(maxTickLevel=0, maxTextLevel=0)
         plot.showGrid(x=True, y=True, alpha=0.2)
         plot.setMenuEnabled(False)
         plot.hideButtons()
@@ -298,6 +295,19 @@ class Curves(QWidget):
             with self._workspace.telling():
                 self.save_png(Path(name))
                 self._workspace.tell(f"The plots are in {name}.")
+
+
+class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
+    """A logarithmic axis for a low plot: the powers of ten, and twos and fives where there is but one of those."""
+
+    def logTickValues(
+        self, minVal: float, maxVal: float, size: float, stdTicks: object
+    ) -> list[tuple[float, list[float]]]:
+        """pyqtgraph's own would write its ticks over each other."""
+        steps = np.arange(np.floor(minVal), np.ceil(maxVal) + 1)
+        if np.count_nonzero((steps >= minVal) & (steps <= maxVal)) < 2:
+            steps = np.concatenate([steps + np.log10(factor) for factor in (1, 2, 5)])
+        return [(1.0, sorted(float(step) for step in steps if minVal <= step <= maxVal))]
 
 
 def _thinned(steps: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
