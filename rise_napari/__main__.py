@@ -7,7 +7,7 @@ from pathlib import Path
 
 import napari
 
-PLUGIN, WIDGET = "rise-napari", "RISE: train from annotations"
+from rise_napari.identity import PLUGIN, WIDGET
 
 
 def main(path: Path | None) -> None:
@@ -15,7 +15,7 @@ def main(path: Path | None) -> None:
     viewer = napari.Viewer()
     _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     if path is not None:
-        bench.workspace.open_path(path)
+        bench.open_path(path)
     napari.run()
 
 

@@ -18,6 +18,7 @@ from rise_napari.background import run_beside, stream_beside
 from rise_napari.canvas_tools import DragTool, Point
 from rise_napari.editing import Editor, taken_by
 from rise_napari.overlay import Overlay
+from rise_napari.preferences import asks_the_model
 from rise_napari.workspace import Workspace
 
 CANDIDATE_SCORE = 0.02
@@ -58,8 +59,8 @@ class Assist:
         self._suggestions: list[Suggestion] = []
         self._place = 0
         self._asked = 0
-        self.engine_candidates = True
-        """Whether the engine is asked for candidates; a test turns it off."""
+        self.engine_candidates = asks_the_model()
+        """Whether the engine is asked for candidates."""
         self.tool = DragTool(
             moved=self._moved,
             finished=self._finished,

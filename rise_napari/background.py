@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from napari.qt.threading import FunctionWorker, GeneratorWorker, create_worker
 
+from rise_engine.errors import RiseError
 from rise_napari.workspace import Workspace
+
+LOGGER = logging.getLogger(__name__)
 
 
 def run_beside(
@@ -22,7 +26,7 @@ def run_beside(
 
     ``finished`` is called at the end in either case.
     """
-    worker = create_worker(work, _start_thread=False)
+    worker = create_worker(work, _start_thread=False, _ignore_errors=True)
     worker.returned.connect(partial(_unless_ended, workspace, done))
     _begin(workspace, worker, finished)
     return worker
@@ -47,7 +51,7 @@ def stream_beside(
 
     named = _Named(stream)
     named.name = name
-    worker = create_worker(named, _start_thread=False)
+    worker = create_worker(named, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(partial(_unless_ended, workspace, each))
     _begin(workspace, worker, finished)
     return worker
@@ -64,6 +68,9 @@ class _Named(partial):  # type: ignore[type-arg]
 
 def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:
     def told(error: Exception) -> None:
+        # napari would raise it once more and show where in the code; only a fault of ours is worth that.
+        if not isinstance(error, RiseError | OSError):
+            LOGGER.error("Work beside the window failed", exc_info=error)
         workspace.tell(str(error) or type(error).__name__, "error")
 
     worker.errored.connect(partial(_unless_ended, workspace, told))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from napari.viewer import Viewer
-from qtpy.QtCore import QSize
-from qtpy.QtGui import QHideEvent
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
 from rise_napari.curves import Curves
 from rise_napari.header import Header
 from rise_napari.layers import ProjectLayers
 from rise_napari.prediction_picker import PredictionPicker
+from rise_napari.preferences import reopens_last
 from rise_napari.shortcuts import Shortcut, Shortcuts
 from rise_napari.steps.annotate import CATEGORY_KEYS, AnnotateStep
 from rise_napari.steps.bank import BankStep
@@ -72,6 +74,7 @@ class Workbench(QWidget):
         layout.addWidget(self.header)
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(MINIMUM_WIDTH)
+        self.setAcceptDrops(True)
         self.shortcuts = Shortcuts(napari_viewer, self._shortcuts())
         self.layers.annotations_added.connect(self.shortcuts.bind_layer)
         self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
@@ -79,6 +82,9 @@ class Workbench(QWidget):
             signal.connect(self._mark_step)
         self.workspace.training.state_changed.connect(self._training_changed)
         self._mark_step()
+        if reopens_last():
+            # In a moment, for whoever made the window may open something himself.
+            QTimer.singleShot(0, self._reopen)
         self.destroyed.connect(partial(_end, self.workspace))
         application = QApplication.instance()
         if application is not None:
@@ -170,6 +176,27 @@ class Workbench(QWidget):
         if self._curves_dock is None:
             self._curves_dock = self._viewer.window.add_dock_widget(self.curves, name=CURVES_NAME, area="bottom")
         self._curves_dock.show()
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> None:
+        """Opens a folder of images, a project, or a COCO file beside its images."""
+        self.tabs.setCurrentWidget(self.project)
+        self.project.open_path(path)
+
+    def _reopen(self) -> None:
+        if self.workspace.project is None and not self.workspace.ended:
+            self.project.open_last()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.open_path(paths[0])
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,10 @@ _LARGEST_ID = 2**63 - 1
 _NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
 
 
+class ImportConflictError(RiseError):
+    """Frames have other instances already and nobody said what is to happen with them; nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """Counts: images of the file that are there, instances added, images whose file is absent, instances of dropped
@@ -161,7 +165,7 @@ class _Import:
         conflicts = [frame for frame, rows in waiting.items() if not self._settle(frame, rows)]
         if conflicts:
             name = self._edit.connection.execute("SELECT name FROM frames WHERE id = ?", (conflicts[0],)).fetchone()[0]
-            raise RiseError(
+            raise ImportConflictError(
                 f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
                 "say with --on-conflict whether to keep, replace or hold both."
             )

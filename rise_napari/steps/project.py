@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QSettings, Qt
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QSettings, QStandardPaths, Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -14,15 +14,22 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QListView,
+    QMessageBox,
     QSizePolicy,
 )
 
 from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_napari.background import run_beside
+from rise_napari.importing import CocoImport
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
+if TYPE_CHECKING:
+    from rise_engine.formats.coco_import import OnConflict
+
 RECENT = "recent"
 RECENT_COUNT = 8
+SAMPLES = 12
 STATE_COLOURS = {
     FrameState.UNLABELLED: QColor("#8a8f98"),
     FrameState.LABELLED: QColor("#2fa866"),
@@ -34,6 +41,12 @@ STATE_COLOURS = {
 def settings() -> QSettings:
     """What the window remembers between sessions."""
     return QSettings("rise-napari", "workbench")
+
+
+def samples_folder() -> Path:
+    """Where the sample totes go."""
+    data = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(data) / "rise-napari" / "sample totes"
 
 
 class FrameModel(QAbstractListModel):
@@ -84,7 +97,6 @@ class ProjectStep(Step):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
-        self.setAcceptDrops(True)
         opening = QHBoxLayout()
         self.open_folder = button(
             "Open image folder…",
@@ -95,6 +107,17 @@ class ProjectStep(Step):
         self.open_project = button("Open project…", self._ask_project, "Open a folder that ends in .rise", tall=True)
         opening.addWidget(self.open_folder)
         opening.addWidget(self.open_project)
+        self.open_coco = button(
+            "Open COCO file…", self._ask_coco_project, "Open a COCO JSON file with the images beside it", tall=True
+        )
+        self.samples = button(
+            "Sample totes", self._open_samples, "Draw a dozen totes and open them, to try everything", tall=True
+        )
+        second = QHBoxLayout()
+        second.addWidget(self.open_coco)
+        second.addWidget(self.samples)
+        self.last = button("", self.open_last, "Go on where you stopped", tall=True)
+        self.importer = CocoImport(workspace, self._ask_conflict)
         self.recent = QComboBox()
         self.recent.setToolTip("Projects opened lately")
         self.recent.activated.connect(self._open_recent)
@@ -123,12 +146,15 @@ class ProjectStep(Step):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(12)
         self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.body.addWidget(self.last)
         self.body.addLayout(opening)
+        self.body.addLayout(second)
         self.body.addWidget(self.recent)
         self.body.addWidget(self.where)
         self.body.addWidget(self.filter)
         self.body.addWidget(self.list, 1)
         self.body.addLayout(tools)
+        self.body.addStretch(0)
         workspace.project_changed.connect(self._project_changed)
         workspace.frames_changed.connect(self.refresh)
         workspace.frame_changed.connect(self._mark_current)
@@ -138,7 +164,7 @@ class ProjectStep(Step):
     def advice(self) -> str:
         workspace = self.workspace
         if workspace.project is None:
-            return "Open a folder of images, or drop one here. Nothing in the folder is changed."
+            return "Open a folder of images, or drop one here; a project or a COCO file will do too."
         if not workspace.frames:
             return "This folder has no images: open another one."
         labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
@@ -156,7 +182,8 @@ class ProjectStep(Step):
         self.where.setToolTip(self.where.text())
         self.where.setVisible(project is not None)
         for widget in (self.filter, self.list):
-            widget.setEnabled(project is not None)
+            widget.setVisible(project is not None)
+        self._show_last()
         for widget in (self.importing, self.holdout, self.train):
             widget.setEnabled(self.workspace.writable)
         chosen = self.filter.currentData()
@@ -204,6 +231,48 @@ class ProjectStep(Step):
         if path:
             self.workspace.open_project(Path(path))
 
+    def open_path(self, path: Path) -> None:
+        """Opens a folder, a project, or a COCO file by way of the images beside it."""
+        if path.suffix.lower() == ".json":
+            self.importer.open(path)
+        else:
+            self.workspace.open_path(path)
+
+    def last_project(self) -> Path | None:
+        """The project that was open last, if it is still there."""
+        return next((Path(path) for path in self._recent_paths() if Path(path).is_dir()), None)
+
+    def open_last(self) -> None:
+        """Opens the project that was open last, at the frame where it was left."""
+        path = self.last_project()
+        if path is not None:
+            self.workspace.open_project(path)
+
+    def _show_last(self) -> None:
+        path = self.last_project() if self.workspace.project is None else None
+        self.last.setVisible(path is not None)
+        if path is not None:
+            self.last.setText(f"Go on with {path.name}")
+            self.last.setToolTip(f"{path}, at the frame where it was left")
+
+    def _open_samples(self) -> None:
+        folder = samples_folder()
+        if folder.is_dir() and any(folder.iterdir()):
+            self.workspace.open_folder(folder)
+            return
+        self.samples.setEnabled(False)
+        self.workspace.tell("Drawing sample totes…")
+
+        def work() -> Path:
+            from rise_engine.totes import write_sample_folder
+
+            write_sample_folder(folder, count=SAMPLES)
+            return folder
+
+        run_beside(
+            self.workspace, work, done=self.workspace.open_folder, finished=lambda: self.samples.setEnabled(True)
+        )
+
     def _project_changed(self) -> None:
         project = self.workspace.project
         if project is not None:
@@ -224,19 +293,6 @@ class ProjectStep(Step):
         for path in paths:
             self.recent.addItem(path, path)
         self.recent.setEnabled(bool(paths))
-
-    def dragEnterEvent(self, event: Any) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: Any) -> None:
-        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
-            if paths[0].suffix == ".json":
-                self.import_coco(paths[0])
-            else:
-                self.workspace.open_path(paths[0])
 
     # -- splits and import ------------------------------------------------------------------------------------------
 
@@ -261,17 +317,21 @@ class ProjectStep(Step):
 
     def import_coco(self, path: Path) -> None:
         """Adds the annotations of a COCO file to the open project."""
-        project = self.workspace.project
-        if project is None or not self.workspace.writable:
-            self.workspace.tell("Open a folder of images first, then import its annotations.", "warning")
-            return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
-            from rise_engine.formats.coco import import_coco
+        self.importer.add(path)
 
-            report = import_coco(project, path)
-            self.workspace.imported()
-            missing = (
-                f"; {report.missing_files} images of the file are not in the folder" if report.missing_files else ""
-            )
-            self.workspace.tell(f"Imported {report.instances:,} instances in {report.images:,} frames{missing}.")
+    def _ask_coco_project(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open a COCO JSON file", "", "COCO (*.json)")
+        if name:
+            self.importer.open(Path(name))
+
+    def _ask_conflict(self, sentence: str) -> OnConflict | None:
+        question = QMessageBox(QMessageBox.Icon.Question, "Import", sentence, parent=self)
+        question.setInformativeText("What shall happen to them? Undo takes the import back whole.")
+        answers: dict[object, OnConflict] = {
+            question.addButton("Keep them", QMessageBox.ButtonRole.AcceptRole): "keep",
+            question.addButton("Replace them", QMessageBox.ButtonRole.AcceptRole): "replace",
+            question.addButton("Keep both", QMessageBox.ButtonRole.AcceptRole): "both",
+        }
+        question.addButton(QMessageBox.StandardButton.Cancel)
+        question.exec()
+        return answers.get(question.clickedButton())

@@ -24,9 +24,12 @@ def test_the_reader_declines_what_is_not_ours(tmp_path: Path) -> None:
     assert get_reader([str(tmp_path / "settings.json")]) is None
     for name in ("settings.json", "broken.json", "folder", "missing.json", "missing.rise"):
         assert get_reader(str(tmp_path / name)) is None
+    (tmp_path / "folder" / "deep").mkdir()
+    (tmp_path / "folder" / "deep" / "one.JPG").touch()
+    assert get_reader(str(tmp_path / "folder")) is not None
 
 
-def test_a_project_opens_as_image_and_labels(folder: Path, disc: Any) -> None:
+def test_without_a_viewer_a_project_opens_as_image_and_labels(folder: Path, disc: Any) -> None:
     with Project.create(Project.default_path(folder), folder) as project:
         project.scan()
         category = project.add_category("object").id

@@ -446,10 +446,12 @@ def test_coco_in_labels_the_frames(labelled: Any, tmp_path: Path, qtbot: Any, di
     source = tmp_path / "in.json"
     source.write_text(json.dumps(content))
     labelled.project.import_coco(source)
+    qtbot.waitUntil(lambda: labelled.header.message.text().startswith("Imported 1 "), timeout=20_000)
     frame = next(one for one in labelled.workspace.frames if one.name == "frame_4.png")
     assert frame.state is FrameState.LABELLED
     labelled.workspace.show(frame.id)
     assert np.array_equal(labelled.layers.annotations.data > 0, mask)
     (tmp_path / "bad.json").write_text("{}")
     labelled.project.import_coco(tmp_path / "bad.json")
+    qtbot.waitUntil(lambda: "holds no" in labelled.header.message.text() or "has no" in labelled.header.message.text())
     assert "bad.json" in labelled.header.message.text()
