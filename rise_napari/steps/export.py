@@ -75,6 +75,8 @@ class ExportStep(Step):
         layout = QVBoxLayout(group)
         form = QFormLayout()
         for label, widget in rows.items():
+            # The longest entry must not decide how wide the dock is.
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             form.addRow(label, widget)
         layout.addLayout(form)
         layout.addWidget(action)

@@ -174,6 +174,11 @@ class ReviewStep(Step):
         self._count_sure()
         self.refresh()
 
+    def hideEvent(self, event: object) -> None:
+        super().hideEvent(event)
+        if not self.workspace.ended:
+            self._highlight([])
+
     def refresh(self) -> None:
         super().refresh()
         workspace = self.workspace
