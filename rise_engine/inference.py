@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as rle_codec
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -20,6 +19,8 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
 from rise_engine.errors import RiseError
+from rise_engine.frame_stream import grouped, read_ahead
+from rise_engine.full_size_mask import full_size_mask
 from rise_engine.model.device import choose_device
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 from rise_engine.project.records import Instance, PredictedInstance, Source
@@ -27,12 +28,12 @@ from rise_engine.project.records import Instance, PredictedInstance, Source
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
 
-MASK_STRIDE = 4
-"""Mask logits have a quarter of the network's resolution."""
 CANVAS_MULTIPLE = 32
 STORED_SCORE = 0.3
 """A prediction in the store is one that a person looks at; a file for measuring keeps nearly all."""
 FRAMES_A_TRANSACTION = 20
+BATCH = 8
+"""Frames in one pass on a GPU; on a CPU, passing them together gains nothing."""
 NMS_IOU = 0.7
 """Of two boxes of one class that overlap more than this, the worse one goes."""
 SecondLook = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
@@ -111,74 +112,11 @@ def predictions_from_output(
     masks: dict[int, tuple[dict[str, Any], tuple[float, float, float, float]] | None] = {}
     for row, label, score in zip(rows.tolist(), labels[kept].tolist(), scores[kept].tolist(), strict=True):
         if row not in masks:
-            masks[row] = _full_size_mask(logits[row].numpy(), network_size, original_size)
+            masks[row] = full_size_mask(logits[row].numpy(), network_size, original_size)
         mask = masks[row]
         if mask is not None:
             found.append(PredictedInstance(rle=mask[0], box=mask[1], label=label, score=score))
     return found
-
-
-def _full_size_mask(
-    logits: NDArray[np.float32], network_size: tuple[int, int], original_size: tuple[int, int]
-) -> tuple[dict[str, Any], tuple[float, float, float, float]] | None:
-    """RLE and half-open xyxy box of ``logits`` (h/4, w/4) on the original frame; None for an empty mask.
-
-    Only the region whose interpolation can reach a positive logit is resized, so that the cost follows the size of
-    the object and not that of the frame.
-    """
-    used = tuple(-(-side // MASK_STRIDE) for side in network_size)
-    logits = logits[: used[0], : used[1]]
-    rows, columns = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
-    if not len(rows):
-        return None
-    y, upper, lower, down = _samples(rows[0], rows[-1], logits.shape[0], network_size[0], original_size[0])
-    x, left, right, along = _samples(columns[0], columns[-1], logits.shape[1], network_size[1], original_size[1])
-    tall = logits[upper] * (1 - down[:, None]) + logits[lower] * down[:, None]
-    mask = tall[:, left] * (1 - along) + tall[:, right] * along > 0
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    box = (float(x + columns[0]), float(y + rows[0]), float(x + columns[-1] + 1), float(y + rows[-1] + 1))
-    return encode_region(mask, (x, y), original_size), box
-
-
-def _samples(
-    first: int, last: int, cells: int, network_length: int, length: int
-) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Along one axis, where the original pixels fall that cells ``first`` to ``last`` of the logits can reach.
-
-    Returns the first such pixel and, for each pixel, the two cells between which it lies and its share of the second.
-    """
-    position = (np.arange(length) + 0.5) * (network_length / length / MASK_STRIDE) - 0.5
-    start, stop = np.searchsorted(position, first - 1, side="right"), np.searchsorted(position, last + 1, side="left")
-    if first == 0:
-        start = np.int64(0)
-    if last == cells - 1:
-        stop = np.int64(length)
-    position = np.clip(position[start:stop], 0, cells - 1)
-    lower = np.floor(position).astype(np.int64)
-    return int(start), lower, np.minimum(lower + 1, cells - 1), (position - lower).astype(np.float32)
-
-
-def encode_region(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
-    """Compressed COCO RLE of ``mask`` (h, w) placed with its top left at ``corner`` (x, y) of an (H, W) frame.
-
-    The runs are found inside the region alone, which for small objects is far cheaper than encoding the frame.
-    """
-    height, width = size
-    edges = np.diff(np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    columns, starts = np.nonzero(edges == 1)
-    stops = np.nonzero(edges == -1)[1]
-    base = (columns + corner[0]) * height + corner[1]
-    starts, stops = base + starts, base + stops
-    apart = starts[1:] != stops[:-1]
-    starts, stops = starts[np.r_[True, apart][: len(starts)]], stops[np.r_[apart, True][: len(stops)]]
-    boundaries = np.concatenate([[0], np.stack([starts, stops], axis=1).ravel()])
-    if boundaries[-1] < height * width or len(boundaries) == 1:
-        boundaries = np.append(boundaries, height * width)
-    counts = np.diff(boundaries).tolist()
-    encoded = cast(dict[str, Any], rle_codec.frPyObjects({"size": [height, width], "counts": counts}, height, width))
-    return {"size": [height, width], "counts": encoded["counts"].decode("ascii")}
 
 
 @torch.no_grad()
@@ -187,12 +125,41 @@ def predict(
 ) -> list[PredictedInstance]:
     """The instances of one image, uint8 (H, W, 3) RGB, best first."""
     frame = resize_for_network(image, loaded.config.loader)
-    padding = None if frame.padding_mask is None else frame.padding_mask.to(loaded.device)
-    output = loaded.model(frame.images.to(loaded.device), padding)
     height, width = image.shape[:2]
-    return predictions_from_output(
-        output, 0, network_size=frame.size, original_size=(height, width), min_score=min_score, top=top
-    )
+    return _predict_batch(loaded, [frame], [(height, width)], min_score=min_score, top=top)[0]
+
+
+@torch.no_grad()
+def _predict_batch(
+    loaded: LoadedModel,
+    frames: Sequence[NetworkInput],
+    original_sizes: Sequence[tuple[int, int]],
+    *,
+    min_score: float,
+    top: int,
+) -> list[list[PredictedInstance]]:
+    """The instances of frames of one network size in one pass, or in several where the device's memory ends."""
+    masks = [frame.padding_mask for frame in frames if frame.padding_mask is not None]
+    try:
+        output = loaded.model(
+            torch.cat([frame.images for frame in frames]).to(loaded.device),
+            torch.cat(masks).to(loaded.device) if masks else None,
+        )
+        return [
+            predictions_from_output(
+                output, index, network_size=frame.size, original_size=size, min_score=min_score, top=top
+            )
+            for index, (frame, size) in enumerate(zip(frames, original_sizes, strict=True))
+        ]
+    except torch.OutOfMemoryError:
+        if len(frames) == 1:
+            raise
+    half = len(frames) // 2
+    return [
+        found
+        for part in (slice(half), slice(half, None))
+        for found in _predict_batch(loaded, frames[part], original_sizes[part], min_score=min_score, top=top)
+    ]
 
 
 def predict_frames(
@@ -203,28 +170,47 @@ def predict_frames(
     min_score: float = 0.001,
     top: int = 100,
     unreadable: list[RiseError] | None = None,
+    batch: int | None = None,
 ) -> Iterator[tuple[int, list[PredictedInstance]]]:
     """The instances of each frame of a project, in the given order.
 
-    A frame that cannot be read ends the prediction with its RiseError, or is skipped when ``unreadable`` is given,
-    which then receives the error.
+    Pictures are read ahead, and up to ``batch`` neighbours of one network size pass the network together (8, or 1 on
+    a CPU, by default); frames of different sizes never do, so that each gets what it would get alone. A frame that
+    cannot be read ends the prediction with its RiseError, or is skipped when ``unreadable`` is given, which then
+    receives the error.
     """
-    for frame_id, image in _read_frames(project, frame_ids, unreadable):
-        yield frame_id, predict(loaded, image, min_score=min_score, top=top)
+    for frame_id, _, found in _predict_stream(
+        loaded, project, frame_ids, min_score=min_score, top=top, unreadable=unreadable, batch=batch
+    ):
+        yield frame_id, found
 
 
-def _read_frames(
-    project: Project, frame_ids: Sequence[int], unreadable: list[RiseError] | None
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for frame_id in frame_ids:
-        try:
-            image = project.image(frame_id)
-        except RiseError as error:
-            if unreadable is None:
-                raise
-            unreadable.append(error)
-            continue
-        yield frame_id, image
+def _predict_stream(
+    loaded: LoadedModel,
+    project: Project,
+    frame_ids: Sequence[int],
+    *,
+    min_score: float,
+    top: int,
+    unreadable: list[RiseError] | None,
+    batch: int | None,
+) -> Iterator[tuple[int, NDArray[np.uint8], list[PredictedInstance]]]:
+    def prepare(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NetworkInput]:
+        return image, resize_for_network(image, loaded.config.loader)
+
+    most = batch or (1 if loaded.device.type == "cpu" else BATCH)
+    frames = read_ahead(project, frame_ids, prepare, unreadable=unreadable, ahead=most + 2)
+    for group in grouped(frames, key=lambda item: item[1][1].size, most=most):
+        images = [image for _, (image, _) in group]
+        found = _predict_batch(
+            loaded,
+            [frame for _, (_, frame) in group],
+            [(image.shape[0], image.shape[1]) for image in images],
+            min_score=min_score,
+            top=top,
+        )
+        for (frame_id, _), image, predictions in zip(group, images, found, strict=True):
+            yield frame_id, image, predictions
 
 
 def predict_into_store(
@@ -236,18 +222,20 @@ def predict_into_store(
     min_score: float = STORED_SCORE,
     unreadable: list[RiseError] | None = None,
     second_look: SecondLook | None = None,
+    batch: int | None = None,
 ) -> Iterator[list[Instance]]:
     """Stores a run's predictions as a person should see them, and yields those of each frame.
 
     They are stored a few frames at a time; whatever ends the iteration, those that were yielded are kept. What
-    ``second_look`` returns is stored with the frame, for the review queue.
+    ``second_look`` returns is stored with the frame, for the review queue. ``batch`` is that of ``predict_frames``.
     """
     categories = category_ids(project, loaded)
     waiting: dict[int, list[Instance]] = {}
     disagreement: dict[int, float] = {}
     try:
-        for frame, image in _read_frames(project, frame_ids, unreadable):
-            predictions = predict(loaded, image, min_score=min_score)
+        for frame, image, predictions in _predict_stream(
+            loaded, project, frame_ids, min_score=min_score, top=100, unreadable=unreadable, batch=batch
+        ):
             if second_look is not None:
                 disagreement[frame] = second_look(frame, image, predictions)
             waiting[frame] = [
@@ -269,6 +257,24 @@ def predict_into_store(
     finally:
         if waiting:
             project.store_predictions(run, waiting, disagreement=disagreement)
+
+
+def frames_left(project: Project, run: int, model: Path, frame_ids: Sequence[int], *, again: bool = False) -> list[int]:
+    """Those of ``frame_ids`` that the weights of ``model`` (a run folder or a file) have not predicted for ``run`` yet.
+
+    With ``again`` they are all left, until they have been predicted from now on. Weights that were written again, by
+    more training, start anew: the project remembers which weights it asked last.
+    """
+    weights = next((model / name for name in RUN_WEIGHTS if (model / name).is_file()), model)
+    state = weights.stat()
+    asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns]}
+    key = f"predicted_with_{run}"
+    known = project.setting(key) or {}
+    if again or known.get("weights") != asked["weights"]:
+        project.set_setting(key, {**asked, "after": project.latest_prediction_batch()})
+        return list(frame_ids)
+    done = project.predicted_frames(run, after=known["after"])
+    return [frame for frame in frame_ids if frame not in done]
 
 
 def category_ids(project: Project, loaded: LoadedModel) -> list[int]:

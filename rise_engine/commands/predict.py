@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rise_engine.commands.arguments import Device, FrameList, ProjectPath, RunNumber, listed_frames, number_of
+from rise_engine.commands.arguments import (
+    Device,
+    FrameList,
+    ProjectPath,
+    RunNumber,
+    listed_frames,
+    number_of,
+    print_columns,
+)
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 
@@ -28,9 +36,14 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Write a COCO file, and leave the project as it is.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Predict into the project what this run has predicted already, too.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Predict the frames of a project, all but the skipped ones, into it or into a COCO file.
+
+    What was interrupted goes on where it stopped: frames that the same weights have predicted are left as they are.
 
     \b
     Example:
@@ -43,21 +56,28 @@ def predict(
         raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
     with Project.open(project, read_only=out is not None) as opened:
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
-        from rise_engine.inference import load_model, predict_into_store
+        from rise_engine.inference import frames_left, load_model, predict_into_store
         from rise_engine.learning.second_look import StrongLook
         from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
 
         number = 0
         if out is None:
             number = opened.run(run).number if run is not None else latest_or_starter_run(opened).number
-        loaded = load_model(latest_model(opened, number or run), device=device)
+        model = latest_model(opened, number or run)
+        loaded = load_model(model, device=device)
         unreadable: list[RiseError] = []
         if out is None:
-            chosen = frames_to_predict(opened, frames)
+            asked = frames_to_predict(opened, frames)
+            chosen = frames_left(opened, number, model, asked, again=again)
             storing = predict_into_store(
                 loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(loaded, opened)
             )
             count = sum(map(len, with_progress(storing, total=len(chosen), doing="predicting")))
+            if len(chosen) < len(asked):
+                typer.echo(
+                    f"{number_of(len(asked) - len(chosen), 'frame')} had been predicted by run {number} before and "
+                    "stayed as they were; --again predicts them anew."
+                )
             typer.echo(
                 f"{number_of(count, 'prediction')} of run {number} on {number_of(len(chosen), 'frame')} are stored. "
                 f"Next: `rise queue {project}` says which frame to fix first."
@@ -101,15 +121,40 @@ def evaluate(
         from rise_engine.learning.starter_run import latest_model
 
         loaded = load_model(latest_model(opened, run), device=device)
-        scores = evaluation.evaluate(
-            truth, results_on(loaded, opened, truth), class_agnostic=loaded.config.class_agnostic
-        )
+        results = list(results_on(loaded, opened, truth))
+        # Before COCO's measure, which renames the categories of class-agnostic results in place.
+        ocid = ocid_scores(opened, truth, results)
+        scores = evaluation.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
     for kind, values in (("mask", scores.mask), ("box", scores.box)):
         numbers = (f"{name} {'-' if value is None else f'{value:.1f}'}" for name, value in values.as_record().items())
         typer.echo(f"{kind:5}" + "  ".join(numbers))
+    if ocid is not None:
+        print_ocid(ocid)
     typer.echo(f"on {number_of(scores.frames, 'frame')}")
     if json_file is not None:
-        write_text(json_file, json.dumps(scores.as_record(), indent=1) + "\n")
+        record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
+        write_text(json_file, json.dumps(record, indent=1) + "\n")
+
+
+def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The measures that OCID is compared by; None for a project of other images."""
+    from rise_engine.formats.ocid import scene_of
+
+    if project.setting("dataset") != "ocid":
+        return None
+    from rise_engine.ocid_metrics import evaluate_ocid
+
+    scenes = {image["id"]: scene_of(image["file_name"]) for image in truth["images"]}
+    return evaluate_ocid(truth, results, {number: scene.subset if scene else "-" for number, scene in scenes.items()})
+
+
+def print_ocid(scores: dict[str, Any]) -> None:
+    """One row for all frames and one for each subset."""
+    rows = []
+    for name, values in (("all", scores), *scores["subsets"].items()):
+        numbers = [*values["overlap"].values(), *values["boundary"].values(), values["%75"]]
+        rows.append((name, *(f"{number:.1f}" for number in numbers)))
+    print_columns(("OCID", "overlap P", "R", "F", "boundary P", "R", "F", "%75"), rows)
 
 
 def frames_to_predict(project: Project, listed: Path | None) -> list[int]:

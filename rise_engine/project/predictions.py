@@ -74,6 +74,15 @@ class Predictions:
         )
         return [_prediction(row) for row in rows]
 
+    def latest_batch(self) -> int:
+        """The number of the transaction that stored predictions last; 0 before the first."""
+        return int(self._store.read("SELECT coalesce(max(batch), 0) AS batch FROM predicted")[0]["batch"])
+
+    def frames_of(self, run: int, *, after: int) -> set[int]:
+        """The frames that a run predicted in transactions later than number ``after``."""
+        rows = self._store.read("SELECT frame FROM predicted WHERE run = ? AND batch > ?", (run, after))
+        return {int(row["frame"]) for row in rows}
+
     def latest_scores(self) -> dict[int, list[float]]:
         """Scores of each frame that a run looked at, from the run that ``of_frame`` takes; empty for nothing found."""
         scores: dict[int, list[float]] = {}

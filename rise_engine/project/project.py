@@ -158,7 +158,7 @@ class Project:
 
     def scan(self) -> ScanReport:
         """Look for new image files below the image folder; nothing is decoded."""
-        return self._frames.scan(self.images)
+        return self._frames.scan(self.images, inside=self.setting("frames_inside"))
 
     def frames(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
         """Frames in natural order of their names (``tote2`` before ``tote10``)."""
@@ -272,6 +272,14 @@ class Project:
     def prediction_disagreement(self) -> dict[int, float]:
         """By frame, how much the predictions differ between two lights, 0 to 1; only where that was measured."""
         return self._predictions.latest_disagreement()
+
+    def latest_prediction_batch(self) -> int:
+        """The number of the transaction that stored predictions last; 0 before the first."""
+        return self._predictions.latest_batch()
+
+    def predicted_frames(self, run: int, *, after: int = 0) -> set[int]:
+        """The frames that a run has predicted, in transactions later than number ``after``."""
+        return self._predictions.frames_of(run, after=after)
 
     def store_predictions(
         self,

@@ -15,8 +15,8 @@ from torch.nn.functional import interpolate
 
 from rise_engine.config import LoaderConfig
 from rise_engine.errors import RiseError
+from rise_engine.full_size_mask import encode_region
 from rise_engine.inference import (
-    encode_region,
     load_model,
     predictions_from_output,
     resize_for_network,

@@ -204,3 +204,19 @@ def test_a_truth_that_is_none_is_refused(
     path.write_text(text)
     assert rise("evaluate", project, "--against", path) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_a_run_has_predicted_stays_unless_asked_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rise("predict", project) == 0
+    with Project.open(project) as opened:
+        [first] = opened.predictions(opened.frames()[0].id)
+        assert first.id is not None
+        opened.reject_predictions([first.id])
+    capsys.readouterr()
+    assert rise("predict", project) == 0
+    assert "--again" in capsys.readouterr().out
+    with Project.open(project) as opened:
+        assert opened.predictions(opened.frames()[0].id) == []
+    assert rise("predict", project, "--again") == 0
+    with Project.open(project) as opened:
+        assert len(opened.predictions(opened.frames()[0].id)) == 1

@@ -1,0 +1,80 @@
+"""Frames of a project on their way into a network: read ahead in a thread, and grouped where they fit together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rise_engine.errors import RiseError
+from rise_engine.project.image_file import read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rise_engine.project.project import Project
+
+Prepared = TypeVar("Prepared")
+Item = TypeVar("Item")
+AHEAD = 3
+"""Frames that wait decoded: enough to hide the reading, few enough for pictures of many megapixels."""
+
+
+def read_ahead(
+    project: Project,
+    frame_ids: Sequence[int],
+    prepare: Callable[[NDArray[np.uint8]], Prepared],
+    *,
+    unreadable: list[RiseError] | None = None,
+    ahead: int = AHEAD,
+) -> Iterator[tuple[int, Prepared]]:
+    """Each frame with what ``prepare`` makes of its picture, uint8 (H, W, 3), in the given order.
+
+    A thread reads and prepares up to ``ahead`` frames before they are asked for. A frame that cannot be read raises
+    its RiseError when its turn comes, or is skipped when ``unreadable`` is given, which then receives the error.
+    """
+
+    def work(path: Path) -> Prepared:
+        return prepare(read_image(path).pixels)
+
+    waiting: deque[tuple[int, Future[Prepared]]] = deque()
+    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+    remaining = iter(frame_ids)
+    try:
+        while True:
+            while len(waiting) <= ahead and (frame_id := next(remaining, None)) is not None:
+                # The store belongs to the calling thread, so the path is looked up here.
+                path = project.images / project.frame(frame_id).name
+                waiting.append((frame_id, reader.submit(work, path)))
+            if not waiting:
+                return
+            frame_id, future = waiting.popleft()
+            try:
+                prepared = future.result()
+            except RiseError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append(error)
+                continue
+            yield frame_id, prepared
+    finally:
+        reader.shutdown(wait=True, cancel_futures=True)
+
+
+def grouped(items: Iterable[Item], *, key: Callable[[Item], Hashable], most: int) -> Iterator[list[Item]]:
+    """Neighbours of equal ``key`` in lists of at most ``most``; their order stays."""
+    group: list[Item] = []
+    for item in items:
+        if group and (len(group) == most or key(item) != key(group[0])):
+            yield group
+            group = []
+        group.append(item)
+        if len(group) == most:
+            yield group
+            group = []
+    if group:
+        yield group
