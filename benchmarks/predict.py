@@ -1,0 +1,87 @@
+"""How many frames a second are predicted, from the files to the masks: one at a time, read ahead, and in batches.
+
+python benchmarks/predict.py [--images DIR] [--frames 8] [--presets laptop]
+
+Without --images totes of 600x800 pixels are drawn. `laptop` runs with the starter weights on the CPU; `r50` is added
+where there is a GPU, with random weights, which cost the same. Besides the frames a second, the CPU seconds a frame
+are printed: they mean something on a busy machine too. Every way has to find the same number of instances.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from rise_engine.config import RiseConfig
+from rise_engine.inference import LoadedModel, load_model, predict, predict_frames
+from rise_engine.model import build_segmenter
+from rise_engine.project.project import Project
+from rise_engine.resources import starter_path
+from rise_engine.totes import write_sample_folder
+
+BATCHES = (1, 2, 4, 8)
+MIN_SCORE = 0.3
+
+
+def network(preset: str, device: torch.device) -> LoadedModel:
+    """The starter weights where they fit, else random ones."""
+    if preset == "laptop" and (path := starter_path()) is not None:
+        return load_model(path, device=str(device))
+    config = RiseConfig.preset(preset)  # type: ignore[arg-type]  # build_segmenter would refuse another
+    return LoadedModel(build_segmenter(config.model).eval().to(device), config, ("object",), device)
+
+
+def measure(name: str, frames: int, work: Callable[[], int]) -> None:
+    """One row: wall clock, CPU time, and how much was found."""
+    wall, used = time.perf_counter(), time.process_time()
+    found = work()
+    wall, used = time.perf_counter() - wall, time.process_time() - used
+    print(f"{name:28}{frames / wall:8.2f} frames/s{used / frames:8.2f} CPU s a frame{found:6d} instances", flush=True)
+
+
+def measure_ways(loaded: LoadedModel, project: Project, ids: list[int], name: str) -> None:
+    """One frame at a time as the window's live overlay does it, then the way of `rise predict`."""
+
+    def alone() -> int:
+        return sum(len(predict(loaded, project.image(frame), min_score=MIN_SCORE)) for frame in ids)
+
+    def together(batch: int) -> int:
+        found = predict_frames(loaded, project, ids, min_score=MIN_SCORE, batch=batch)
+        return sum(len(predictions) for _, predictions in found)
+
+    predict(loaded, project.image(ids[0]))  # the first pass sets things up
+    measure(f"{name}, one at a time", len(ids), alone)
+    for batch in BATCHES:
+        if batch <= len(ids):
+            measure(f"{name}, read ahead, batch {batch}", len(ids), lambda batch=batch: together(batch))  # type: ignore[misc]
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--presets", nargs="+", default=["laptop"])
+    options = parser.parse_args()
+    with TemporaryDirectory() as scratch:
+        images = options.images
+        if images is None:
+            images = Path(scratch) / "totes"
+            write_sample_folder(images, count=options.frames, seed=0, size=(600, 800))
+        with Project.create(Path(scratch) / "frames.rise", images) as project:
+            project.scan()
+            ids = [frame.id for frame in project.frames()][: options.frames]
+            for preset in options.presets:
+                loaded = network(preset, torch.device("cpu"))
+                measure_ways(loaded, project, ids, f"{preset} on the CPU")
+            if torch.cuda.is_available():
+                measure_ways(network("r50", torch.device("cuda")), project, ids, "r50 on the GPU")
+
+
+if __name__ == "__main__":
+    main()
