@@ -36,6 +36,8 @@ class ModelConfig(Section):
     feedforward_dim: int = Field(1024, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     mask_channels: int = Field(8, ge=1)
+    attention: Literal["torch", "deformops"] = "torch"
+    """Who samples for deformable attention on a CUDA device; ``deformops`` needs the package of that name."""
     freeze_stages: int = Field(2, ge=0)
     """Frozen parts of the backbone counted from its input: 1 the stem, 2 the stem and the first stage."""
 
@@ -160,6 +162,9 @@ class LossConfig(Section):
     """Positive views of an object: as many as its IoUs add up to (IDOL), or its ten best matches (paper, App. B)."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
+    equal_objects: bool = False
+    """An object of an unlabelled frame weighs no more than one of a labelled frame in the same step; otherwise L_u is
+    averaged by itself, and a frame with two targets weighs as much as one with twelve."""
     focal_alpha: float = Field(0.25, gt=0, lt=1)
     focal_gamma: float = Field(2.0, ge=0)
 
@@ -303,14 +308,16 @@ RECIPES: dict[str, dict[str, Any]] = {
         "pseudo_labels": {"ignore_unkept": None},
     },
     "recommended": {
-        "loss": IDOL_LOSSES | {"association": 0.1},
+        "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0, "equal_objects": True},
         "augment": {"strong_jitter": (0.5, 1.2)},
         "pseudo_labels": {
-            "threshold_start": 0.4,
-            "threshold_peak": 0.6,
-            "quantile_start": 0.5,
+            "threshold_start": 0.5,
+            "threshold_peak": 0.5,
+            "quantile_start": 0.0,
             "ignore_unkept": 0.05,
             "max_overlapping": 1,
+            "teacher_scales": (1.0, 1.25),
+            "teacher_mirror": True,
             "ema": 0.99,
         },
         "optimiser": {"learning_rate": 1e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},

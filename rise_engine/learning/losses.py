@@ -77,13 +77,15 @@ class Criterion:
         targets: Sequence[Targets | None],
         *,
         ignore: Sequence[Tensor | None] | None = None,
+        at_least: int = 1,
     ) -> tuple[LossTerms, list[Assignment]]:
         """The weighted terms, and the last layer's assignment of each image.
 
         ``targets``: one per image, on the device of the output; None keeps an image out of every loss, whereas no
         instance in it makes all its queries negatives. ``ignore``: bool (Q,) per image, or None; such queries are no
-        negatives unless a target claims them. Without any matched query the box and mask terms are a zero that still
-        reaches every prediction, so that each parameter has a gradient.
+        negatives unless a target claims them. Terms are divided by ``at_least`` where fewer queries are matched, so
+        that images with few targets weigh less than others with many. Without any matched query the box and mask terms
+        are a zero that still reaches every prediction, so that each parameter has a gradient.
         """
         device = output.class_logits.device
         with torch.autocast(device.type, enabled=False):
@@ -94,7 +96,7 @@ class Criterion:
                 raise ValueError(f"{len(targets)} targets for {class_logits.shape[1]} images: give one per image")
             assignments = assign_layers(class_logits.detach(), boxes.detach(), targets, self.config)
             matches = _gather(assignments, targets, device)
-            per_layer = torch.bincount(matches.layers, minlength=len(layers)).clamp(min=1)
+            per_layer = torch.bincount(matches.layers, minlength=len(layers)).clamp(min=at_least)
             share = 1.0 / per_layer
             classification = self._classification(class_logits, targets, assignments, matches, share, ignore)
             if len(matches.queries):

@@ -23,11 +23,13 @@ SEGMENTED_IOU = 0.5
 @dataclass(frozen=True, slots=True)
 class SupervisedLosses:
     """``association`` is L_embed, unweighted; ``accuracy`` the share of pairs told apart, None without pairs;
-    ``segmented`` lists, per sequence, the frame's own objects that the network covers (empty unless the bank asks)."""
+    ``matched`` counts the queries that the last layer matched; ``segmented`` lists, per sequence, the frame's own
+    objects that the network covers (empty unless the bank asks)."""
 
     terms: LossTerms
     association: Tensor
     accuracy: float | None
+    matched: int
     segmented: list[list[int]]
 
 
@@ -93,6 +95,7 @@ def supervised_losses(
         terms=terms,
         association=association,
         accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
+        matched=sum(len(assignment.queries) for assignment in assignments),
         segmented=[
             segmented_objects(output, first, assignments[first], targets[first], sequence.before)
             if config.sequence.bank_admit == "segmented"

@@ -90,19 +90,21 @@ class TrainingStep:
         for part in range(parts):
             enabled = self.config.optimiser.bf16
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
-                losses = [
-                    *self._supervised(outcome, labelled[part::parts], parts, generator),
-                    *self._unsupervised(outcome, unlabelled[part::parts], parts, generator, step),
-                ]
+                supervised, matched = self._supervised(outcome, labelled[part::parts], parts, generator)
+                at_least = max(1, matched) if self.config.loss.equal_objects else 1
+                losses = supervised + self._unsupervised(
+                    outcome, unlabelled[part::parts], parts, generator, step, at_least
+                )
             if losses:
                 torch.stack(losses).sum().backward()
         return outcome
 
     def _supervised(
         self, outcome: StepOutcome, sequences: Sequence[PseudoSequence], parts: int, generator: torch.Generator
-    ) -> list[Tensor]:
+    ) -> tuple[list[Tensor], int]:
+        """The losses, and how many queries they matched."""
         if not sequences:
-            return []
+            return [], 0
         result = supervised_losses(
             self.model, sequences, self._criterion, self.config, device=self.device, generator=generator
         )
@@ -111,7 +113,7 @@ class TrainingStep:
         outcome.supervised += supervised.item()
         outcome.segmented += result.segmented
         self._note(outcome, result.terms, association, result.accuracy, parts)
-        return [supervised, association]
+        return [supervised, association], result.matched
 
     def _unsupervised(
         self,
@@ -120,6 +122,7 @@ class TrainingStep:
         parts: int,
         generator: torch.Generator,
         step: int,
+        at_least: int,
     ) -> list[Tensor]:
         if not sequences:
             return []
@@ -132,6 +135,7 @@ class TrainingStep:
             step=step,
             device=self.device,
             generator=generator,
+            at_least=at_least,
         )
         unsupervised = self.config.loss.unsupervised * result.terms.total / parts
         association = self.config.loss.association * result.association / parts

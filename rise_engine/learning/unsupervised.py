@@ -65,11 +65,12 @@ def unsupervised_losses(
     step: int,
     device: torch.device,
     generator: torch.Generator,
+    at_least: int = 1,
 ) -> UnsupervisedLosses:
     """Losses of unlabelled pseudo-sequences at a step of the schedule.
 
     A frame without a single target (nothing pasted, no pseudo-label) is left out of L_u: otherwise every object in it
-    would be taught as background.
+    would be taught as background. Terms are divided by ``at_least`` where fewer queries are matched.
     """
     before = collate([sequence.before.image for sequence in sequences], device=device)
     with predicting(teacher):
@@ -117,7 +118,7 @@ def unsupervised_losses(
         for index, pseudo in enumerate(pseudo_labels)
     ]
     beside = len(images) - count
-    terms, _ = criterion(output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside])
+    terms, _ = criterion(output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least)
 
     association = output.embeddings.sum() * 0
     accuracies = []

@@ -284,3 +284,17 @@ def test_mask_samples_lie_in_the_middle_of_their_block() -> None:
     masks = torch.zeros(1, 8, 12, dtype=torch.bool)
     masks[0, 6, 10] = True
     assert sample_masks(masks, size=(2, 3)).nonzero().tolist() == [[0, 1, 2]]
+
+
+def test_few_targets_weigh_less_when_divided_by_more() -> None:
+    torch.manual_seed(0)
+    layer = Layer(torch.randn(1, 6, 1), torch.rand(1, 6, 4) * 0.4 + 0.3, torch.randn(1, 6, 16, 24))
+    masks = torch.zeros(1, 64, 96, dtype=torch.bool)
+    masks[:, 8:40, 8:40] = True
+    targets = [Targets.from_masks(masks, torch.zeros(1), image_size=(64, 96))]
+    criterion = Criterion(PLAIN.model_copy(update={"matching": "hungarian"}))
+    alone, matched = criterion(Output([layer]), targets)
+    assert len(matched[0].queries) == 1
+    beside_many, _ = criterion(Output([layer]), targets, at_least=8)
+    assert float(beside_many.total) == pytest.approx(float(alone.total) / 8, rel=1e-5)
+    assert float(criterion(Output([layer]), targets, at_least=1)[0].total) == float(alone.total)

@@ -145,7 +145,7 @@ def test_a_job_that_cannot_start_is_a_sentence(project: Path) -> None:
     process.start()
     failed = collect(process, ended)[-1]
     assert isinstance(failed, Failed)
-    assert failed.kind == "data"
+    assert failed.kind == "device"
     assert "cuda:99" in failed.message
     assert process.wait(10)
     process.events()

@@ -37,6 +37,7 @@ SETTINGS = (
     "pseudo_labels.threshold_start=0.001",
     "pseudo_labels.threshold_peak=0.002",
     "pseudo_labels.ema=null",
+    "pseudo_labels.teacher_scales=[1.0]",
     "schedule.steps=10",
 )
 
@@ -130,6 +131,8 @@ def test_without_pseudo_sequences_one_view_learns_and_nothing_is_associated(mode
     assert pictures(model, lambda: learnt(model, sequence, "schedule.before_gradient=true")) == [1, 3]
     assert pictures(model, lambda: learnt(model, sequence, off)) == [1, 1]
     assert pictures(model, lambda: learnt(model, sequence, "loss.association=0")) == [1, 1]
+    looks = "pseudo_labels.teacher_scales=[1.0, 1.25]"
+    assert pictures(model, lambda: learnt(model, sequence, looks)) == [1, 1, 2]
 
 
 def test_without_pasting_the_two_views_remain(frame: LabelledFrame) -> None:
