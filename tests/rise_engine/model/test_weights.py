@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,74 @@ def test_objects_in_a_checkpoint_are_not_brought_to_life(tiny_model: DeformableS
     torch.save({"model": tiny_model}, file)
     with pytest.raises(RiseError, match="more than plain tensors"):
         load_pretrained(tiny_model, file)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_cut_off_files_are_refused(
+    tiny_model: DeformableSegmenter, tiny_config: ModelConfig, tmp_path: Path, suffix: str, kept: float
+) -> None:
+    whole, part = tmp_path / f"whole{suffix}", tmp_path / f"part{suffix}"
+    if suffix == ".pth":
+        torch.save(tiny_model.state_dict(), whole)
+    else:
+        save_weights(tiny_model, whole, metadata={})
+    content = whole.read_bytes()
+    part.write_bytes(content[: int(kept if kept >= 1 else kept * len(content))])
+    model = other_start(tiny_config)
+    before = model.level_embed.clone()
+    with pytest.raises(RiseError, match=rf"part{suffix} (is no readable|holds more than)"):
+        load_pretrained(model, part)
+    assert torch.equal(model.level_embed, before)
+
+
+@pytest.mark.parametrize("length", [2**63, 2**40, 99_999_999])
+def test_a_header_that_claims_to_be_huge_is_refused(
+    tiny_model: DeformableSegmenter, tmp_path: Path, length: int
+) -> None:
+    file = tmp_path / "huge.safetensors"
+    file.write_bytes(length.to_bytes(8, "little") + b"{}" * 20)
+    with pytest.raises(RiseError, match=r"huge\.safetensors is no readable weights file"):
+        load_pretrained(tiny_model, file)
+
+
+def test_a_tensor_that_claims_to_be_huge_is_refused(tiny_model: DeformableSegmenter, tmp_path: Path) -> None:
+    header = json.dumps({"level_embed": {"dtype": "F32", "shape": [10**9, 10**4], "data_offsets": [0, 4 * 10**13]}})
+    file = tmp_path / "huge.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    with pytest.raises(RiseError, match=r"huge\.safetensors is no readable weights file"):
+        load_pretrained(tiny_model, file)
+
+
+@pytest.mark.parametrize("name", ["R-50.pkl", "renamed.pth"])
+def test_a_bare_pickle_is_refused_unread(tiny_model: DeformableSegmenter, tmp_path: Path, name: str) -> None:
+    class Harmful:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (tmp_path / "run",)
+
+    file = tmp_path / name
+    file.write_bytes(pickle.dumps({"model": {"stem.conv1.weight": Harmful()}, "__author__": "somebody"}))
+    with pytest.raises(RiseError, match=r"bare Python pickle, as detectron2's \.pkl files are.*take the \.pth"):
+        load_pretrained(tiny_model, file)
+    torch.save({"model": {"level_embed": Harmful()}}, file)
+    with pytest.raises(RiseError, match="more than plain tensors"):
+        load_pretrained(tiny_model, file)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_torch_before_its_zip_archives_are_read(
+    tiny_model: DeformableSegmenter, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    torch.save({"state_dict": tiny_model.state_dict()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    model = other_start(tiny_config)
+    assert load_pretrained(model, tmp_path / "old.pth").naming == "rise"
+    assert torch.equal(model.level_embed, tiny_model.level_embed)
+
+
+def test_weights_that_went_astray_are_refused(
+    tiny_model: DeformableSegmenter, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    tiny_model.level_embed.data[0, 0] = float("nan")
+    save_weights(tiny_model, tmp_path / "astray.safetensors", metadata={})
+    with pytest.raises(RiseError, match=r"1 of its tensors \(level_embed"):
+        load_pretrained(other_start(tiny_config), tmp_path / "astray.safetensors")
