@@ -11,6 +11,9 @@ from typing import Any
 from rise_engine.errors import RiseError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_PLAIN = r"""[^{}"]++|"(?:[^"\\]++|\\.)*+\""""
+_FLAT_OBJECT = re.compile(rf"\{{(?:{_PLAIN}|\{{(?:{_PLAIN})*+\}})*+\}}", re.DOTALL)
+"""The extent of an object that holds objects of one more level, as annotations do."""
 _DECODER = json.JSONDecoder()
 
 
@@ -29,7 +32,7 @@ class CocoFile:
         try:
             self._read()
         except (ValueError, RecursionError) as error:
-            raise RiseError(f"The file {path} is not JSON ({error}); give a COCO JSON file.") from error
+            raise self._no_json(error) from error
         self.images = self._entries("images", ("id", "file_name"))
         self.categories = self._entries("categories", ("id", "name"))
         if self._annotations_at is None:
@@ -40,11 +43,19 @@ class CocoFile:
     def annotations(self) -> Iterator[dict[str, Any]]:
         """The annotations in their order. Raises RiseError for one that lacks its image or category."""
         assert self._annotations_at is not None
-        for number, (entry, _) in enumerate(self._elements(self._annotations_at)):
+        at = self._skip(self._annotations_at + 1)
+        number = 0
+        while self._text[at : at + 1] != "]":
+            number += 1
+            try:
+                entry, at = _DECODER.raw_decode(self._text, at)
+                at = self._next(at, "]")
+            except (ValueError, RecursionError) as error:
+                raise self._no_json(error) from error
             if not isinstance(entry, dict) or not all(
                 isinstance(entry.get(name), int | str) for name in ("image_id", "category_id")
             ):
-                raise self._refusal(f"has an annotation (number {number + 1}) without image_id or category_id")
+                raise self._refusal(f"has an annotation (number {number}) without image_id or category_id")
             yield entry
 
     def _read(self) -> None:
@@ -69,19 +80,14 @@ class CocoFile:
                 self.header[key], at = _DECODER.raw_decode(self._text, at)
             at = self._next(at, "}")
 
-    def _elements(self, at: int) -> Iterator[tuple[Any, int]]:
-        """The elements of the list that starts at a character, each with the character after the list so far."""
+    def _end_of_list(self, at: int) -> int:
+        """The character after the list that starts at one; its elements are only measured here, and read later."""
         at = self._skip(at + 1)
         while self._text[at : at + 1] != "]":
-            element, at = _DECODER.raw_decode(self._text, at)
+            found = _FLAT_OBJECT.match(self._text, at)
+            at = found.end() if found else _DECODER.raw_decode(self._text, at)[1]
             at = self._next(at, "]")
-            yield element, at + 1
-
-    def _end_of_list(self, at: int) -> int:
-        end = self._skip(at + 1) + 1
-        for _, after in self._elements(at):
-            end = after
-        return end
+        return at + 1
 
     def _next(self, at: int, closing: str) -> int:
         at = self._skip(at)
@@ -109,6 +115,9 @@ class CocoFile:
                 raise self._refusal(f"uses the id {entry['id']} twice under {key}")
             seen.add(entry["id"])
         return entries
+
+    def _no_json(self, error: Exception) -> RiseError:
+        return RiseError(f"The file {self.path} is not JSON ({error}); give a COCO JSON file.")
 
     def _refusal(self, what: str) -> RiseError:
         return RiseError(f"The file {self.path} is not a COCO dataset: it {what}; give a COCO JSON file.")

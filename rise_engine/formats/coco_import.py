@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_file import CocoFile
-from rise_engine.project.annotations import insert_category, mark, new_category, pack
+from rise_engine.project.annotations import insert_category, new_category, pack
 from rise_engine.project.frames import add_frame, frame_name
 from rise_engine.project.journal import Edit
 from rise_engine.project.project import Project
@@ -22,6 +22,9 @@ _IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 """What labelling tools call the folder that they put images in."""
 _LARGEST_ID = 2**63 - 1
 """Of the database's numbers; a category with a larger one gets another."""
+_COLUMNS = ("frame", "category", "segmentation", "source", "crowd", "extra", "origin")
+_IMPORTED = Source.IMPORTED.value
+_UNFIT = "null"
 _NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
 
 
@@ -56,16 +59,43 @@ def import_coco(
     Raises RiseError, and changes nothing, when the file is no COCO dataset, a file name leaves the image folder, no
     image is found, or frames have instances and ``on_conflict`` is None.
     """
-    file = CocoFile(Path(path))
+    # All that takes long is done before the transaction, which keeps others from writing.
+    file = _Prepared(CocoFile(Path(path)), project.images)
     with project.journal.edit(f"imported {file.path.name}") as edit:
         return _Import(project, file, edit, drop_categories, on_conflict).run(empty_is_labelled=empty_is_labelled)
+
+
+class _Annotation(NamedTuple):
+    """An annotation of the file in the form in which it is kept."""
+
+    number: Any
+    image: int | str
+    category: int | str
+    segmentation: str
+    """Empty where there is none, ``null`` where it is neither polygons nor run lengths."""
+    crowd: int
+    extra: str
+    origin: str
+
+
+class _Prepared:
+    """A COCO file, its images found and its annotations ready to be stored."""
+
+    def __init__(self, file: CocoFile, root: Path) -> None:
+        self.path, self.header, self.categories = file.path, file.header, file.categories
+        self.images = file.images
+        # All of them are checked before the first is looked for.
+        names = {entry["id"]: frame_name(root, entry["file_name"]) for entry in file.images}
+        self.names = {number: _inside(root, name) for number, name in names.items()}
+        """The names of the images by their ids, None where the file is absent."""
+        self.annotations = [_prepared(entry) for entry in file.annotations()]
 
 
 class _Import:
     def __init__(
         self,
         project: Project,
-        file: CocoFile,
+        file: _Prepared,
         edit: Edit,
         drop_categories: Collection[str],
         on_conflict: OnConflict | None,
@@ -84,8 +114,7 @@ class _Import:
         self._take_categories()
         self._take_header()
         filled = self._take_annotations()
-        for frame in set(self._frames.values()) if empty_is_labelled else filled:
-            mark(self._edit, frame, when={FrameState.UNLABELLED}, state=FrameState.LABELLED)
+        self._mark_labelled(set(self._frames.values()) if empty_is_labelled else filled)
         if self._maskless and not self._instances and self._skipped == self._maskless:
             raise RiseError(
                 f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
@@ -93,18 +122,17 @@ class _Import:
         return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, self._skipped)
 
     def _take_images(self) -> None:
-        names = {entry["id"]: frame_name(self._root, entry["file_name"]) for entry in self._file.images}
         rows = self._edit.connection.execute("SELECT id, name, origin FROM frames").fetchall()
         known = {row["name"]: (row["id"], row["origin"]) for row in rows}
+        origins: dict[int, str] = {}
         for entry in self._file.images:
-            name = self._inside(names[entry["id"]])
+            name = self._file.names[entry["id"]]
             if name is None:
                 self._missing += 1
                 continue
             frame, origin = known.get(name) or (add_frame(self._edit.connection, name), None)
             if origin is None:
-                origin = json.dumps(entry)
-                self._edit.update("frames", frame, {"origin": origin})
+                origin = origins[frame] = json.dumps(entry)
             known[name] = (frame, origin)
             self._frames[entry["id"]] = frame
         if not self._frames:
@@ -113,18 +141,13 @@ class _Import:
                 f"None of the {self._missing} images of {self._file.path} is in {self._root} "
                 f"(looked for {first} and so on); file names must be relative to the image folder."
             )
+        self._edit.update_many("frames", "origin", origins)
 
-    def _inside(self, name: str) -> str | None:
-        """The name that an image of the file has in the image folder; None when it is not there.
-
-        Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
-        """
-        if (self._root / name).is_file():
-            return name
-        folder, _, rest = name.partition("/")
-        if rest and folder in {*_IMAGE_FOLDERS, self._root.name} and (self._root / rest).is_file():
-            return rest
-        return None
+    def _mark_labelled(self, frames: Collection[int]) -> None:
+        rows = self._edit.connection.execute("SELECT id FROM frames WHERE state = ?", (FrameState.UNLABELLED,))
+        unlabelled = {row["id"] for row in rows}
+        labelled = FrameState.LABELLED.value
+        self._edit.update_many("frames", "state", {frame: labelled for frame in frames if frame in unlabelled})
 
     def _take_categories(self) -> None:
         rows = self._edit.connection.execute("SELECT id, name FROM categories ORDER BY position, id").fetchall()
@@ -155,13 +178,16 @@ class _Import:
         occupied = {row["frame"] for row in self._edit.connection.execute("SELECT DISTINCT frame FROM instances")}
         waiting: dict[int, list[dict[str, Any]]] = {}
         filled: set[int] = set()
+        fresh: list[tuple[Any, ...]] = []
         for values in self._rows():
             frame = values["frame"]
             filled.add(frame)
             if frame in occupied:
                 waiting.setdefault(frame, []).append(values)
             else:
-                self._insert(values)
+                fresh.append(tuple(values.values()))
+        self._edit.insert_many("instances", _COLUMNS, fresh)
+        self._instances += len(fresh)
         conflicts = [frame for frame, rows in waiting.items() if not self._settle(frame, rows)]
         if conflicts:
             name = self._edit.connection.execute("SELECT name FROM frames WHERE id = ?", (conflicts[0],)).fetchone()[0]
@@ -174,15 +200,15 @@ class _Import:
     def _rows(self) -> Iterator[dict[str, Any]]:
         known = {entry["id"] for entry in self._file.categories}
         absent = {entry["id"] for entry in self._file.images} - set(self._frames)
-        for entry in self._file.annotations():
-            if entry["image_id"] in absent:
+        for entry in self._file.annotations:
+            if entry.image in absent:
                 continue
-            frame = self._frames.get(entry["image_id"])
-            number = entry["category_id"]
+            frame = self._frames.get(entry.image)
+            number = entry.category
             category = self._categories.get(number)
             if category is None and number in known:
                 self._dropped += 1
-            elif frame is None or not entry.get("segmentation"):
+            elif frame is None or not entry.segmentation:
                 self._skipped += 1
                 self._maskless += frame is not None
             else:
@@ -193,26 +219,19 @@ class _Import:
                     self._categories[number] = category
                 yield self._values(entry, frame, category)
 
-    def _values(self, entry: dict[str, Any], frame: int, category: int) -> dict[str, Any]:
-        segmentation = entry["segmentation"]
-        if isinstance(segmentation, list):
-            fits = all(isinstance(ring, list) and len(ring) % 2 == 0 for ring in segmentation)
-        else:
-            fits = isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys()
-        if not fits:
+    def _values(self, entry: _Annotation, frame: int, category: int) -> dict[str, Any]:
+        if entry.segmentation == _UNFIT:
             raise RiseError(
-                f"The annotation {entry.get('id')} of {self._file.path} has a segmentation that is neither "
+                f"The annotation {entry.number} of {self._file.path} has a segmentation that is neither "
                 "polygons nor run lengths; export it again from the tool that made it."
             )
-        return {
-            "frame": frame,
-            "category": category,
-            "segmentation": pack(segmentation),
-            "source": Source.IMPORTED.value,
-            "crowd": int(bool(entry.get("iscrowd"))),
-            "extra": json.dumps({key: value for key, value in entry.items() if key not in _NAMED}),
-            "origin": json.dumps({key: entry[key] for key in ("id", "area", "bbox") if key in entry}),
-        }
+        return dict(
+            zip(
+                _COLUMNS,
+                (frame, category, entry.segmentation, _IMPORTED, entry.crowd, entry.extra, entry.origin),
+                strict=True,
+            )
+        )
 
     def _settle(self, frame: int, rows: list[dict[str, Any]]) -> bool:
         """Merge annotations into a frame that has some; False when that needs a decision."""
@@ -245,6 +264,45 @@ class _Import:
     def _insert(self, values: dict[str, Any]) -> None:
         self._edit.insert("instances", values)
         self._instances += 1
+
+
+def _inside(root: Path, name: str) -> str | None:
+    """The name that an image of the file has in the image folder; None when it is not there.
+
+    Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
+    """
+    if (root / name).is_file():
+        return name
+    folder, _, rest = name.partition("/")
+    if rest and folder in {*_IMAGE_FOLDERS, root.name} and (root / rest).is_file():
+        return rest
+    return None
+
+
+def _prepared(entry: dict[str, Any]) -> _Annotation:
+    segmentation = entry.get("segmentation")
+    if not segmentation:
+        text = ""
+    elif _fits(segmentation):
+        text = pack(segmentation)
+    else:
+        text = _UNFIT
+    extra = {key: value for key, value in entry.items() if key not in _NAMED}
+    return _Annotation(
+        entry.get("id"),
+        entry["image_id"],
+        entry["category_id"],
+        text,
+        int(bool(entry.get("iscrowd"))),
+        json.dumps(extra) if extra else "{}",
+        json.dumps({key: entry[key] for key in ("id", "area", "bbox") if key in entry}),
+    )
+
+
+def _fits(segmentation: object) -> bool:
+    if isinstance(segmentation, list):
+        return all(isinstance(ring, list) and len(ring) % 2 == 0 for ring in segmentation)
+    return isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys()
 
 
 def _usable(number: object) -> int | None:

@@ -1,0 +1,378 @@
+"""A large project: what it costs to open, to look at, to import, to export and to paint on.
+
+Makes a data set of 45,000 frames and 470,000 instances in a temporary folder, and measures each action in a process of
+its own. Run it on an otherwise idle machine; a few minutes on two cores, or ``--frames 4500`` for a tenth of it:
+
+    python benchmarks/store.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rise_engine.formats.coco import export_coco, import_coco
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Instance
+from rise_engine.project.review_queue import rank_frames
+from rise_engine.project.segmentation import from_mask, to_mask
+from rise_engine.totes import write_sample_folder
+from rise_napari.frame_stack import FrameStack
+from rise_napari.label_view import LabelView
+
+INSTANCES_A_FRAME = 47 / 4
+"""On the eight frames in nine that have any: 470,000 on 45,000 frames."""
+WIDTH, HEIGHT = 2448, 2048
+"""What the file says; the many images themselves are tiny, since nothing may decode them."""
+LARGE = (1944, 2592)
+LARGE_FRAMES, LARGE_INSTANCES = 6, 30
+PREDICTED, FOUND = 2_000, 20
+"""Frames with predictions, and predictions on each."""
+STROKES = 200
+
+
+def write_data(folder: Path, frames: int) -> None:
+    """A folder of images, all of them links to one tiny file, and a COCO file with masks of every kind for them."""
+    rng = np.random.default_rng(3)
+    images = folder / "totes"
+    tiny = folder / "tiny.jpg"
+    Image.fromarray(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(tiny)
+    entries = []
+    for number in range(frames):
+        name = f"{number // 1000:03d}/tote{number}.jpg"
+        path = images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number == 0:
+            # The one that is looked at.
+            Image.fromarray(rng.integers(0, 255, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)).resize(
+                (WIDTH, HEIGHT)
+            ).save(path)
+        else:
+            os.link(tiny, path)
+        entries.append({"id": 10 * number + 1, "file_name": name, "width": WIDTH, "height": HEIGHT, "camera": "left"})
+    shapes = [_polygon(rng) for _ in range(400)] + [_run_lengths(rng) for _ in range(100)]
+    texts = [json.dumps(shape) for shape in shapes]
+    with (folder / "truth.json").open("w") as file:
+        head = {"info": {"year": 2026}, "images": entries, "categories": [{"id": 4, "name": "object"}]}
+        file.write(json.dumps(head)[:-1] + ', "annotations": [')
+        number = 0
+        for entry in entries[: frames * 8 // 9]:
+            for _ in range(int(rng.integers(INSTANCES_A_FRAME - 3, INSTANCES_A_FRAME + 5))):
+                number += 1
+                fields = {"id": number, "image_id": entry["id"], "category_id": 4, "area": 15000.5}
+                fields |= {"bbox": [10.5, 20.25, 200.0, 180.75], "iscrowd": 0}
+                text = texts[int(rng.integers(len(texts)))]
+                file.write(f'{"," if number > 1 else ""}\n{json.dumps(fields)[:-1]}, "segmentation": {text}}}')
+        file.write("]}\n")
+
+
+def _polygon(rng: np.random.Generator) -> list[list[float]]:
+    """A closed curve of 20 to 60 corners, its coordinates as odd as those of real files."""
+    count = int(rng.integers(20, 60))
+    angles = np.sort(rng.uniform(0, 2 * np.pi, count))
+    radius = rng.uniform(60, 120, count)
+    corners = np.stack([300 + radius * np.cos(angles), 300 + radius * np.sin(angles)], axis=1)
+    return [[round(float(value), 2) for value in corners.ravel()]]
+
+
+def _run_lengths(rng: np.random.Generator) -> dict[str, Any]:
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    row, column = rng.uniform(300, 1500, 2)
+    return from_mask((rows - row) ** 2 + 0.6 * (columns - column) ** 2 < 90**2)
+
+
+def write_large_project(folder: Path) -> None:
+    """A few totes of 5 megapixels with 30 instances each."""
+    drawn = write_sample_folder(folder / "large", count=LARGE_FRAMES, seed=5, size=(480, 640))
+    for path in sorted((folder / "large").iterdir()):
+        with Image.open(path) as picture:
+            picture.convert("RGB").resize(LARGE[::-1]).save(path.with_suffix(".jpg"), quality=90)
+        if path.suffix != ".jpg":
+            path.unlink()
+    with Project.create(folder / "large.rise", folder / "large") as project:
+        project.scan()
+        category = project.add_category("object").id
+        for record, frame in zip(project.frames(), drawn, strict=True):
+            masks = [np.asarray(Image.fromarray(mask).resize(LARGE[::-1])) for mask in frame.masks]
+            many = (masks * LARGE_INSTANCES)[:LARGE_INSTANCES]
+            project.add_instances(record.id, [Instance(None, record.id, category, from_mask(one)) for one in many])
+
+
+def show(project: Project, stack: FrameStack, index: int) -> None:
+    """What the window does to bring a frame up, short of drawing it."""
+    stack.show(index)
+    size = stack.shape[1:3]
+    instances = project.instances(stack.ids[index])
+    LabelView(size, ((one.id or 0, to_mask(one.segmentation, *size)) for one in instances))
+
+
+def open_to_first_frame(folder: Path) -> str:
+    """A new project of the folder, as the window opens one: looks for the files, shows the first."""
+    with Project.create(folder / "empty.rise", folder / "totes") as project:
+        project.scan()
+        return _first_frame(project)
+
+
+def open_again(folder: Path) -> str:
+    """The project with all its annotations: looks for new files, shows the first."""
+    with Project.open(folder / "totes.rise", exclusive=True) as project:
+        project.scan()
+        return _first_frame(project)
+
+
+def _first_frame(project: Project) -> str:
+    frames = project.frames()
+    stack = FrameStack(project, frames, first=0, on_problem=_stop)
+    show(project, stack, 0)
+    stack.close()
+    return f"{len(frames):,} frames"
+
+
+def next_frames(folder: Path) -> str:
+    """Cold jumps and prefetched neighbours of 5 megapixels."""
+    with Project.open(folder / "large.rise") as project:
+        frames = project.frames()
+        cold = []
+        for index in range(len(frames)):
+            stack = _stack(project, frames, first=(index + 3) % len(frames))
+            cold.append(_milliseconds(lambda stack=stack, index=index: show(project, stack, index)))
+            stack.close()
+        stack = _stack(project, frames, first=0)
+        ahead = []
+        for index in range(1, len(frames)):
+            stack.settle()
+            ahead.append(_milliseconds(lambda index=index: show(project, stack, index)))
+        stack.close()
+        return f"cold {_spread(cold)}, read ahead {_spread(ahead)}"
+
+
+class _SettledStack(FrameStack):
+    def settle(self) -> None:
+        """Waits until the neighbours are read, as they are when a person has looked at a frame for a second."""
+        self._ahead.submit(int).result()
+
+
+def _stack(project: Project, frames: list[FrameRecord], *, first: int) -> _SettledStack:
+    stack = _SettledStack(project, frames, first=first, on_problem=_stop)
+    stack.settle()
+    return stack
+
+
+def import_all(folder: Path) -> str:
+    """The COCO file into a project that knows its frames."""
+    with Project.create(folder / "totes.rise", folder / "totes") as project:
+        project.scan()
+        report = import_coco(project, folder / "truth.json")
+    return f"{report.instances:,} instances on {report.images:,} frames"
+
+
+def export_all(folder: Path) -> str:
+    """All annotations into a COCO file."""
+    with Project.open(folder / "totes.rise") as project:
+        report = export_coco(project, folder / "out.json")
+    return f"{report.instances:,} instances, {(folder / 'out.json').stat().st_size / 1e6:.0f} MB"
+
+
+def round_trip(folder: Path) -> str:
+    """What came out against what went in: images with instances, and every field of every annotation."""
+    came, left = (_digests(folder / name) for name in ("truth.json", "out.json"))
+    if came != left:
+        raise SystemExit("the exported file differs from the imported one")
+    return f"identical: {len(came):,} images with their annotations"
+
+
+def _digests(path: Path) -> dict[int, bytes]:
+    """A digest of every image that has annotations, by id: of its own fields and of theirs."""
+    content = json.loads(path.read_text())
+    images = {image["id"]: image for image in content["images"]}
+    found: dict[int, Any] = {}
+    for annotation in content["annotations"]:
+        number = annotation["image_id"]
+        if number not in found:
+            found[number] = hashlib.sha256(json.dumps(images[number], sort_keys=True).encode())
+        found[number].update(json.dumps(annotation, sort_keys=True).encode())
+    return {number: digest.digest() for number, digest in found.items()}
+
+
+def store_predictions(folder: Path) -> str:
+    """What a training leaves for the queue."""
+    rng = np.random.default_rng(1)
+    with Project.open(folder / "totes.rise") as project:
+        run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+        project.finish_run(run, steps=1)
+        category = project.categories()[0].id
+        frames = project.frames(state=FrameState.UNLABELLED)[:PREDICTED]
+        box: list[list[float]] = [[10, 10, 30, 10, 30, 30]]
+        found = {
+            frame.id: [Instance(None, frame.id, category, box, score=float(s)) for s in rng.uniform(0.3, 1, FOUND)]
+            for frame in frames
+        }
+        project.store_predictions(run, found)
+    return f"{FOUND * len(frames):,} predictions"
+
+
+def queue(folder: Path) -> str:
+    """Which frame to fix next."""
+    with Project.open(folder / "totes.rise") as project:
+        return f"first: {rank_frames(project, top=20)[0].frame.name}"
+
+
+def status(folder: Path) -> str:
+    """Counts by state, as the window's header shows them."""
+    with Project.open(folder / "totes.rise") as project:
+        return f"{project.counts()[FrameState.LABELLED]:,} labelled"
+
+
+def strokes(folder: Path) -> str:
+    """Committed strokes on a project that nobody else uses."""
+    with Project.open(folder / "totes.rise", exclusive=True) as project:
+        return _spread(_painted(project, STROKES))
+
+
+def strokes_during_import(folder: Path) -> str:
+    """The same while another process imports everything into the same project."""
+    with Project.create(folder / "busy.rise", folder / "totes") as project:
+        project.scan()
+    return _beside(
+        folder / "busy.rise", [sys.executable, __file__, "--do", "import_into_busy", "--folder", str(folder)]
+    )
+
+
+def import_into_busy(folder: Path) -> str:
+    """The other process of ``strokes_during_import``."""
+    with Project.open(folder / "busy.rise") as project:
+        return f"{import_coco(project, folder / 'truth.json', on_conflict='both').instances}"
+
+
+def _beside(path: Path, command: list[str]) -> str:
+    with Project.open(path, exclusive=True) as project:
+        before = _painted(project, STROKES)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
+            during = []
+            while other.poll() is None:
+                during += _painted(project, 1)
+                time.sleep(0.02)
+        if other.returncode:
+            raise SystemExit("the other process failed")
+    return f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes)"
+
+
+def _painted(project: Project, count: int) -> list[float]:
+    """Milliseconds of each of ``count`` strokes, each as a new mask of an instance in the last frame."""
+    frame = project.frame(project.setting("painted") or project.frames()[-1].id)
+    project.set_setting("painted", frame.id)
+    mask = np.zeros((480, 640), dtype=bool)
+    instances = project.instances(frame.id)
+    number = (
+        instances[-1].id or 0
+        if instances
+        else project.add_instances(
+            frame.id, [Instance(None, frame.id, project.add_category("object").id, from_mask(mask))]
+        )[0]
+    )
+    taken = []
+    for step in range(count):
+        mask[100 : 110 + step % 300, 100:300] ^= True
+        shape = from_mask(mask)
+        taken.append(_milliseconds(lambda shape=shape: project.update_instance(number, segmentation=shape)))
+    return taken
+
+
+MEASURED: tuple[tuple[Callable[[Path], str], str], ...] = (
+    (open_to_first_frame, "open a new folder, first frame (<= 2 s, <= 500 MB)"),
+    (next_frames, "next frame, 5 MP, 30 instances (<= 400 ms cold, <= 100 ms ahead)"),
+    (import_all, "COCO in (<= 60 s, <= 3 GB)"),
+    (export_all, "COCO out (<= 60 s, <= 3 GB)"),
+    (round_trip, "compare the two files"),
+    (store_predictions, "store predictions"),
+    (open_again, "open with all annotations, first frame (<= 2 s, <= 500 MB)"),
+    (queue, "queue"),
+    (status, "status"),
+    (strokes, "strokes"),
+    (strokes_during_import, "strokes during an import (<= 50 ms later)"),
+)
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - began)
+
+
+def _spread(taken: list[float]) -> str:
+    return f"median {np.median(taken):.1f}, p95 {np.percentile(taken, 95):.1f}, worst {max(taken):.1f} ms"
+
+
+def _stop(problem: str) -> None:
+    raise SystemExit(problem)
+
+
+def _peak_megabytes() -> float:
+    """Of this process alone; Linux counts it anew for every program, other systems are asked for what they have."""
+    status_file = Path("/proc/self/status")
+    if status_file.is_file():
+        lines = status_file.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    scale = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
+def measure(name: str, folder: Path) -> None:
+    """Runs one action in this process and prints what it took."""
+    work = next((function for function, _ in MEASURED if function.__name__ == name), import_into_busy)
+    wall, cpu = time.perf_counter(), time.process_time()
+    words = work(folder)
+    taken = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    print(json.dumps({**taken, "peak": _peak_megabytes(), "threads": threading.active_count(), "words": words}))
+
+
+def rows(folder: Path, only: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each action's heading and what it took, measured in a child."""
+    for function, heading in MEASURED:
+        if only is None or only in function.__name__:
+            command = [sys.executable, __file__, "--do", function.__name__, "--folder", str(folder)]
+            child = subprocess.run(command, capture_output=True, text=True, check=False)
+            if child.returncode:
+                raise SystemExit(f"{heading}: {child.stderr}")
+            yield heading, json.loads(child.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=45_000)
+    parser.add_argument("--only", help="only actions whose name holds this; their project must be in --folder")
+    parser.add_argument("--folder", type=Path, help="make the data here, or use what is here, and leave it")
+    parser.add_argument("--do", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.do:
+        measure(chosen.do, chosen.folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="rise-store-") as temporary:
+        folder = chosen.folder or Path(temporary)
+        if not (folder / "truth.json").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_data(folder, chosen.frames)
+            write_large_project(folder)
+        print(f"{'what':66}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
+        for heading, taken in rows(folder, chosen.only):
+            print(
+                f"{heading:66}{taken['wall']:8.2f}{taken['cpu']:8.2f}{taken['peak']:9.0f}  {taken['words']}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
