@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rise_engine.commands.arguments import Device, FrameList, ProjectPath, RunNumber, listed_frames, number_of
+from rise_engine.commands.arguments import (
+    Device,
+    FrameList,
+    ProjectPath,
+    RunNumber,
+    listed_frames,
+    number_of,
+    print_columns,
+)
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 
@@ -113,15 +121,39 @@ def evaluate(
         from rise_engine.learning.starter_run import latest_model
 
         loaded = load_model(latest_model(opened, run), device=device)
-        scores = evaluation.evaluate(
-            truth, results_on(loaded, opened, truth), class_agnostic=loaded.config.class_agnostic
-        )
+        results = list(results_on(loaded, opened, truth))
+        ocid = ocid_scores(opened, truth, results)
+        scores = evaluation.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
     for kind, values in (("mask", scores.mask), ("box", scores.box)):
         numbers = (f"{name} {'-' if value is None else f'{value:.1f}'}" for name, value in values.as_record().items())
         typer.echo(f"{kind:5}" + "  ".join(numbers))
+    if ocid is not None:
+        print_ocid(ocid)
     typer.echo(f"on {number_of(scores.frames, 'frame')}")
     if json_file is not None:
-        write_text(json_file, json.dumps(scores.as_record(), indent=1) + "\n")
+        record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
+        write_text(json_file, json.dumps(record, indent=1) + "\n")
+
+
+def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The measures that OCID is compared by; None for a project of other images."""
+    from rise_engine.formats.ocid import scene_of
+
+    if project.setting("dataset") != "ocid":
+        return None
+    from rise_engine.ocid_metrics import evaluate_ocid
+
+    scenes = {image["id"]: scene_of(image["file_name"]) for image in truth["images"]}
+    return evaluate_ocid(truth, results, {number: scene.subset if scene else "-" for number, scene in scenes.items()})
+
+
+def print_ocid(scores: dict[str, Any]) -> None:
+    """One row for all frames and one for each subset."""
+    rows = []
+    for name, values in (("all", scores), *scores["subsets"].items()):
+        numbers = [*values["overlap"].values(), *values["boundary"].values(), values["%75"]]
+        rows.append((name, *(f"{number:.1f}" for number in numbers)))
+    print_columns(("OCID", "overlap P", "R", "F", "boundary P", "R", "F", "%75"), rows)
 
 
 def frames_to_predict(project: Project, listed: Path | None) -> list[int]:

@@ -29,7 +29,16 @@ class OnConflict(StrEnum):
 
 def new(
     project: ProjectPath,
-    images: Annotated[Path, typer.Option(metavar="DIR", help="The image folder; the images stay where they are.")],
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The image folder; the images stay where they are.")
+    ] = None,
+    armbench: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="ARMBench segmentation, unpacked, in place of --images.")
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of ARMBench; mix-object-tote, where that is there.")
+    ] = None,
+    ocid: Annotated[Path | None, typer.Option(metavar="DIR", help="OCID, unpacked, in place of --images.")] = None,
     coco: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="COCO annotations to import; may be given several times.")
     ] = None,
@@ -37,29 +46,50 @@ def new(
         Path | None, typer.Option(metavar="FILE", help="Frames that never train: one file name a line.")
     ] = None,
     drop_category: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A category to leave out; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A category to leave out; may be given several times. ARMBench: Tote."),
     ] = None,
     empty_is_labelled: Annotated[
         bool, typer.Option("--empty-is-labelled", help="Images in the file without annotations are done, and empty.")
     ] = False,
+    seed: Annotated[int, typer.Option(metavar="S", help="Draws the labelled fractions of ARMBench and OCID.")] = 0,
 ) -> None:
-    """Make a project of an image folder.
+    """Make a project of an image folder, or of one of the two benchmarks.
+
+    The benchmarks' test frames (ARMBench: val and test; OCID: one place in five) are held out, and PROJECT/splits gets
+    lists of them and of the labelled fractions, for --labelled-list and --frames.
 
     \b
     Example:
       rise new totes.rise --images totes --coco totes.json --drop-category Tote
     """
+    from rise_engine.commands.datasets import add_armbench, add_ocid
+    from rise_engine.formats.armbench import DROPPED, find_armbench
     from rise_engine.formats.coco import import_coco
+    from rise_engine.formats.ocid import PICTURES, find_ocid
     from rise_engine.project.project import Project
     from rise_engine.project.records import Split
     from rise_engine.project.splits import read_name_list
 
+    if sum(given is not None for given in (images, armbench, ocid)) != 1:
+        raise RiseError("give the images with one of --images, --armbench and --ocid")
+    if subset is not None and armbench is None:
+        raise RiseError("--subset names a part of ARMBench, so it goes with --armbench")
+    benchmark = None if armbench is None else find_armbench(armbench, subset)
+    sequences = None if ocid is None else find_ocid(ocid)
+    folder = images or sequences or (benchmark.images if benchmark else Path())
     existed = project.exists()
     try:
-        with Project.create(project, images) as made:
+        with Project.create(project, folder) as made:
+            if ocid is not None:
+                made.set_setting("frames_inside", PICTURES)
             made.scan()
             if not made.frames():
-                raise RiseError(f"there are no images in {images}: give the folder that holds the frames")
+                raise RiseError(f"there are no images in {folder}: give the folder that holds the frames")
+            if benchmark is not None:
+                add_armbench(made, benchmark, drop_categories=tuple(drop_category or DROPPED), seed=seed)
+            if ocid is not None:
+                add_ocid(made, seed=seed)
             for path in coco or []:
                 report = import_coco(
                     made, path, drop_categories=tuple(drop_category or ()), empty_is_labelled=empty_is_labelled

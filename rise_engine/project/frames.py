@@ -28,11 +28,16 @@ class Frames:
         self._store = store
         self._journal = journal
 
-    def scan(self, root: Path) -> ScanReport:
-        """Add the image files below ``root`` that are not known yet; nothing is decoded."""
+    def scan(self, root: Path, *, inside: str | None = None) -> ScanReport:
+        """Add the image files below ``root`` that are not known yet; nothing is decoded.
+
+        ``inside``: only those that lie in a folder of this name; other folders hold depth, labels and the like.
+        """
         if not root.is_dir():
             raise RiseError(f"The image folder {root} does not exist; say where the images are.")
         found, skipped = _image_names(root)
+        if inside is not None:
+            found = [name for name in found if PurePosixPath(name).parent.name == inside]
         known = {str(row["name"]) for row in self._store.read("SELECT name FROM frames")}
         new = sorted((name for name in found if name not in known), key=natural_key)
         if new:

@@ -65,6 +65,17 @@ def read_image(path: Path, *, short_side: int | None = None) -> Picture:
         return Picture(np.array(upright, dtype=np.uint8), width, height)
 
 
+def read_numbers(path: Path) -> NDArray[np.int32]:
+    """The integers of a picture with one channel, int32 (H, W); of a palette image the indices, not the colours.
+
+    Raises RiseError naming the file when it is missing, broken, or in colour.
+    """
+    with _opened(path) as image:
+        if image.mode not in _SIXTEEN_BIT | {"1", "L", "P"}:
+            raise RiseError(f"The label image {path} is in colour, not of one number a pixel; unpack it again.")
+        return np.asarray(image).astype(np.int32)
+
+
 def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """(width, height) with the shortest side at ``short_side`` and the same shape."""
     scale = short_side / min(width, height)

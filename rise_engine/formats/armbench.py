@@ -1,0 +1,94 @@
+"""ARMBench segmentation 0.1 by its folder: COCO files beside ``images/``, one folder for each subset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+from rise_engine.formats.coco_import import ImportReport, import_coco
+from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState, Split
+
+SUBSETS = ("mix-object-tote", "same-object-transfer-set", "zoomed-out-tote-transfer-set")
+PARTS = ("test", "val", "train")
+"""In this order: an image that a part before listed never becomes one to train on."""
+DROPPED = ("Tote",)
+"""Left out unless other categories are: the benchmark counts the objects in the tote, not the tote itself."""
+PERCENTS = (0.5, 1, 2, 10, 100)
+_PAPER_TRAINS_ON = 30_992
+_PAPER_COUNTS = {0.5: 155, 1: 309, 2: 618, 10: 3_099}
+"""The paper's numbers of labelled frames, whose rounding follows no rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmbenchFolder:
+    """One subset on disk; ``files`` are the COCO files that are there, by the part they are."""
+
+    images: Path
+    files: dict[str, Path]
+    subset: str
+
+
+def find_armbench(folder: Path, subset: str | None = None) -> ArmbenchFolder:
+    """The subset in a folder, which is the unpacked archive or the subset's own folder.
+
+    Raises RiseError when it is neither, or when there are several subsets and none was named.
+    """
+    folder = Path(folder).absolute()
+    if subset is not None and subset not in SUBSETS:
+        raise RiseError(f"ARMBench has no subset {subset}; choose one of {', '.join(SUBSETS)}.")
+    here = _files(folder)
+    if here and subset in (None, folder.name):
+        return ArmbenchFolder(folder / "images", here, folder.name)
+    there = [name for name in SUBSETS if _files(folder / name)]
+    if subset is None and SUBSETS[0] in there:
+        subset = SUBSETS[0]
+    if subset not in there:
+        wanted = f"the subset {subset}" if subset else "a subset"
+        raise RiseError(
+            f"ARMBench is not in {folder} ({wanted} was looked for): it should hold {' or '.join(SUBSETS)}, each with "
+            "train.json and images; give the unpacked folder."
+        )
+    return ArmbenchFolder(folder / subset / "images", _files(folder / subset), subset)
+
+
+def import_armbench(
+    project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...] = DROPPED
+) -> dict[str, tuple[ImportReport, list[str]]]:
+    """Import each part and hold test and val out, so that neither ever trains; report and frame names by part.
+
+    Images of a part without annotations stay unlabelled; images that a file lists and the folder lacks are counted.
+    """
+    parts: dict[str, tuple[ImportReport, list[str]]] = {}
+    known: set[str] = set()
+    for part, path in source.files.items():
+        report = import_coco(project, path, drop_categories=drop_categories)
+        rows = project.store.read("SELECT name FROM frames WHERE origin IS NOT NULL ORDER BY sort_key, name")
+        parts[part] = report, [row["name"] for row in rows if row["name"] not in known]
+        known.update(parts[part][1])
+    held_out = [project.frame(name).id for part in parts if part != "train" for name in parts[part][1]]
+    if held_out:
+        project.set_split(held_out, Split.HOLDOUT)
+    return parts
+
+
+def armbench_fractions(project: Project, source: ArmbenchFolder, *, seed: int) -> LabelFractions:
+    """The paper's fractions of labelled training frames, nested; at the paper's size exactly its counts."""
+    labelled = project.frames(state=FrameState.LABELLED, split=Split.TRAIN)
+    return LabelFractions.draw(
+        [Unit(frame.name, (frame.name,)) for frame in labelled],
+        dataset=f"ARMBench {source.subset}",
+        source=source.files["train"].name,
+        sha256=checksum_of([source.files["train"]]),
+        percents=PERCENTS,
+        counts=_PAPER_COUNTS if len(labelled) == _PAPER_TRAINS_ON else {},
+        seed=seed,
+    )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    if not (folder / "images").is_dir():
+        return {}
+    return {part: folder / f"{part}.json" for part in PARTS if (folder / f"{part}.json").is_file()}

@@ -1,0 +1,99 @@
+"""Which frames count as labelled when only a part of them may: seeded, nested, and written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rise_engine.atomic import write_text
+from rise_engine.errors import RiseError
+
+FOLDER = "splits"
+"""Of the project folder, where the lists go."""
+FILE_NAME = "label_fractions.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Frames that are only labelled together: one image, or a sequence of them."""
+
+    name: str
+    frames: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFractions:
+    """A drawn order of frames; the first ``counts[p]`` of it are the ``p`` percent that are labelled."""
+
+    dataset: str
+    source: str
+    sha256: str
+    seed: int
+    order: tuple[str, ...]
+    counts: Mapping[float, int]
+
+    @classmethod
+    def draw(
+        cls,
+        units: Sequence[Unit],
+        *,
+        dataset: str,
+        source: str,
+        sha256: str,
+        percents: Sequence[float],
+        seed: int,
+        counts: Mapping[float, int] | None = None,
+    ) -> LabelFractions:
+        """Shuffle the units with the seed and cut where the wanted number of frames is nearest, never within a unit.
+
+        ``counts`` are wanted numbers of frames that rounding would not give. Raises RiseError without any unit.
+        """
+        if not units:
+            raise RiseError(f"{dataset} has no labelled training frame to draw from; give the folder with its labels.")
+        shuffled = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit.name}".encode()).digest())
+        ends = [0]
+        for unit in shuffled:
+            ends.append(ends[-1] + len(unit.frames))
+        wanted = {percent: (counts or {}).get(percent, round(percent / 100 * ends[-1])) for percent in percents}
+        order = tuple(frame for unit in shuffled for frame in unit.frames)
+        nearest = {percent: min(ends[1:], key=lambda end: abs(end - number)) for percent, number in wanted.items()}
+        return cls(dataset, source, sha256, seed, order, nearest)
+
+    def frames(self, percent: float) -> tuple[str, ...]:
+        """The frames that are labelled at a percentage."""
+        return self.order[: self.counts[percent]]
+
+    def save(self, folder: Path) -> Path:
+        """Write ``label_fractions.json``, and a list file of each fraction for ``--labelled-list``; the JSON's path."""
+        subsets = []
+        for percent in self.counts:
+            name = f"labelled-{percent:g}-percent.txt"
+            write_text(folder / name, "".join(f"{frame}\n" for frame in self.frames(percent)))
+            subsets.append({"percent": percent, "frames": self.counts[percent], "list": name})
+        record = {
+            "dataset": self.dataset,
+            "source": self.source,
+            "sha256": self.sha256,
+            "seed": self.seed,
+            "subsets": subsets,
+            "order": self.order,
+        }
+        write_text(folder / FILE_NAME, json.dumps(record, indent=1) + "\n")
+        return folder / FILE_NAME
+
+
+def checksum_of(paths: Iterable[Path], *, root: Path | None = None) -> str:
+    """SHA-256 of a file, or of several: of the lines ``NAME SHA256`` in the order given, names relative to ``root``."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append((path, hashlib.file_digest(file, "sha256").hexdigest()))
+    if root is None and len(digests) == 1:
+        return digests[0][1]
+    lines = "".join(
+        f"{path.relative_to(root).as_posix() if root else path.name} {digest}\n" for path, digest in digests
+    )
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""OCID by its folder: scenes on a table or a floor that grow by one object a frame, with masks as images of numbers.
+
+Layout: ``ARID20/{floor,table}/{top,bottom}/seqNN/{rgb,depth,label,pcd}/NAME.png``; ARID10 and YCB10 have one more
+folder above ``seqNN``. ``label/NAME.png`` holds an integer for each pixel of ``rgb/NAME.png``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from rise_engine.errors import RiseError
+from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
+from rise_engine.project.annotations import mark, new_category, row_values
+from rise_engine.project.image_file import read_header, read_numbers
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Instance, Source, Split
+from rise_engine.project.segmentation import from_mask
+
+PICTURES = "rgb"
+LABELS = "label"
+CATEGORY = "object"
+"""The masks tell objects apart, not what they are."""
+PERCENTS = (5, 10, 100)
+_BACKGROUND = {"floor": (0, 1), "table": (0, 1, 2)}
+"""0 is unknown; 1 is the floor, or all but the table; 2 is the table where there is one."""
+_VIEWS = frozenset({"top", "bottom"})
+_SETS = ("ARID20", "ARID10", "YCB10")
+_ONE_IN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a frame comes from, read off its name relative to the image folder."""
+
+    sequence: str
+    """The folder of the sequence, relative to the image folder."""
+    place: str
+    """The sequence without its camera: the same place seen from above and below is one."""
+    surface: str
+    """``floor`` or ``table``."""
+    subset: str
+    """Such as ``ARID20/table/top``."""
+
+
+def find_ocid(folder: Path) -> Path:
+    """The folder that holds ARID20, ARID10 or YCB10: the one given, or the one in it. Raises RiseError without."""
+    folder = Path(folder).absolute()
+    for candidate in (folder, folder / "OCID-dataset"):
+        if any((candidate / name).is_dir() for name in _SETS):
+            return candidate
+    raise RiseError(f"There is no OCID in {folder}: it should hold {', '.join(_SETS)}; give the unpacked folder.")
+
+
+def scene_of(name: str) -> Scene | None:
+    """What a frame's name says; None when it is no picture of a sequence.
+
+    Only the name counts: words such as ``table`` in the path of the image folder itself mean nothing.
+    """
+    *folders, kind = PurePosixPath(name).parent.parts or ("",)
+    surface = next((part for part in folders if part in _BACKGROUND), None)
+    if kind != PICTURES or surface is None:
+        return None
+    views = [part for part in folders if part in _VIEWS]
+    subset = "/".join([folders[0], surface, *views[:1]])
+    return Scene("/".join(folders), "/".join(part for part in folders if part not in _VIEWS), surface, subset)
+
+
+def import_ocid(
+    project: Project, *, watch: Callable[[Sequence[FrameRecord]], Iterable[FrameRecord]] = iter
+) -> tuple[int, int]:
+    """Read the masks of every frame as one edit and hold one place in five out; (instances, frames without a label).
+
+    ``watch`` passes the frames on one by one. A scene without objects is labelled, and empty. Raises RiseError, and
+    changes nothing, when a label image is broken or of another size than its picture.
+    """
+    frames = [frame for frame in project.frames() if scene_of(frame.name) is not None]
+    count = missing = 0
+    with project.journal.edit("imported OCID") as edit:
+        category = new_category(edit, CATEGORY).id
+        for frame in watch(frames):
+            label = _label_of(project, frame.name)
+            if not label.is_file():
+                missing += 1
+                continue
+            for instance in _instances(project, frame, label, category):
+                edit.insert("instances", row_values(instance, frame.id))
+                count += 1
+            mark(edit, frame.id, when={FrameState.UNLABELLED}, state=FrameState.LABELLED)
+        held_out = _held_out_places(frames)
+        for frame in frames:
+            if _is_held_out(frame, held_out):
+                edit.update("frames", frame.id, {"split": Split.HOLDOUT.value})
+    return count, missing
+
+
+def ocid_fractions(project: Project, *, seed: int) -> LabelFractions:
+    """The paper's fractions of labelled training frames, nested, in whole sequences."""
+    sequences: dict[str, list[str]] = {}
+    for frame in project.frames(state=FrameState.LABELLED, split=Split.TRAIN):
+        scene = scene_of(frame.name)
+        if scene is not None:
+            sequences.setdefault(scene.sequence, []).append(frame.name)
+    labels = [_label_of(project, name) for names in sequences.values() for name in names]
+    return LabelFractions.draw(
+        [Unit(sequence, tuple(names)) for sequence, names in sequences.items()],
+        dataset="OCID",
+        source="label images of the training sequences",
+        sha256=checksum_of(sorted(labels), root=project.images),
+        percents=PERCENTS,
+        seed=seed,
+    )
+
+
+def _instances(project: Project, frame: FrameRecord, label: Path, category: int) -> list[Instance]:
+    numbers = read_numbers(label)
+    header = read_header(project.images / frame.name)
+    if numbers.shape != (header.height, header.width):
+        raise RiseError(
+            f"The label image {label} has {numbers.shape[1]} x {numbers.shape[0]} pixels but its picture has "
+            f"{header.width} x {header.height}; unpack the data set again."
+        )
+    scene = scene_of(frame.name)
+    background = _BACKGROUND["floor" if scene is None else scene.surface]
+    return [
+        Instance(
+            None,
+            frame.id,
+            category,
+            from_mask(numbers == number),
+            source=Source.IMPORTED,
+            extra={"ocid_number": int(number)},
+        )
+        for number in np.unique(numbers)
+        if number not in background
+    ]
+
+
+def _label_of(project: Project, name: str) -> Path:
+    path = project.images / name
+    return path.parent.parent / LABELS / path.name
+
+
+def _held_out_places(frames: Sequence[FrameRecord]) -> set[str]:
+    """One place in five, the same ones always; none when there is only one."""
+    places = {scene.place for frame in frames if (scene := scene_of(frame.name)) is not None}
+    order = sorted(places, key=lambda place: hashlib.sha256(f"hold-out:{place}".encode()).digest())
+    return set(order[: max(1, round(len(order) / _ONE_IN))]) if len(order) > 1 else set()
+
+
+def _is_held_out(frame: FrameRecord, places: set[str]) -> bool:
+    scene = scene_of(frame.name)
+    return scene is not None and scene.place in places
