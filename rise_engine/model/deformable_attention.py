@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention (Deformable DETR, Sec. 4.1) in plain torch: one sampling function, three forms."""
+"""Multi-scale deformable attention (Deformable DETR, Sec. 4.1) in plain torch: one sampling function, several forms."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from rise_engine.model.bag_sampling import BagSampling
+from rise_engine.model.fused_sampling import sample_fused
 
-AttentionForm = Literal["auto", "grid", "bag", "gather"]
+AttentionForm = Literal["auto", "grid", "bag", "gather", "fused"]
 LevelSizes = Sequence[tuple[int, int]]
 
 
@@ -21,7 +22,8 @@ class DeformableAttention(nn.Module):
 
     ``form`` chooses how points are read, all with the same result: ``grid`` one ``grid_sample`` a level, ``bag``
     one weighted ``embedding_bag`` over all corners of all points, ``gather`` plain indexing for exporters whose
-    runtimes have no or a wrong GridSample; ``auto`` is ``bag`` on a CPU, else ``grid``.
+    runtimes have no or a wrong GridSample; ``auto`` is ``bag`` on a CPU, else ``grid``. ``fused`` is the kernel of the
+    package deformops on a CUDA device, else ``auto``.
     """
 
     def __init__(self, *, dim: int, heads: int, levels: int, points: int) -> None:
@@ -97,9 +99,9 @@ def sample(
     ``values`` (B, heads, N, d), ``locations`` (B, Q, heads, L, P, 2) xy 0..1, ``weights`` (B, Q, heads, L, P). Pixel
     i of a level W wide is centred at (i + 0.5) / W.
     """
-    if form == "auto":
+    if form == "auto" or (form == "fused" and values.device.type != "cuda"):
         form = "bag" if values.device.type == "cpu" else "grid"
-    sampler = {"grid": _sample_grid, "bag": _sample_bag, "gather": _sample_gather}[form]
+    sampler = {"grid": _sample_grid, "bag": _sample_bag, "gather": _sample_gather, "fused": sample_fused}[form]
     return sampler(values, sizes, locations, weights)
 
 

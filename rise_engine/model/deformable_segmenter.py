@@ -55,6 +55,8 @@ class DeformableSegmenter(nn.Module):
         self.mask_features = MaskFeatures(dim=dim, channels=config.mask_channels)
         self.mask_controller = PerceptronHead(dim, dynamic_parameter_count(config.mask_channels))
         self.embed_head = PerceptronHead(dim, dim)
+        if config.attention == "deformops":
+            self.set_attention_form("fused")
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
