@@ -30,23 +30,26 @@ class OnnxReport:
     size: tuple[int, int]
     frames: int
     max_difference: float
+    half: bool = False
 
     @property
     def summary(self) -> str:
         """In a sentence."""
         return (
-            f"run {self.run} as ONNX for images of {self.size[0]}x{self.size[1]}, within {self.max_difference:.0e} of "
+            f"run {self.run} as ONNX{' in half precision' if self.half else ''} for images of "
+            f"{self.size[0]}x{self.size[1]}, within {self.max_difference:.0e} of "
             f"torch on {self.frames} frame{'s' if self.frames > 1 else ''} of the project"
         )
 
 
 def export_onnx_from_run(
-    project: Project, path: Path, *, run: int | None = None, size: tuple[int, int] | None = None
+    project: Project, path: Path, *, run: int | None = None, size: tuple[int, int] | None = None, half: bool = False
 ) -> OnnxReport:
     """Writes a run's network (the latest finished run's) to ``path``.
 
-    ``size`` (H, W), multiples of 32, defaults to what prediction makes of the project's first readable frame. Raises
-    RiseError without a readable frame, and when the file does not compute what torch does.
+    ``half``: the heavy parts in half precision. ``size`` (H, W), multiples of 32, defaults to what prediction makes
+    of the project's first readable frame. Raises RiseError without a readable frame, and when the file does not
+    compute what torch does.
     """
     record = project.run(run)
     loaded = load_model(record.folder, device="cpu")
@@ -69,8 +72,9 @@ def export_onnx_from_run(
             "licence": LICENCE,
         },
         check_images=torch.cat([_stretched(frame, size) for frame in frames]),
+        half=half,
     )
-    return OnnxReport(path, record.number, size, report.frames, report.max_difference)
+    return OnnxReport(path, record.number, size, report.frames, report.max_difference, half)
 
 
 def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:

@@ -65,6 +65,9 @@ def export_onnx_file(
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Height and width of the input; those of prediction.")
     ] = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Backbone and encoder in half precision: half the bytes, faster on GPUs.")
+    ] = False,
 ) -> None:
     """Write a run's network as ONNX, checked against torch on frames of the project.
 
@@ -79,7 +82,7 @@ def export_onnx_file(
         folder = opened.run(run)
         from rise_engine.model_export import export_onnx_from_run
 
-        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed)
+        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed, half=half)
     typer.echo(report.summary)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import copy
 import io
@@ -26,6 +27,10 @@ OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
 TOP = 100
 OPSET = 18
 TOLERANCE = 1e-4
+HALF_TOLERANCE = 1e-2
+"""Half precision holds three digits."""
+HALF_PARTS = ("model.backbone", "model.input_proj", "model.encoder")
+HALF_OPERATIONS = {"Conv", "MatMul", "Gemm", "Relu", "Clip"}
 
 
 @dataclass(frozen=True)
@@ -71,12 +76,16 @@ def export_onnx(
     class_names: Sequence[str],
     metadata: Mapping[str, Any],
     check_images: Tensor,
+    half: bool = False,
 ) -> ExportReport:
     """Write ``model`` for images of ``size`` (height, width) and batches of any length; it is left as it is.
 
     ``check_images`` (n, 3, height, width) RGB 0..1 are what the file is compared with torch on before it gets its
-    name. ``metadata`` and the class names go into the file, each as JSON. Raises ``RiseError``, and leaves what was
-    at ``path``, when the extra for ONNX is not installed, the export fails, or the file computes something else.
+    name. ``metadata`` and the class names go into the file, each as JSON. With ``half`` the backbone and the encoder
+    compute in half precision, at half the bytes; inputs, outputs, where attention looks, the decoder with its boxes
+    and the masks stay in full precision, for their pixels do not fit into half, and the bound is 1e-2. Raises
+    ``RiseError``, and leaves what was at ``path``, when the extra for ONNX is not installed, the export fails, or the
+    file computes something else.
     """
     path = Path(path)
     if check_images.shape[1:] != (3, *size) or not len(check_images):
@@ -93,19 +102,22 @@ def export_onnx(
     with atomic_path(path) as part:
         program = _trace(ExportedSegmenter(exported).eval(), size)
         program.model.metadata_props.update({key: json.dumps(value) for key, value in described.items()})
-        program.save(part)
-        difference = check_export(part, model, check_images)
+        if half:
+            _save_half(program, part)
+        else:
+            program.save(part)
+        difference = check_export(part, model, check_images, HALF_TOLERANCE if half else TOLERANCE)
     return ExportReport(path=path, size=size, frames=len(check_images), max_difference=difference)
 
 
 @torch.no_grad()
-def check_export(path: Path, model: nn.Module, images: Tensor) -> float:
+def check_export(path: Path, model: nn.Module, images: Tensor, tolerance: float = TOLERANCE) -> float:
     """The largest difference between the ONNX file at ``path`` and ``model`` on ``images`` (n, 3, H, W).
 
     It is the largest of: the difference of any score; of any box side, as a share of the longer side of the image;
     of any mask's logits, averaged over the mask, as a share of its largest logit, or absolute where that is below 1.
     (Single pixels of a few masks differ by nearly as much as the bound through rounding alone.) Rows of equal score
-    may come in another order. Raises ``RiseError`` above 1e-4, or when the file does not run.
+    may come in another order. Raises ``RiseError`` above ``tolerance``, or when the file does not run.
     """
     reference = copy.deepcopy(model).cpu().float().eval()
     images = images.cpu().float()
@@ -122,9 +134,9 @@ def check_export(path: Path, model: nn.Module, images: Tensor) -> float:
     for batch in images.split(2) if len(images) > 1 else [images, images.repeat(2, 1, 1, 1)]:
         found = [torch.from_numpy(array) for array in session.run(list(OUTPUTS), {"images": batch.numpy()})]
         largest = max(largest, _difference(found, reference(batch), batch))
-    if not largest <= TOLERANCE:  # true for NaN as well
+    if not largest <= tolerance:  # true for NaN as well
         raise RiseError(
-            f"the exported model differs from torch by {largest:.1e}, which is more than {TOLERANCE:.0e}: "
+            f"the exported model differs from torch by {largest:.1e}, which is more than {tolerance:.0e}: "
             "nothing was written; train on, or report this as a bug"
         )
     return largest
@@ -171,6 +183,29 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> Any:
     except Exception as error:  # the exporter's exceptions share no public base
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RiseError(f"the network could not be exported ({reason}): report this as a bug") from error
+
+
+def _save_half(program: Any, path: Path) -> None:
+    """Saves the traced network with its heavy parts in half precision."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    network = program.model_proto
+    nodes = network.graph.node
+    kept = [node.name for node in nodes if not _may_be_half(node)]
+    operations = {node.op_type for node in nodes} - HALF_OPERATIONS
+    with _quiet():
+        halved = convert_float_to_float16(
+            network, keep_io_types=True, op_block_list=sorted(operations), node_block_list=kept
+        )
+    onnx.save(halved, path)
+
+
+def _may_be_half(node: Any) -> bool:
+    """Whether a node belongs to a part that half precision serves; the sampling inside of attention does not."""
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "[]")
+    modules = [name for name in ast.literal_eval(scopes)[:-1] if name]
+    return bool(modules) and modules[-1].startswith(HALF_PARTS) and not modules[-1].endswith(".attn")
 
 
 @contextlib.contextmanager

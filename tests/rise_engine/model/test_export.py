@@ -149,3 +149,20 @@ def test_frames_to_check_on_must_have_the_size(tmp_path: Path) -> None:
             export_onnx(
                 small_model(1), tmp_path / "m.onnx", size=SIZE, class_names=["a"], metadata={}, check_images=images
             )
+
+
+@pytest.mark.slow
+def test_half_precision_halves_the_file_and_spares_what_needs_more(exported: Exported, tmp_path: Path) -> None:
+    model, full = exported
+    path = tmp_path / "half.onnx"
+    report = export_onnx(model, path, size=SIZE, class_names=["a", "b"], metadata={}, check_images=frames(1), half=True)
+    assert 1e-7 < report.max_difference <= 1e-2
+    assert path.stat().st_size < 0.65 * full.path.stat().st_size
+    graph = onnx.load(path).graph
+    halved = {entry.name for entry in graph.initializer if entry.data_type == onnx.TensorProto.FLOAT16}
+    assert any("backbone" in name for name in halved)
+    assert not [name for name in halved if any(part in name for part in ("decoder", "box_head", "class_head", "mask_"))]
+    assert all(
+        value.type.tensor_type.elem_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64)
+        for value in [*graph.input, *graph.output]
+    )
