@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rise_engine.project.segmentation import Segmentation, to_patch
+
 Mask = NDArray[np.bool_]
 
 
@@ -33,6 +35,11 @@ class Piece:
             return cls(0, 0, np.zeros((0, 0), np.bool_))
         row, column = int(rows[0]), int(columns[0])
         return cls(row, column, mask[row : rows[-1] + 1, column : columns[-1] + 1].copy())
+
+    @classmethod
+    def decoded(cls, segmentation: Segmentation, size: tuple[int, int]) -> Piece:
+        """The piece of a stored mask on a frame of that size; the frame around it is never decoded."""
+        return cls(*to_patch(segmentation, *size))
 
     @property
     def region(self) -> tuple[slice, slice]:
@@ -67,7 +74,7 @@ class LabelView:
     def __init__(
         self,
         size: tuple[int, int],
-        masks: Iterable[tuple[int, Mask]],
+        masks: Iterable[tuple[int, Mask | Piece]],
         *,
         labels: Mapping[int, int] | None = None,
     ) -> None:
@@ -80,7 +87,7 @@ class LabelView:
             label = known.get(instance) or next(n for n in range(1, len(taken) + 2) if n not in taken)
             taken.add(label)
             self._labels[instance] = label
-            self._pieces[label] = Piece.of(mask)
+            self._pieces[label] = mask if isinstance(mask, Piece) else Piece.of(mask)
         self._reserved = max(taken, default=0)
         self.shown = self._compose((slice(0, size[0]), slice(0, size[1])))
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -23,9 +22,9 @@ from rise_engine.errors import RiseError
 from rise_engine.learning.events import Event
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance, Source
-from rise_engine.project.segmentation import from_mask, to_mask
+from rise_engine.project.segmentation import from_mask
 from rise_napari.frame_stack import FrameStack
-from rise_napari.label_view import Change, LabelView
+from rise_napari.label_view import Change, LabelView, Piece
 from rise_napari.workspace import Workspace
 
 FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
@@ -184,10 +183,10 @@ class ProjectLayers:
         self.annotations_added.emit(layer)
         return layer
 
-    def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, Piece]]:
         for instance in instances:
             try:
-                mask = to_mask(instance.segmentation, *size)
+                mask = Piece.decoded(instance.segmentation, size)
             except RiseError as error:
                 self._workspace.tell(str(error), "error")
                 continue
@@ -326,7 +325,8 @@ class ProjectLayers:
         picture = np.zeros(size, np.int32)
         for label in range(len(best_first), 0, -1):
             with self._workspace.telling():
-                picture[to_mask(best_first[label - 1], *size)] = label
+                piece = Piece.decoded(best_first[label - 1], size)
+                picture[piece.region][piece.mask] = label
         if name in self._viewer.layers:
             layer = self._viewer.layers[name]
             layer.data = picture

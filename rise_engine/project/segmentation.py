@@ -41,6 +41,29 @@ def to_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[np.b
         ) from error
 
 
+def to_patch(segmentation: Segmentation, height: int, width: int) -> tuple[int, int, NDArray[np.bool_]]:
+    """The mask inside its box alone: the row and column of its top left pixel, and bool (h, w); 0 x 0 when empty.
+
+    A small object in a large frame costs by its own size. Raises RiseError as ``to_mask`` does.
+    """
+    rle = to_rle(segmentation, height, width)
+    counts = rle["counts"]
+    ends = np.cumsum(_runs_of(counts if isinstance(counts, bytes) else counts.encode("ascii")))
+    starts, ends = ends[:-1:2], ends[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not starts.size:
+        return 0, 0, np.zeros((0, 0), dtype=bool)
+    first, last = int(starts[0]) // height, int(ends[-1] - 1) // height
+    # Pixels are counted down the columns. A run adds one where it starts and takes it off where it ends.
+    steps = np.zeros((last - first + 1) * height + 1, dtype=np.int8)
+    np.add.at(steps, starts - first * height, 1)
+    np.add.at(steps, ends - first * height, -1)
+    columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height).astype(bool)
+    rows = np.flatnonzero(columns.any(axis=0))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return top, first, np.ascontiguousarray(columns[:, top:bottom].T)
+
+
 def from_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """A bool (H, W) mask as compressed RLE with ``counts`` as str, ready for JSON."""
     rle = _encode(mask)

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from rise_engine.errors import RiseError
-from rise_engine.project.segmentation import area_of, box_of, from_mask, to_mask
+from rise_engine.project.segmentation import area_of, box_of, from_mask, to_mask, to_patch
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.98, 1.0])
@@ -76,3 +76,22 @@ def test_the_length_check_agrees_with_the_library_on_random_masks() -> None:
         mask = rng.random(size) < rng.random()
         encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
         assert (to_mask({"size": list(size), "counts": encoded["counts"]}, *size) == mask).all()
+
+
+def test_a_patch_is_the_mask_inside_its_box() -> None:
+    rng = np.random.default_rng(4)
+    frame = np.zeros((31, 47), dtype=bool)
+    masks = [rng.random((31, 47)) < density for density in (0.002, 0.05, 0.5, 1.1)]
+    for number in range(20):
+        masks.append(frame.copy())
+        top, left = rng.integers(0, (31, 47))
+        masks[-1][top : top + number, left : left + 2 * number] = True
+    polygon = [[3.5, 2.25, 40.0, 4.0, 22.5, 30.0], [1.0, 20.0, 9.0, 20.0, 9.0, 28.0]]
+    for segmentation in [*map(from_mask, masks), polygon, {"size": [31, 47], "counts": [0, 31 * 47]}]:
+        expected = to_mask(segmentation, 31, 47)
+        row, column, patch = to_patch(segmentation, 31, 47)
+        found = frame.copy()
+        found[row : row + patch.shape[0], column : column + patch.shape[1]] = patch
+        np.testing.assert_array_equal(found, expected)
+        assert patch.size == 0 or (patch.any(axis=0)[[0, -1]].all() and patch.any(axis=1)[[0, -1]].all())
+    assert to_patch(from_mask(frame), 31, 47)[2].shape == (0, 0)
