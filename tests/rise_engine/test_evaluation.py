@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as rle_codec
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import coco_results, evaluate
@@ -123,3 +128,36 @@ def test_results_carry_coco_boxes_and_the_category_of_the_class() -> None:
     prediction = PredictedInstance(rle=rle(10, 20, 30, 40), box=(10, 20, 40, 60), label=1, score=0.5)
     [result] = coco_results(7, [prediction], [3, 9])
     assert (result["image_id"], result["category_id"], result["bbox"]) == (7, 9, [10, 20, 30, 40])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_number_is_pycocotools_own(seed: int) -> None:
+    """Random objects of all sizes, shifted, lost, doubled and mislabelled; crowds too."""
+    rng = np.random.default_rng(seed)
+    annotations, results = [], []
+    for number in range(60):
+        x, y = (int(value) for value in rng.integers(0, 90, 2))
+        width, height = (int(value) for value in rng.integers(5, 110, 2))
+        place = {"image_id": int(rng.integers(1, 7)), "category_id": int(rng.integers(1, 3))}
+        annotations.append(
+            {**target(x, y, width, height), **place, "area": width * height, "bbox": [x, y, width, height]}
+            | {"iscrowd": int(rng.random() < 0.1), "id": number + 1}
+        )
+        for _ in range(int(rng.integers(0, 3))):
+            shift = int(rng.integers(0, 1 + min(width, height) // 4))
+            kind = place["category_id"] if rng.random() < 0.9 else 3 - place["category_id"]
+            results.append(found(x + shift, y, width, height, float(rng.random()), **place | {"category_id": kind}))
+    truth = dataset(*annotations, images=6)
+    ours = evaluate(truth, [dict(result) for result in results])
+    with contextlib.redirect_stdout(io.StringIO()):
+        index = COCO()
+        index.dataset = copy.deepcopy(truth)
+        index.createIndex()
+        for kind, scores in (("segm", ours.mask), ("bbox", ours.box)):
+            measured = COCOeval(index, index.loadRes(copy.deepcopy(results)), kind)
+            measured.evaluate()
+            measured.accumulate()
+            measured.summarize()
+            # To the sixth digit of a percent: what lies below is rounding of sums.
+            expected = [round(100 * float(value), 6) for value in measured.stats[:6]]
+            assert list(scores.as_record().values()) == expected

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from rise_engine.cli import main
+from rise_engine.commands.predict import ocid_scores
+from rise_engine.evaluation import truth_of
 from rise_engine.formats.ocid import find_ocid, scene_of
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
@@ -181,3 +183,21 @@ def test_where_ocid_is_not_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureF
 def test_the_name_tells_the_scene(name: str, subset: str | None) -> None:
     scene = scene_of(name)
     assert (None if scene is None else scene.subset) == subset
+
+
+def test_evaluating_ocid_adds_its_own_measures(root: Path, tmp_path: Path) -> None:
+    assert _new(tmp_path / "o.rise", "--ocid", root) == 0
+    with Project.open(tmp_path / "o.rise") as project:
+        frames = [frame.id for frame in project.frames() if "10-26-32" in frame.name]
+        truth = truth_of(project, frames)
+        # All of the table's two objects, one of the floor's.
+        results = [{**annotation, "score": 0.9} for annotation in truth["annotations"]]
+        floor = project.frame(f"{FLOOR}/rgb/result_2018-08-20-10-26-32.png").id
+        results.remove(next(result for result in results if result["image_id"] == floor))
+        scores = ocid_scores(project, truth, results)
+        assert scores is not None
+        assert scores["subsets"]["ARID20/table/bottom"]["%75"] == 100
+        assert scores["subsets"]["ARID20/floor/top"]["overlap"] == pytest.approx({"P": 100, "R": 50, "F": 200 / 3})
+        assert scores["%75"] == 75
+        project.set_setting("dataset", None)
+        assert ocid_scores(project, truth, results) is None
