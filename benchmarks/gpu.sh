@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What is worth doing on a GPU in one go: starter weights from many more drawn totes than a CPU can see.
+# What is worth doing on a GPU in one go: the network beside transformers' Deformable DETR, and then starter weights from
+# many more drawn totes than a CPU can see.
 #
 #   benchmarks/gpu.sh BACKBONE.safetensors OUT_DIR [MINUTES]
 #
@@ -9,6 +10,17 @@ backbone=$1 out=$2 minutes=${3:-8}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mkdir -p "$out"
 workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))
+forms=(torch)
+if python3 -c 'import deformops' 2>/dev/null; then
+  forms+=(deformops)
+  python3 -m pytest -q tests/rise_engine/model/test_fused_sampling.py 2>&1 | tee "$out/gpu-tests.log"
+fi
+for form in "${forms[@]}"; do
+  for precision in "" --bf16; do
+    echo "attention by $form $precision"
+    python3 benchmarks/network.py --device cuda --size 480x640 --batch 4 --repeats 10 --attention "$form" $precision
+  done
+done 2>&1 | tee "$out/network.log"
 start=()
 [ -f resources/starter-laptop.safetensors ] && start=(--weights resources/starter-laptop.safetensors)
 python3 -m rise_engine.experiments.starter --backbone-weights "$backbone" "${start[@]}" --minutes "$minutes" \
