@@ -70,7 +70,7 @@ class BankGrid(QWidget):
         self.list.setMovement(QListView.Movement.Static)
         self.list.setUniformItemSizes(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.setMinimumHeight(210)
+        self.list.setMinimumHeight(190)
         self.list.setToolTip(
             "Click: go to its frame.  Ctrl or Shift + click: select several.  Space: exclude or include"
         )

@@ -185,6 +185,7 @@ class ProjectStep(Step):
             widget.setVisible(project is not None)
         self._show_last()
         for widget in (self.importing, self.holdout, self.train):
+            widget.setVisible(project is not None)
             widget.setEnabled(self.workspace.writable)
         chosen = self.filter.currentData()
         self.filter.blockSignals(True)

@@ -7,9 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSlider, QSpinBox, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QMouseEvent, QPixmap
+from qtpy.QtWidgets import (
+    QDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from rise_engine.config import SequenceConfig
 from rise_napari.background import stream_beside
@@ -18,7 +29,7 @@ from rise_napari.workspace import Workspace
 
 PATIENCE_MILLISECONDS = 120
 PRESET = "laptop"
-SCALE = 2
+SCALE, LARGE = 2, 560
 VIEWS = ("before", "after", "strong")
 LEGEND = (
     "<b>&times;</b> goes &nbsp; <b>+</b> has come &nbsp; <b>&rarr;</b> was moved<br>"
@@ -53,6 +64,23 @@ DIALS = (
 )
 
 
+class _View(QLabel):
+    """A picture that can be clicked."""
+
+    clicked = Signal()
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumHeight(90)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setToolTip("Click to see it large")
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.clicked.emit()
+        super().mousePressEvent(event)
+
+
 class SequencePreview(QWidget):
     """Three views, the seed, and the dials; what is shown follows from the frame, the seed and the dials alone."""
 
@@ -83,7 +111,7 @@ class SequencePreview(QWidget):
             slider, value = QSlider(Qt.Orientation.Horizontal), QLabel()
             slider.setRange(dial.lowest, dial.highest)
             slider.setToolTip(dial.tip)
-            value.setMinimumWidth(34)
+            value.setMinimumWidth(28)
             self.dials[dial.field], self._values[dial.field] = slider, value
             slider.valueChanged.connect(self._moved)
             row = QHBoxLayout()
@@ -93,31 +121,30 @@ class SequencePreview(QWidget):
         last = QHBoxLayout()
         last.addWidget(self.reset)
         last.addWidget(self.use, 1)
+        beside = QVBoxLayout()
+        beside.addLayout(form)
+        beside.addLayout(last)
+        beside.addStretch(1)
         self.words = QLabel()
         self.words.setWordWrap(True)
-        self.views: list[QLabel] = []
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        for place, name in enumerate(VIEWS):
-            view = QLabel(name)
-            view.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            view.setMinimumHeight(90)
-            view.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            self.views.append(view)
-            grid.addWidget(QLabel(f"<b>{name}</b>"), place // 2 * 2, place % 2)
-            grid.addWidget(view, place // 2 * 2 + 1, place % 2)
         legend = QLabel(LEGEND)
         legend.setWordWrap(True)
-        beside = QGridLayout()
-        beside.addWidget(self.words, 0, 0)
-        beside.addWidget(legend, 1, 0)
+        self.views = [_View(name) for name in VIEWS]
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for place, view in enumerate(self.views):
+            view.clicked.connect(self.enlarge)
+            grid.addWidget(QLabel(f"<b>{VIEWS[place]}</b>"), place // 2 * 2, place % 2)
+            grid.addWidget(view, place // 2 * 2 + 1, place % 2)
         grid.addLayout(beside, 3, 1)
-        self._layout = QGridLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.addLayout(first, 0, 0)
-        self._layout.addLayout(form, 1, 0)
-        self._layout.addLayout(last, 2, 0)
-        self._layout.addLayout(grid, 3, 0)
+        for column in (0, 1):
+            grid.setColumnStretch(column, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(first)
+        layout.addLayout(grid)
+        layout.addWidget(self.words)
+        layout.addWidget(legend)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PATIENCE_MILLISECONDS)
@@ -193,6 +220,20 @@ class SequencePreview(QWidget):
             fitted = picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
             view.setFixedHeight(fitted.height())
             view.setPixmap(fitted)
+
+    def enlarge(self) -> None:
+        """Shows the three views as large as the screen allows."""
+        if not self._pictures:
+            return
+        dialog = QDialog(self)
+        dialog.setWindowTitle(f"before | after | strong, seed {self.seed.value()}")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        row = QHBoxLayout(dialog)
+        for picture in self._pictures:
+            label = QLabel()
+            label.setPixmap(picture.scaledToWidth(LARGE, Qt.TransformationMode.SmoothTransformation))
+            row.addWidget(label)
+        dialog.open()
 
     def _frame_changed(self) -> None:
         self._pictures = []
