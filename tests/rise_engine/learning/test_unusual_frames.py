@@ -23,7 +23,7 @@ def network(queries: int) -> DeformableSegmenter:
     torch.manual_seed(0)
     model = build_segmenter(
         ModelConfig(
-            backbone="resnet18", num_classes=2, hidden_dim=32, encoder_layers=1, decoder_layers=2,
+            backbone="test_resnet", num_classes=2, hidden_dim=32, encoder_layers=1, decoder_layers=2,
             num_queries=queries, num_heads=4, num_points=2, feedforward_dim=32, dropout=0.0,
         )
     )  # fmt: skip
