@@ -1,0 +1,44 @@
+"""docs/formats.md names the tables, columns, events and options that there are, and no others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from rise_engine.learning import events
+from rise_engine.project.store import Store
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def _rows(text: str) -> list[tuple[str, str]]:
+    """The two cells of the rows of tables, without titles."""
+    return re.findall(r"^\| (.+?) \|(?: (.*?))? \|$", text, flags=re.MULTILINE)
+
+
+def test_every_table_of_the_database_is_told_column_by_column(tmp_path: Path) -> None:
+    store = Store(tmp_path / "project.sqlite")
+    tables = {row["name"] for row in store.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    known = {
+        table: {row["name"] for row in store.read(f"PRAGMA table_info({table})")}
+        for table in tables
+        if not table.startswith("sqlite_")
+    }
+    store.close()
+    told = {}
+    for name, text in re.findall(r"^#### `(\w+)`\n(.*?)(?=^#)", PAGE, flags=re.MULTILINE | re.DOTALL):
+        told[name] = {column for first, _ in _rows(text) for column in re.findall(r"`(\w+)`", first)}
+    assert told == known
+
+
+def test_every_line_of_the_metrics_is_told_field_by_field() -> None:
+    text = PAGE.split("A line of `metrics.jsonl`")[1].split("###")[0]
+    told = {first.strip("`"): set(re.findall(r"`(\w+)`", second)) for first, second in _rows(text) if "`" in first}
+    known = {
+        kind.__name__: {field.name for field in fields(kind)} - {"step"}
+        for kind in events.Event.__subclasses__()
+        # Pictures are not written.
+        if kind.__name__ != "Preview"
+    }
+    assert told == known
