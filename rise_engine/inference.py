@@ -19,11 +19,11 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.frame_stream import grouped, read_ahead
 from rise_engine.full_size_mask import full_size_mask
 from rise_engine.model.device import choose_device
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 from rise_engine.project.records import Instance, PredictedInstance, Source
+from rise_engine.read_ahead import grouped, read_ahead
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.frame_stream import grouped, read_ahead
 from rise_engine.inference import LoadedModel, frames_left, predict, predict_frames, predict_into_store
 from rise_engine.model import build_segmenter
 from rise_engine.project.project import Project
+from rise_engine.read_ahead import grouped, read_ahead
 
 SIZES = [(64, 96)] * 3 + [(96, 64)] + [(64, 96)] * 2 + [(64, 80)]
 """Height and width of the frames; the last one is padded to the width of the first."""
