@@ -199,6 +199,10 @@ def print_status(project: Project) -> None:
     if categories:
         rows = [(category.id, category.name, used.get(category.id, 0)) for category in categories]
         print_columns(("id", "category", "annotations"), rows)
+    crowds = int(project.store.read("SELECT count(*) AS count FROM instances WHERE crowd = 1")[0]["count"])
+    if crowds:
+        # Painted masks leave CVAT as crowds, and a training that sees none of them is hard to understand.
+        typer.echo(f"{number_of(crowds, 'annotation')} marked as crowds: kept, but never trained on.")
     typer.echo(f"{number_of(len(project.runs()), 'run')}")
 
 

@@ -82,7 +82,9 @@ def _new(*arguments: str | Path) -> int:
 def test_a_subset_becomes_a_project(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.rise"
     assert _new(path, "--armbench", root) == 0
-    assert "1 image of the file" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 image of the file" in out
+    assert "1 annotation marked as crowds" in out
     with Project.open(path) as project:
         assert project.images == root / "mix-object-tote" / "images"
         assert [category.name for category in project.categories()] == ["Object"]
