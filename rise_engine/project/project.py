@@ -158,7 +158,7 @@ class Project:
 
     def scan(self) -> ScanReport:
         """Look for new image files below the image folder; nothing is decoded."""
-        return self._frames.scan(self.images)
+        return self._frames.scan(self.images, inside=self.setting("frames_inside"))
 
     def frames(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
         """Frames in natural order of their names (``tote2`` before ``tote10``)."""
