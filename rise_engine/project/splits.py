@@ -34,6 +34,7 @@ def choose_split(
     fraction: float | None = None,
     holdout_names: Sequence[str] | None = None,
     seed: int = 0,
+    frames: Sequence[FrameRecord] | None = None,
 ) -> TrainingSplit:
     """Choose the frames of a training.
 
@@ -41,12 +42,13 @@ def choose_split(
     lying within the larger ones. ``holdout_names`` are held out besides those that the project marks. When there is no
     hold-out and no ``names``, one in ten labelled frames is held out if there are at least ten, whatever the seed.
     Every other frame that is not skipped is unlabelled; when there is none, the training frames are, labels ignored.
+    ``frames`` are the project's, for a caller who has read them already.
     Raises RiseError for unknown or unlabelled names, names in both lists, and when nothing is left to learn from.
     """
     if sum(choice is not None for choice in (names, count, fraction)) > 1:
         raise RiseError("A list, a count and a fraction of labelled frames exclude each other; give only one of them.")
-    frames = {frame.id: frame for frame in project.frames()}
-    marked = {frame.id for frame in frames.values() if frame.split is Split.HOLDOUT}
+    known = {frame.id: frame for frame in (project.frames() if frames is None else frames)}
+    marked = {frame.id for frame in known.values() if frame.split is Split.HOLDOUT}
     given = {frame.id for frame in _labelled_by_name(project, holdout_names or (), "hold-out")}
     held_out = marked | given
     if names is not None:
@@ -55,7 +57,7 @@ def choose_split(
         if both:
             raise RiseError(f"The frame {both[0]} is both labelled for training and held out; take it out of one list.")
     else:
-        labelled = [frame for frame in frames.values() if frame.state in _TRAINS and frame.id not in held_out]
+        labelled = [frame for frame in known.values() if frame.state in _TRAINS and frame.id not in held_out]
         if not held_out and len(labelled) >= _ONE_IN:
             held_out = {frame.id for frame in shuffled(labelled, "hold-out")[: len(labelled) // _ONE_IN]}
             labelled = [frame for frame in labelled if frame.id not in held_out]
@@ -64,13 +66,13 @@ def choose_split(
         raise RiseError(f"The project {project.path} has no labelled frame to learn from; annotate at least one first.")
     chosen = {frame.id for frame in labelled}
     trains = [
-        frame.id for frame in frames.values() if frame.id not in held_out and frame.state is not FrameState.SKIPPED
+        frame.id for frame in known.values() if frame.id not in held_out and frame.state is not FrameState.SKIPPED
     ]
     unlabelled = [frame for frame in trains if frame not in chosen]
     return TrainingSplit(
-        labelled=[frame for frame in frames if frame in chosen],
+        labelled=[frame for frame in known if frame in chosen],
         unlabelled=unlabelled or trains,
-        holdout=[frame.id for frame in frames.values() if frame.id in held_out and frame.state in _TRAINS],
+        holdout=[frame.id for frame in known.values() if frame.id in held_out and frame.state in _TRAINS],
     )
 
 

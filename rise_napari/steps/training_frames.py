@@ -41,7 +41,7 @@ class TrainingFrames(QWidget):
     def split(self) -> TrainingSplit:
         """The frames of a training that would start now. Raises RiseError when there is nothing to learn from."""
         assert self._workspace.project is not None
-        return choose_split(self._workspace.project, seed=self._seed())
+        return choose_split(self._workspace.project, seed=self._seed(), frames=self._workspace.frames)
 
     def refresh(self) -> None:
         """Reads the project again."""
