@@ -214,7 +214,7 @@ def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) 
     lines = rise("queue", project, "--top", "2").out.splitlines()
     assert len(lines) == 3
     assert all("tote_" in line for line in lines[1:])
-    assert rise("runs", project).out.splitlines()[1].split()[:4] == ["1", "laptop", "paper", "1"]
+    assert rise("runs", project).out.splitlines()[1].split()[:4] == ["1*", "laptop", "paper", "1"]
     with Project.open(project) as opened:
         opened.finish_run(1, steps=1)
     assert rise("runs", project, "--use", "1").out.splitlines()[1].split()[0] == "1*"

@@ -55,8 +55,9 @@ USERS = [
     *sorted((ENGINE / "learning").glob("*.py")),
     *(ENGINE / f"{name}.py" for name in ("inference", "evaluation", "model_export")),
 ]
-NEUTRAL = {"rise_engine.model", *(f"rise_engine.model.{name}" for name in ("segmenter", "device", "weights", "export"))}
-"""What is the same for every network."""
+SAME_FOR_ALL = ("segmenter", "device", "weights", "export", "coco_weights")
+NEUTRAL = {"rise_engine.model", *(f"rise_engine.model.{name}" for name in SAME_FOR_ALL)}
+"""What is the same for every network, and where weights are found."""
 
 
 @pytest.fixture(autouse=True)
