@@ -25,7 +25,7 @@ TEST_WORKERS ?= 2
 TESTS = QT_API=$(QT_API) PYTEST_QT_API=$(PYTEST_QT_API) NAPARI_ASYNC=$(NAPARI_ASYNC) $(SCREEN) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gui test lint format venv system clean
+.PHONY: help demo gui test faults fuzz lint format venv system clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -39,6 +39,12 @@ gui: $(READY) ## make demo, then open its project in napari
 test: system $(READY) lint ## lint, then every test: first those of the engine, then those of the window
 	OMP_NUM_THREADS=1 $(TESTS) -n $(TEST_WORKERS) --dist loadfile tests --ignore=tests/rise_napari
 	$(TESTS) tests/rise_napari
+
+faults: $(READY) ## a hundred rounds of kill -9 at random moments; half an hour
+	OMP_NUM_THREADS=1 RISE_FAULT_ROUNDS=100 $(BIN)/python -m pytest tests/rise_engine/faults
+
+fuzz: $(READY) ## 1,200 broken and malicious inputs; ten minutes
+	OMP_NUM_THREADS=1 RISE_FUZZ_CASES=1200 $(BIN)/python -m pytest -s tests/rise_engine/hostile
 
 lint: $(READY) ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .

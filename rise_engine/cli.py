@@ -10,6 +10,9 @@ import typer
 from rise_engine.commands import care, export, look, machine, predict, project, reproduce, train
 from rise_engine.errors import RiseError
 
+LONGEST = 1_500
+"""Characters of a refusal."""
+
 app = typer.Typer(
     name="rise",
     help="Instance segmentation of totes from a handful of annotated frames.",
@@ -46,8 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sentence = str(error)
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    print(f"rise: {sentence}", file=sys.stderr)
+    print(f"rise: {_printable(sentence)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _printable(sentence: str) -> str:
+    """A sentence may quote what a file holds, of any length and with characters that command a terminal."""
+    clean = "".join(
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in sentence
+    )
+    return clean if len(clean) <= LONGEST else f"{clean[: LONGEST // 2]} ... {clean[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

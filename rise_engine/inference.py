@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -326,7 +325,7 @@ def _read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
         return RiseConfig.model_validate(record["config"]), tuple(record["class_names"])
     except FileNotFoundError as error:
         raise RiseError(f"{folder} is no run: it has no config.json; `rise runs PROJECT` lists the runs") from error
-    except (json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RiseError(f"the settings in {path} cannot be read: train again, or choose another run") from error
 
 
@@ -346,7 +345,7 @@ def _read_weights_metadata(path: Path) -> tuple[RiseConfig, tuple[str, ...]]:
         loader = LoaderConfig.model_validate_json(metadata.get("loader", "{}"))
         class_names = tuple(json.loads(metadata.get("class_names", '["object"]')))
         return RiseConfig(model=model, loader=loader, class_agnostic=class_names == ("object",)), class_names
-    except (json.JSONDecodeError, ValidationError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise RiseError(
             f"The settings inside {path} cannot be read: the file is damaged or from a newer RISE."
         ) from error

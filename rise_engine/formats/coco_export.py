@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rise_engine.atomic import atomic_file
+from rise_engine.project.damage import reading
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source
 from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask
@@ -28,6 +29,7 @@ class ExportReport:
     path: Path
 
 
+@reading("annotations")
 def export_coco(
     project: Project,
     path: Path,
@@ -55,6 +57,7 @@ def export_coco(
     return ExportReport(len(images), instances, Path(path))
 
 
+@reading("annotations")
 def to_coco(
     project: Project,
     *,
@@ -73,6 +76,7 @@ def to_coco(
     }
 
 
+@reading("frames")
 def image_ids(project: Project) -> dict[int, int | str]:
     """The COCO image id of every frame, whatever is exported: the imported one, else a number not used by any."""
     rows = project.store.read("SELECT id, origin FROM frames ORDER BY sort_key, name")

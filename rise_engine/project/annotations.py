@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rise_engine.errors import RiseError
+from rise_engine.project.damage import reading
 from rise_engine.project.journal import Edit, Journal
 from rise_engine.project.records import Category, FrameState, Instance, Source
 from rise_engine.project.segmentation import Segmentation
@@ -21,6 +22,7 @@ class Annotations:
         self._store = store
         self._journal = journal
 
+    @reading("categories")
     def categories(self) -> list[Category]:
         """All categories; the position in this list is the class index."""
         rows = self._store.read("SELECT id, name FROM categories ORDER BY position, id")
@@ -47,6 +49,7 @@ class Annotations:
         with self._journal.edit(f"renamed the category {names[category]} to {name}") as edit:
             edit.update("categories", category, {"name": name})
 
+    @reading("annotations")
     def of_frame(self, frame: int) -> list[Instance]:
         """Annotations of a frame, lowest first."""
         rows = self._store.read("SELECT * FROM instances WHERE frame = ? ORDER BY id", (frame,))

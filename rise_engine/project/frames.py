@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from rise_engine.errors import RiseError
+from rise_engine.project.damage import reading
 from rise_engine.project.image_file import SUFFIXES, read_header
 from rise_engine.project.journal import Journal
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
@@ -46,6 +47,7 @@ class Frames:
                     add_frame(connection, name)
         return ScanReport(added=len(new), missing=len(known - set(found)), skipped_files=skipped)
 
+    @reading("frames")
     def all(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
         """Frames in natural order of their names."""
         rows = self._store.read(
@@ -55,6 +57,7 @@ class Frames:
         )
         return [_record(row) for row in rows]
 
+    @reading("frames")
     def get(self, name_or_id: str | int) -> FrameRecord:
         """One frame. Raises RiseError when the project does not know it."""
         column = "name" if isinstance(name_or_id, str) else "id"
@@ -65,6 +68,7 @@ class Frames:
             )
         return _record(rows[0])
 
+    @reading("frames")
     def counts(self) -> dict[FrameState, int]:
         """How many frames are in each state, zero included."""
         counts = dict.fromkeys(FrameState, 0)
@@ -94,6 +98,7 @@ class Frames:
                     connection.executemany("UPDATE frames SET width = ?, height = ? WHERE id = ?", fresh)
         return sizes
 
+    @reading("frames")
     def annotated_size(self, frame: int) -> tuple[int, int] | None:
         """(width, height) that an imported file gives for a frame; None when none does."""
         rows = self._store.read("SELECT origin FROM frames WHERE id = ?", (frame,))
@@ -171,6 +176,12 @@ def _files(folder: str, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
                 yield entry, prefix + entry.name
 
 
+def _require_relative(name: str) -> None:
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if not name or parts.is_absolute() or ".." in parts.parts or re.match(r"[A-Za-z]:", name):
+        raise ValueError(f"the name {name[:100]!r} leaves the image folder")
+
+
 def _leads_out(root: Path, path: Path) -> bool:
     # Resolving costs a look at every folder on the way, so it is done only where a link is met.
     step = path
@@ -183,4 +194,8 @@ def _leads_out(root: Path, path: Path) -> bool:
 
 def _record(row: sqlite3.Row) -> FrameRecord:
     state, split = _STATES[row["state"]], _SPLITS[row["split"]]
+    name = row["name"]
+    # A project file may come from somebody else; it must not lead to files outside the image folder.
+    if ".." in name or ":" in name or name[:1] in ("", "/", "\\"):
+        _require_relative(name)
     return FrameRecord(row["id"], row["name"], row["width"], row["height"], state, split)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from rise_engine.project.damage import reading
 from rise_engine.project.records import HistoryEntry
 from rise_engine.project.store import Store
 
@@ -143,16 +144,19 @@ class Journal:
                 self._open.edit = None
             edit.finish()
 
+    @reading("changes")
     def undo(self) -> str | None:
         """Take the last edit back and return what it was; None when there is none."""
         return self._swap(
             "SELECT id, action, frame FROM journal WHERE status = 'done' ORDER BY id DESC", "undone", "DESC"
         )
 
+    @reading("changes")
     def redo(self) -> str | None:
         """Do the edit that was undone last again and return what it is; None when there is none."""
         return self._swap("SELECT id, action, frame FROM journal WHERE status = 'undone' ORDER BY id", "done", "ASC")
 
+    @reading("edits")
     def history(self, limit: int) -> list[HistoryEntry]:
         """The latest edits, newest first; undone ones too."""
         rows = self._store.read(

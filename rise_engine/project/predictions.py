@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from rise_engine.errors import RiseError
 from rise_engine.project.annotations import mark, pack, require_category
+from rise_engine.project.damage import reading
 from rise_engine.project.journal import Journal
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.store import Store
@@ -60,6 +61,7 @@ class Predictions:
         if part:
             self._store_part(run, part, measured)
 
+    @reading("predictions")
     def of_frame(self, frame: int, *, run: int | None) -> list[Instance]:
         """A run's predictions, best first; by default the current run's, or the latest one's that saw the frame."""
         if run is None:
@@ -83,6 +85,7 @@ class Predictions:
         rows = self._store.read("SELECT frame FROM predicted WHERE run = ? AND batch > ?", (run, after))
         return {int(row["frame"]) for row in rows}
 
+    @reading("predictions")
     def latest_scores(self) -> dict[int, list[float]]:
         """Scores of each frame that a run looked at, from the run that ``of_frame`` takes; empty for nothing found."""
         scores: dict[int, list[float]] = {}
@@ -97,6 +100,7 @@ class Predictions:
                 found.append(float(row["score"]))
         return scores
 
+    @reading("predictions")
     def sure(self, score: float) -> dict[int, list[int]]:
         """Ids by frame, of the frames of which every shown prediction has at least this score, and which have any."""
         rows = self._store.read(

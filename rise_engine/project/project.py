@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
 from rise_engine.project.annotations import Annotations
+from rise_engine.project.damage import reading
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.frame_reading import labelled_frame, unlabelled_frame
 from rise_engine.project.frames import Frames
@@ -351,6 +352,7 @@ class Project:
         """Take a run, its predictions and its folder away, for good."""
         self._runs.delete(number)
 
+    @reading("settings")
     def setting(self, key: str, default: Any = None) -> Any:
         """A small value kept with the project."""
         rows = self.store.read("SELECT value FROM settings WHERE key = ?", (key,))

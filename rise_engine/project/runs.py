@@ -6,9 +6,10 @@ import json
 import shutil
 import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from rise_engine.errors import RiseError
+from rise_engine.project.damage import reading
 from rise_engine.project.records import RunRecord
 from rise_engine.project.store import Store
 
@@ -50,6 +51,7 @@ class Runs:
             )
         self.choose(number if current or before is None else before.number)
 
+    @reading("runs")
     def current(self) -> RunRecord | None:
         """The run that predicts: the one chosen, or else the latest finished one; None when there is none."""
         rows = self._store.read(
@@ -66,10 +68,12 @@ class Runs:
         with self._store.write() as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (CURRENT, json.dumps(number)))
 
+    @reading("runs")
     def all(self) -> list[RunRecord]:
         """All runs, oldest first."""
         return [self._record(row) for row in self._store.read("SELECT * FROM runs ORDER BY number")]
 
+    @reading("runs")
     def get(self, number: int | None) -> RunRecord:
         """One run, by default the one that predicts. Raises RiseError when there is none."""
         if number is None:
@@ -93,6 +97,10 @@ class Runs:
         shutil.rmtree(record.folder, ignore_errors=True)
 
     def _record(self, row: sqlite3.Row) -> RunRecord:
+        # A folder that is deleted with its run must be one of ours, whatever the file says.
+        name = row["folder"]
+        if PurePath(name).name != name or name in ("", ".."):
+            raise ValueError(f"the folder {name!r} of run {row['number']} is not inside the project")
         return RunRecord(
             number=row["number"],
             folder=self._folder / row["folder"],

@@ -101,6 +101,7 @@ class Store:
         connection = self._open_file()
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA trusted_schema=OFF")
         if self.read_only:
             connection.execute("PRAGMA query_only=ON")
         return connection
@@ -130,6 +131,8 @@ class Store:
     def _prepare(self) -> None:
         connection = self._connection()
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+            raise RiseError(f"{self.path} holds programs of its own, which no project does; restore it from a backup.")
         newest = len(MIGRATIONS)
         if version > newest:
             raise RiseError(
