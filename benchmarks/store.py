@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def status(folder: Path) -> str:
 def strokes(folder: Path) -> str:
     """Committed strokes on a project that nobody else uses."""
     with Project.open(folder / "totes.rise", exclusive=True) as project:
-        return _spread(_painted(project, STROKES))
+        return _spread(list(islice(_strokes(project), STROKES)))
 
 
 def strokes_during_import(folder: Path) -> str:
@@ -260,36 +261,32 @@ def import_into_busy(folder: Path) -> str:
 
 def _beside(path: Path, command: list[str]) -> str:
     with Project.open(path, exclusive=True) as project:
-        before = _painted(project, STROKES)
+        painting = _strokes(project)
+        before = list(islice(painting, STROKES))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
             during = []
             while other.poll() is None:
-                during += _painted(project, 1)
+                during.append(next(painting))
                 time.sleep(0.02)
         if other.returncode:
             raise SystemExit("the other process failed")
     return f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes)"
 
 
-def _painted(project: Project, count: int) -> list[float]:
-    """Milliseconds of each of ``count`` strokes, each as a new mask of an instance in the last frame."""
-    frame = project.frame(project.setting("painted") or project.frames()[-1].id)
-    project.set_setting("painted", frame.id)
+def _strokes(project: Project) -> Iterator[float]:
+    """Milliseconds of one stroke after the other, each a new mask of an instance in the last frame."""
+    frame = project.frames()[-1].id
     mask = np.zeros((480, 640), dtype=bool)
-    instances = project.instances(frame.id)
-    number = (
-        instances[-1].id or 0
-        if instances
-        else project.add_instances(
-            frame.id, [Instance(None, frame.id, project.add_category("object").id, from_mask(mask))]
-        )[0]
-    )
-    taken = []
-    for step in range(count):
-        mask[100 : 110 + step % 300, 100:300] ^= True
+    category = project.add_category("object").id
+    number = project.add_instances(frame, [Instance(None, frame, category, from_mask(mask))])[0]
+    rng = np.random.default_rng(2)
+    while True:
+        # Another mask each time: an edit that changes nothing is not written.
+        mask[:, :] = False
+        top, left = rng.integers(0, 300, 2)
+        mask[top : top + int(rng.integers(20, 180)), left : left + 150] = True
         shape = from_mask(mask)
-        taken.append(_milliseconds(lambda shape=shape: project.update_instance(number, segmentation=shape)))
-    return taken
+        yield _milliseconds(lambda shape=shape: project.update_instance(number, segmentation=shape))
 
 
 MEASURED: tuple[tuple[Callable[[Path], str], str], ...] = (
