@@ -72,7 +72,7 @@ def write_data(folder: Path, frames: int) -> None:
         file.write(json.dumps(head)[:-1] + ', "annotations": [')
         number = 0
         for entry in entries[: frames * 8 // 9]:
-            for _ in range(int(rng.integers(INSTANCES_A_FRAME - 3, INSTANCES_A_FRAME + 5))):
+            for _ in range(rng.binomial(2 * int(INSTANCES_A_FRAME), INSTANCES_A_FRAME / (2 * int(INSTANCES_A_FRAME)))):
                 number += 1
                 fields = {"id": number, "image_id": entry["id"], "category_id": 4, "area": 15000.5}
                 fields |= {"bbox": [10.5, 20.25, 200.0, 180.75], "iscrowd": 0}

@@ -54,11 +54,11 @@ def to_patch(segmentation: Segmentation, height: int, width: int) -> tuple[int, 
     if not starts.size:
         return 0, 0, np.zeros((0, 0), dtype=bool)
     first, last = int(starts[0]) // height, int(ends[-1] - 1) // height
-    # Pixels are counted down the columns. A run adds one where it starts and takes it off where it ends.
-    steps = np.zeros((last - first + 1) * height + 1, dtype=np.int8)
-    np.add.at(steps, starts - first * height, 1)
-    np.add.at(steps, ends - first * height, -1)
-    columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height).astype(bool)
+    # Pixels are counted down the columns.
+    columns = np.zeros((last - first + 1, height), dtype=bool)
+    flat, offset = columns.reshape(-1), first * height
+    for start, end in zip((starts - offset).tolist(), (ends - offset).tolist(), strict=True):
+        flat[start:end] = True
     rows = np.flatnonzero(columns.any(axis=0))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     return top, first, np.ascontiguousarray(columns[:, top:bottom].T)
