@@ -180,12 +180,12 @@ class _Import:
         filled: set[int] = set()
         fresh: list[tuple[Any, ...]] = []
         for values in self._rows():
-            frame = values["frame"]
+            frame = values[0]
             filled.add(frame)
             if frame in occupied:
-                waiting.setdefault(frame, []).append(values)
+                waiting.setdefault(frame, []).append(dict(zip(_COLUMNS, values, strict=True)))
             else:
-                fresh.append(tuple(values.values()))
+                fresh.append(values)
         self._edit.insert_many("instances", _COLUMNS, fresh)
         self._instances += len(fresh)
         conflicts = [frame for frame, rows in waiting.items() if not self._settle(frame, rows)]
@@ -197,7 +197,8 @@ class _Import:
             )
         return filled
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        """The values of ``_COLUMNS`` of each annotation that can be taken."""
         known = {entry["id"] for entry in self._file.categories}
         absent = {entry["id"] for entry in self._file.images} - set(self._frames)
         for entry in self._file.annotations:
@@ -219,19 +220,13 @@ class _Import:
                     self._categories[number] = category
                 yield self._values(entry, frame, category)
 
-    def _values(self, entry: _Annotation, frame: int, category: int) -> dict[str, Any]:
+    def _values(self, entry: _Annotation, frame: int, category: int) -> tuple[Any, ...]:
         if entry.segmentation == _UNFIT:
             raise RiseError(
                 f"The annotation {entry.number} of {self._file.path} has a segmentation that is neither "
                 "polygons nor run lengths; export it again from the tool that made it."
             )
-        return dict(
-            zip(
-                _COLUMNS,
-                (frame, category, entry.segmentation, _IMPORTED, entry.crowd, entry.extra, entry.origin),
-                strict=True,
-            )
-        )
+        return frame, category, entry.segmentation, _IMPORTED, entry.crowd, entry.extra, entry.origin
 
     def _settle(self, frame: int, rows: list[dict[str, Any]]) -> bool:
         """Merge annotations into a frame that has some; False when that needs a decision."""

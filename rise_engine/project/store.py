@@ -12,7 +12,8 @@ from typing import Any
 from rise_engine.errors import RiseError
 from rise_engine.project.schema import MIGRATIONS
 
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 30.0
+"""Nobody holds the file for long but an import of hundreds of thousands of annotations."""
 
 
 class Store:
