@@ -255,6 +255,8 @@ def _project(folder: Path, rng: np.random.Generator) -> Path:
     for _ in range(int(rng.integers(1, 4))):
         table = str(rng.choice(tables))
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if not columns:
+            continue  # dropped already
         column = str(rng.choice(columns))
         value = HOSTILE[int(rng.integers(0, len(HOSTILE)))]
         if rng.random() < 0.5 or isinstance(value, list | dict) or (isinstance(value, int) and abs(value) > 2**62):

@@ -157,8 +157,11 @@ def test_no_input_does_any_harm(sound: Path, taster: Any, mutants: Any, tmp_path
             ends_seen[kind, end["code"]] += 1
             if (fault := _judged(end)) is not None:
                 wrong.append(f"case {case} ({kind}) {' '.join(end['arguments'][:2])}: {fault}\n{end['said'][-700:]}")
+                print(wrong[-1], flush=True)
         if _surroundings(folder) != before:
             wrong.append(f"case {case} ({kind}): changed something outside the project")
         shutil.rmtree(folder)
+        if case % 100 == 99:
+            print(f"{case + 1} inputs: {sorted(ends_seen.items())}", flush=True)
     print(f"{CASES} inputs: {sorted(ends_seen.items())}")
     assert not wrong, f"{len(wrong)} of them went wrong:\n" + "\n".join(wrong)
