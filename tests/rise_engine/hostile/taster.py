@@ -78,7 +78,14 @@ def main() -> None:
             _, status, usage = os.wait4(child, 0)
             said = Path(order["report"]).read_text(errors="replace")
             code = os.waitstatus_to_exitcode(status)
-            ends.append({"arguments": arguments, "code": code, "said": said[-3000:], "peak": usage.ru_maxrss / 1024})
+            ends.append(
+                {
+                    "arguments": arguments,
+                    "code": code,
+                    "said": said[:1500] + said[-1500:],
+                    "peak": usage.ru_maxrss / 1024,
+                }
+            )
         print(json.dumps(ends), flush=True)
 
 
