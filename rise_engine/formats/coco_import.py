@@ -60,9 +60,15 @@ def import_coco(
     image is found, or frames have instances and ``on_conflict`` is None.
     """
     # All that takes long is done before the transaction, which keeps others from writing.
-    file = _Prepared(CocoFile(Path(path)), project.images)
-    with project.journal.edit(f"imported {file.path.name}") as edit:
-        return _Import(project, file, edit, drop_categories, on_conflict).run(empty_is_labelled=empty_is_labelled)
+    try:
+        file = _Prepared(CocoFile(Path(path)), project.images)
+        with project.journal.edit(f"imported {file.path.name}") as edit:
+            return _Import(project, file, edit, drop_categories, on_conflict).run(empty_is_labelled=empty_is_labelled)
+    except UnicodeEncodeError as error:
+        # JSON can spell halves of characters, which no text may hold.
+        raise RiseError(
+            f"The file {path} has a name that is no text ({error.object[:40]!r}); export it again with plain names."
+        ) from error
 
 
 class _Annotation(NamedTuple):

@@ -205,3 +205,13 @@ def test_a_refused_import_leaves_nothing(project_path: Path, tmp_path: Path) -> 
         with pytest.raises(RiseError, match="neither polygons nor run lengths"):
             import_coco(project, tmp_path / "bad.json")
         assert list(project.store._connection().iterdump()) == before
+
+
+def test_a_name_of_half_a_character_is_refused(project_path: Path, tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "tote1.png"}]
+    dataset = {"images": images, "categories": [{"id": 8, "name": "\ud800"}], "annotations": []}
+    (tmp_path / "half.json").write_text(json.dumps(dataset))
+    with Project.open(project_path) as project:
+        with pytest.raises(RiseError, match="a name that is no text"):
+            import_coco(project, tmp_path / "half.json")
+        assert [category.name for category in project.categories()] == ["object"]
