@@ -29,7 +29,7 @@ from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.segmentation import area_of, from_mask
 from rise_engine.totes import write_sample_folder
 
-ROUNDS = int(os.environ.get("RISE_FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("RISE_FAULT_ROUNDS", "1"))
 VICTIM = Path(__file__).with_name("victim.py")
 
 pytestmark = [
