@@ -107,8 +107,10 @@ def predict_augmented(
     looks = []
     for number, scale in enumerate(scales):
         mirrored = mirror and number % 2 == 1
-        resized = [_resized(image, scale) for image in images]
-        batch = collate([image.flip(-1) for image in resized] if mirrored else resized, device=device)
+        batch = plain
+        if mirrored or scale != 1:
+            resized = [_resized(image, scale) for image in images]
+            batch = collate([image.flip(-1) for image in resized] if mirrored else resized, device=device)
         output: SegmenterOutput = teacher(batch.images, batch.padding_mask)
         boxes = output.boxes.float()
         if mirrored:
