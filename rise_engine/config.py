@@ -132,6 +132,8 @@ class PseudoLabelConfig(Section):
     """Box NMS used instead when Multi-Label Matching is off."""
     pasted_targets: bool = True
     """Objects pasted into an unlabelled frame are targets of L_u, beside the pseudo-labels."""
+    after_view: bool = False
+    """The after view must meet the pseudo-labels too, moved as it was; not in the paper."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""

@@ -11,18 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from rise_engine.config import RiseConfig
-from rise_engine.interaction.geometry import warp_masks
 from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.learning.after_view import boxes_after, pseudo_labels_after, targets_after
 from rise_engine.learning.association import association_accuracy, association_loss, identities_by_score, views
 from rise_engine.learning.batch import collate, known_targets, pad_masks
 from rise_engine.learning.losses import Criterion, LossTerms
 from rise_engine.learning.matching import assign
 from rise_engine.learning.pseudo_labels import (
-    KNOWN_IOU,
     PseudoLabels,
     ignore_queries,
     make_pseudo_labels,
-    mask_iou,
     merge_with_known,
     multi_label_matching,
 )
@@ -105,10 +103,11 @@ def unsupervised_losses(
 
     images = [sequence.strong for sequence in sequences]
     count = len(sequences)
-    if associates(config):
+    learns_after = config.pseudo_labels.after_view and config.sequence.enabled
+    if associates(config) or learns_after:
         images += [sequence.after.image for sequence in sequences]
-        if config.schedule.before_gradient:
-            images += [sequence.before.image for sequence in sequences]
+    if associates(config) and config.schedule.before_gradient:
+        images += [sequence.before.image for sequence in sequences]
     batch = collate(images, device=device)
     output = model(batch.images, batch.padding_mask)
     ignored: list[Tensor | None] = [
@@ -117,7 +116,28 @@ def unsupervised_losses(
         )
         for index, pseudo in enumerate(pseudo_labels)
     ]
-    beside = len(images) - count
+    if learns_after:
+        targets += targets_after(
+            sequences,
+            pseudo_labels,
+            known,
+            canvas=batch.canvas,
+            min_area=config.sequence.min_area,
+            pasted_targets=config.pseudo_labels.pasted_targets,
+        )
+        seen_after = boxes_after(sequences, reference.boxes)
+        ignored += [
+            ignore_queries(
+                output.boxes[count + index],
+                reference,
+                index,
+                pseudo,
+                config.pseudo_labels,
+                teacher_boxes=seen_after[index],
+            )
+            for index, pseudo in enumerate(pseudo_labels)
+        ]
+    beside = len(images) - len(targets)
     terms, _ = criterion(output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least)
 
     association = output.embeddings.sum() * 0
@@ -182,13 +202,9 @@ def _known_pairs(
     rows, columns = common_objects(sequence.before, sequence.after)
     pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
 
-    height, width = size
-    own = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
-    own = own[multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)]
-    moved = warp_masks(pseudo.masks[own, :height, :width], sequence.motion)
-    moved &= ~sequence.covered.to(device)
-    seen = moved.flatten(1).sum(1) >= config.sequence.min_area
-    moved, own = moved[seen], own[seen]
+    own, moved = pseudo_labels_after(sequence, pseudo, pasted, min_area=config.sequence.min_area)
+    best = multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)
+    own, moved = own[best], moved[best]
 
     masks = torch.cat([sequence.after.masks[columns].to(device), moved])
     labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[own]])

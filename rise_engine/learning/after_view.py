@@ -1,0 +1,71 @@
+"""What the before view taught, where it is in the after view: the same motion moved both views' contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rise_engine.interaction.geometry import warp_masks
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.learning.batch import known_targets, pad_masks
+from rise_engine.learning.pseudo_labels import KNOWN_IOU, PseudoLabels, mask_iou
+from rise_engine.learning.strong_view import moved_boxes
+from rise_engine.learning.targets import Targets
+
+
+def pseudo_labels_after(
+    sequence: PseudoSequence, pseudo: PseudoLabels, pasted: Targets, *, min_area: int
+) -> tuple[Tensor, Tensor]:
+    """Which of the K pseudo-labels the after view still shows, int64 (N,), and their masks there, bool (N, h, w).
+
+    One that shows an object ``pasted`` into the before view is left out: that object may have been moved by itself, and
+    is known anyway. What a pasted object covers is not seen, and fewer than ``min_area`` pixels are too few.
+    """
+    size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
+    own = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
+    moved = warp_masks(pseudo.masks[own, : size[0], : size[1]], sequence.motion)
+    moved &= ~sequence.covered.to(moved.device)
+    seen = moved.flatten(1).sum(1) >= min_area
+    return own[seen], moved[seen]
+
+
+def targets_after(
+    sequences: Sequence[PseudoSequence],
+    pseudo_labels: Sequence[PseudoLabels],
+    pasted: Sequence[Targets],
+    *,
+    canvas: tuple[int, int],
+    min_area: int,
+    pasted_targets: bool,
+) -> list[Targets | None]:
+    """Targets of L_u in the after views, on ``canvas``: objects pasted there, and pseudo-labels still seen.
+
+    A view without any is None, as it would teach that every object is background.
+    """
+    found: list[Targets | None] = []
+    for sequence, pseudo, before in zip(sequences, pseudo_labels, pasted, strict=True):
+        size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
+        certain = known_targets(sequence.after, canvas, device=pseudo.masks.device)
+        if not pasted_targets:
+            certain = certain.select(slice(0))
+        rows, masks = pseudo_labels_after(sequence, pseudo, before, min_area=min_area)
+        moved = Targets.from_masks(pad_masks(masks, canvas), pseudo.labels[rows], image_size=size)
+        together = Targets(
+            labels=torch.cat([certain.labels, moved.labels]),
+            boxes=torch.cat([certain.boxes, moved.boxes]),
+            masks=torch.cat([certain.masks, moved.masks]),
+        )
+        found.append(together if len(together) else None)
+    return found
+
+
+def boxes_after(sequences: Sequence[PseudoSequence], boxes: Tensor) -> Tensor:
+    """The teacher's boxes (B, Q, 4) of the before views, where they are in the after views."""
+    return torch.stack(
+        [
+            moved_boxes(own, sequence.motion, (sequence.after.image.shape[-2], sequence.after.image.shape[-1]))
+            for sequence, own in zip(sequences, boxes, strict=True)
+        ]
+    )
