@@ -47,10 +47,13 @@ class Trainer:
         *,
         minutes: float | None = None,
         resume: bool = False,
+        run: int | None = None,
+        rival: bool = True,
     ) -> None:
         """``split`` defaults to ``choose_split(project)``; ``minutes`` replaces ``schedule.steps`` by what fits in.
 
-        ``resume`` goes on with the project's latest run of the same preset.
+        ``resume`` goes on with ``run``, by default the project's latest one of the same preset. Without a ``rival``
+        the run in use is not measured first, and the new one takes its place whatever it reaches.
         Raises ``RiseError`` without labelled frames, or when the device or the weights cannot be had.
         """
         self.project = project
@@ -69,6 +72,8 @@ class Trainer:
         self.config.model.num_classes = len(self.class_names)
         self._minutes = minutes
         self._resume = resume
+        self._resumed_run = run
+        self._rival = rival
         self._watched: str | None = None
         self._preview_due = False
         self._stopping = False
@@ -95,7 +100,7 @@ class Trainer:
             if self.config.sequence.bank_admit == "all":
                 self._scenes.fill_bank()
             if self._minutes is not None:
-                self.config.schedule.steps = self._steps_within(self._minutes)
+                self.config.schedule.steps = max(1, int(self._minutes * 60 / self.seconds_a_step()))
             folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
         with MetricsLog(folder, keep_until=state.step if self._resume else None) as log:
             for event in self._train(folder, state):
@@ -123,6 +128,8 @@ class Trainer:
 
     def _reopen_run(self) -> tuple[Path, TrainingState]:
         runs = [run for run in self.project.runs() if run.preset == self.config.preset_name]
+        if self._resumed_run is not None:
+            runs = [self.project.run(self._resumed_run)]
         if not runs:
             raise RiseError(f"{self.project.path} has no run of preset {self.config.preset_name} to resume")
         self._number, folder = runs[-1].number, runs[-1].folder
@@ -132,8 +139,8 @@ class Trainer:
         self._scenes.restore_bank(state.bank)
         return folder, state
 
-    def _steps_within(self, minutes: float) -> int:
-        """How many steps fit, measured on full steps that change no weight."""
+    def seconds_a_step(self) -> float:
+        """How long a step of the whole method takes here, measured on full steps that change no weight."""
         after = self.config.schedule.unsupervised_after
         took = []
         for _ in range(TIMED_STEPS):
@@ -141,7 +148,7 @@ class Trainer:
             self.learner.gradients(after, *self._sequences(after))
             took.append(time.monotonic() - began)
         self.learner.optimiser.zero_grad(set_to_none=True)
-        return max(1, int(minutes * 60 / min(took)))
+        return min(took)
 
     def _sequences(self, step: int) -> tuple[list[PseudoSequence], list[PseudoSequence]]:
         schedule = self.config.schedule
@@ -179,13 +186,7 @@ class Trainer:
         schedule = self.config.schedule
         step, best = state.step, state.best_ap
         self._skipped = state.skipped
-        to_beat = score_to_beat(
-            self.project,
-            self.split.holdout,
-            class_agnostic=self.config.class_agnostic,
-            device=self.config.device,
-            besides=self._number,
-        )
+        to_beat = self._to_beat()
         if to_beat is not None:
             yield to_beat
         pace: float | None = None
@@ -223,6 +224,17 @@ class Trainer:
             current=current,
             verdict=verdict,
             skipped=self._skipped,
+        )
+
+    def _to_beat(self) -> events.ToBeat | None:
+        if not self._rival:
+            return None
+        return score_to_beat(
+            self.project,
+            self.split.holdout,
+            class_agnostic=self.config.class_agnostic,
+            device=self.config.device,
+            besides=self._number,
         )
 
     def _learn(self, step: int) -> Iterator[Event]:
