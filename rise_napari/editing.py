@@ -13,6 +13,7 @@ from rise_engine.drawing.suggestion import Suggestion
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
+from rise_napari.label_view import Piece
 from rise_napari.workspace import Workspace
 
 Mask = NDArray[np.bool_]
@@ -94,7 +95,8 @@ class Editor:
         with workspace.telling():
             size = _size(project, frame)
             blade = along(path, size)
-            crossed = {one.id: int((to_mask(one.segmentation, *size) & blade).sum()) for one in instances}
+            pieces = {one.id: Piece.decoded(one.segmentation, size) for one in instances}
+            crossed = {number: int((piece.mask & blade[piece.region]).sum()) for number, piece in pieces.items()}
             in_hand = workspace.selected if crossed.get(workspace.selected) else None
             target = self._find(in_hand if in_hand is not None else max(crossed, key=crossed.__getitem__, default=None))
             if target is None or not crossed[target.id]:
@@ -138,7 +140,7 @@ class Editor:
             return True
 
         if changed:
-            self._workspace.edit(f"made {len(changed)} a {name}", change)
+            self._workspace.edit(f"made {_count(changed)} {name}", change)
 
     def rename_category(self, category: int, name: str) -> None:
         """Gives a category another name."""

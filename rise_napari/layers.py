@@ -25,11 +25,13 @@ from rise_engine.project.records import Instance, Source
 from rise_engine.project.segmentation import from_mask
 from rise_napari.frame_stack import FrameStack
 from rise_napari.label_view import Change, LabelView, Piece
+from rise_napari.outlines import outlines, step_for
 from rise_napari.workspace import Workspace
 
 FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
 COMMIT_MILLISECONDS = 100
 OPACITY, BRUSH_SIZE = 0.55, 12
+OUTLINE_WIDTHS = {PREDICTIONS: 2, PSEUDO_LABELS: 1}
 
 
 class ProjectLayers:
@@ -317,25 +319,30 @@ class ProjectLayers:
             return
         stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self._min_score]
         self._contours(PREDICTIONS, [one.segmentation for one in stored])
-        self._drop(PSEUDO_LABELS)
+        if training.running:
+            # Taking a layer away costs napari a tenth of a second, so that is left for the training's end.
+            self._contours(PSEUDO_LABELS, [])
+        else:
+            self._drop(PSEUDO_LABELS)
 
     def _contours(self, name: str, best_first: Sequence[Any]) -> None:
         assert self._stack is not None
         size = self._stack.shape[1:3]
-        picture = np.zeros(size, np.int32)
-        for label in range(len(best_first), 0, -1):
+        pieces = []
+        for segmentation in best_first:
             with self._workspace.telling():
-                piece = Piece.decoded(best_first[label - 1], size)
-                picture[piece.region][piece.mask] = label
+                pieces.append(Piece.decoded(segmentation, size))
+        if name not in self._viewer.layers and not pieces:
+            return
+        picture, step = outlines(pieces, size, width=OUTLINE_WIDTHS[name]), step_for(size)
         if name in self._viewer.layers:
             layer = self._viewer.layers[name]
             layer.data = picture
-        elif best_first:
-            layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
-            layer.contour = 2 if name == PREDICTIONS else 1
-            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
         else:
-            return
+            layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
+            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
+        if tuple(layer.scale) != (step, step):
+            layer.scale = (step, step)
         # New data makes a layer editable again.
         layer.editable = False
 

@@ -8,8 +8,8 @@ import numpy as np
 from napari.viewer import Viewer
 
 from rise_engine.project.records import Instance
-from rise_engine.project.segmentation import to_mask
 from rise_napari.canvas_tools import DragTool, Point
+from rise_napari.label_view import Piece
 from rise_napari.layers import ProjectLayers
 from rise_napari.overlay import Overlay
 
@@ -50,7 +50,7 @@ class PredictionPicker:
         if size is None or not chosen:
             self._overlay.clear()
             return
-        self._overlay.outline(np.any([to_mask(one.segmentation, *size) for one in chosen], axis=0))
+        self._overlay.outline_all([Piece.decoded(one.segmentation, size) for one in chosen], size)
 
     def _size(self) -> tuple[int, int] | None:
         layer = self._layers.annotations
@@ -59,31 +59,40 @@ class PredictionPicker:
     def _draw_box(self, way: Sequence[Point]) -> None:
         size = self._size()
         if size is not None:
-            box = np.zeros(size, bool)
-            top, left, bottom, right = _box(way)
-            box[max(0, round(top)) : max(0, round(bottom)), max(0, round(left)) : max(0, round(right))] = True
-            self._overlay.outline(box)
+            top, left, bottom, right = (round(side) for side in _box(way))
+            rows = slice(max(0, top), min(size[0], bottom))
+            columns = slice(max(0, left), min(size[1], right))
+            inside = np.ones((max(0, rows.stop - rows.start), max(0, columns.stop - columns.start)), bool)
+            self._overlay.outline_all([Piece(rows.start, columns.start, inside)], size)
 
     def _finish(self, way: Sequence[Point]) -> None:
         self._overlay.clear()
         size = self._size()
         if size is None:
             return
-        masks = {one.id: to_mask(one.segmentation, *size) for one in self._shown() if one.id is not None}
+        pieces = {one.id: Piece.decoded(one.segmentation, size) for one in self._shown() if one.id is not None}
         top, left, bottom, right = _box(way)
         if bottom - top <= CLICK and right - left <= CLICK:
-            row, column = int(way[0][0]), int(way[0][1])
-            inside = 0 <= row < size[0] and 0 <= column < size[1]
-            hit = [number for number, mask in masks.items() if inside and mask[row, column]]
+            place = int(way[0][0]), int(way[0][1])
+            hit = [number for number, piece in pieces.items() if _covers(piece, *place)]
             # Of several that lie over each other, the smallest is the hardest to reach otherwise.
-            self._choose(sorted(hit, key=lambda number: int(masks[number].sum()))[:1])
+            self._choose(sorted(hit, key=lambda number: int(pieces[number].mask.sum()))[:1])
             return
         chosen = []
-        for number, mask in masks.items():
-            rows, columns = np.nonzero(mask)
-            if len(rows) and top <= rows.mean() <= bottom and left <= columns.mean() <= right:
+        for number, piece in pieces.items():
+            rows, columns = np.nonzero(piece.mask)
+            if not len(rows):
+                continue
+            row, column = piece.row + rows.mean(), piece.column + columns.mean()
+            if top <= row <= bottom and left <= column <= right:
                 chosen.append(number)
         self._choose(chosen)
+
+
+def _covers(piece: Piece, row: int, column: int) -> bool:
+    row, column = row - piece.row, column - piece.column
+    height, width = piece.mask.shape
+    return 0 <= row < height and 0 <= column < width and bool(piece.mask[row, column])
 
 
 def _box(way: Sequence[Point]) -> tuple[float, float, float, float]:

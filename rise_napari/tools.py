@@ -34,7 +34,7 @@ class Tools:
         for signal in (self.assist.changed, self.knife.changed):
             signal.connect(self.changed.emit)
         layers.annotations_added.connect(self._serve)
-        workspace.project_changed.connect(self._overlay.clear)
+        workspace.project_changed.connect(self._overlay.remove)
 
     def state(self) -> str:
         """What the tool in hand waits for, in one sentence; empty without one."""

@@ -69,13 +69,14 @@ def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: 
     qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
     assert viewer.camera.center == center, "the drag draws a box and does not move the picture"
     layer = viewer.layers[SUGGESTION]
-    assert layer.contour > 0
+    assert layer.visible
+    assert not layer.data[layer.data.shape[0] // 2, layer.data.shape[1] // 2], "an outline covers nothing"
     assert viewer.layers.selection.active == window.layers.annotations, "the keys stay with the annotations"
     assert workspace.instances() == [], "a suggestion is not an annotation yet"
     window.hand.key(Qt.Key.Key_Return)
     (taken,) = masks(window)
     assert iou(taken, disc(20, 20)) > 0.8
-    assert SUGGESTION not in viewer.layers
+    assert not viewer.layers[SUGGESTION].visible
     assert workspace.frame.state is FrameState.LABELLED
     assert last_words(window) == "took a suggestion"
     assert assist.active, "the next object can be pointed at"
@@ -119,7 +120,7 @@ def test_escape_drops_the_suggestion_and_then_the_tool(window: Any, qtbot: Any) 
     window.hand.key(Qt.Key.Key_Escape)
     assert assist.suggestion is None
     assert assist.active
-    assert SUGGESTION not in window.viewer_for_tests.layers
+    assert not window.viewer_for_tests.layers[SUGGESTION].visible
     window.hand.key(Qt.Key.Key_Escape)
     assert not assist.active
     assert layer.mouse_pan
@@ -139,7 +140,7 @@ def test_another_tool_or_another_frame_ends_what_was_proposed(window: Any, qtbot
     qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
     window.hand.key(Qt.Key.Key_N)
     assert not assist.active
-    assert SUGGESTION not in window.viewer_for_tests.layers
+    assert not window.viewer_for_tests.layers[SUGGESTION].visible
     assert str(window.layers.annotations.mode) == "paint"
     assert workspace.project.history() == []
 
