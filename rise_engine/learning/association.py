@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -126,6 +127,11 @@ def association_loss(
         if auxiliary > 0:
             loss = loss + auxiliary * _cosine_term(anchors, embeddings, positives, negatives, generator)
         return loss
+
+
+def generator_of(seed: int, frame: str) -> torch.Generator:
+    """Random numbers for a frame of this name that do not depend on what else is drawn."""
+    return torch.Generator().manual_seed((seed << 32 | zlib.crc32(frame.encode())) & (2**63 - 1))
 
 
 def _chosen(indices: Sequence[Tensor], shape: tuple[int, int], device: torch.device) -> Tensor:

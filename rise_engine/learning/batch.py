@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rise_engine.interaction.scene import Scene
+from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.targets import Targets
 
 STRIDE = 32
@@ -30,10 +31,14 @@ class Batch:
         return self.images.shape[-2], self.images.shape[-1]
 
 
-def collate(images: Sequence[Tensor], *, device: torch.device) -> Batch:
-    """Pads images (3, H_i, W_i) with zeros to one canvas and moves them to the device."""
+def collate(images: Sequence[Tensor], *, device: torch.device, share: Share = WHOLE) -> Batch:
+    """Pads images (3, H_i, W_i) with zeros to one canvas and moves them to the device.
+
+    The canvas holds the images of all who share a part of the step: a wider edge of zeros is not quite without effect.
+    """
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
-    height, width = (-(-max(side) // STRIDE) * STRIDE for side in zip(*sizes, strict=True))
+    largest = share.largest([max(side) for side in zip(*sizes, strict=True)])
+    height, width = (-(-side // STRIDE) * STRIDE for side in largest)
     batch = torch.zeros(len(images), 3, height, width)
     padding = torch.ones(len(images), height, width, dtype=torch.bool)
     for index, (image, (h, w)) in enumerate(zip(images, sizes, strict=True)):

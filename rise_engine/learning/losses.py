@@ -12,6 +12,7 @@ from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from rise_engine.config import LossConfig
 from rise_engine.learning.matching import Assignment, assign_layers
+from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.targets import Targets
 from rise_engine.model.segmenter import LayerOutput, SegmenterOutput
 
@@ -78,6 +79,7 @@ class Criterion:
         *,
         ignore: Sequence[Tensor | None] | None = None,
         at_least: int = 1,
+        share: Share = WHOLE,
     ) -> tuple[LossTerms, list[Assignment]]:
         """The weighted terms, and the last layer's assignment of each image.
 
@@ -85,7 +87,8 @@ class Criterion:
         instance in it makes all its queries negatives. ``ignore``: bool (Q,) per image, or None; such queries are no
         negatives unless a target claims them. Terms are divided by ``at_least`` where fewer queries are matched, so
         that images with few targets weigh less than others with many. Without any matched query the box and mask terms
-        are a zero that still reaches every prediction, so that each parameter has a gradient.
+        are a zero that still reaches every prediction, so that each parameter has a gradient. With a ``share`` the
+        matched queries of all who share the part count, and their terms add up to those of one batch.
         """
         device = output.class_logits.device
         with torch.autocast(device.type, enabled=False):
@@ -96,12 +99,15 @@ class Criterion:
                 raise ValueError(f"{len(targets)} targets for {class_logits.shape[1]} images: give one per image")
             assignments = assign_layers(class_logits.detach(), boxes.detach(), targets, self.config)
             matches = _gather(assignments, targets, device)
-            per_layer = torch.bincount(matches.layers, minlength=len(layers)).clamp(min=at_least)
-            share = 1.0 / per_layer
-            classification = self._classification(class_logits, targets, assignments, matches, share, ignore)
+            per_layer = torch.bincount(matches.layers, minlength=len(layers))
+            if not share.whole:
+                per_layer = torch.tensor(share.total(per_layer.tolist()), device=device)
+            per_layer = per_layer.clamp(min=at_least)
+            weight = 1.0 / per_layer
+            classification = self._classification(class_logits, targets, assignments, matches, weight, ignore)
             if len(matches.queries):
-                l1, giou = self._boxes(boxes, targets, matches, share)
-                mask_focal, dice = self._masks(layers, targets, assignments, share)
+                l1, giou = self._boxes(boxes, targets, matches, weight)
+                mask_focal, dice = self._masks(layers, targets, assignments, weight)
             else:
                 l1 = giou = boxes.sum() * 0.0
                 first = torch.zeros(1, dtype=torch.int64, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +42,21 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadeCounts:
+    """What the cascade did on one image, as plain numbers for the curves; see ``PseudoLabels``."""
+
+    scores: Sequence[float]
+    predictions: int
+    after_threshold: int
+    after_quantile: int
+    after_matching: int
+    cut: float | None
+    gamma_cls: float
+    quantile_level: float
+    gamma_mask: float
+
+
+@dataclass(frozen=True, slots=True)
 class PseudoLabels:
     """The K predictions of one image that serve as targets, from the highest score down.
 
@@ -69,6 +85,20 @@ class PseudoLabels:
     def after_matching(self) -> int:
         """How many Multi-Label Matching (or NMS) and the smallest area left: all that are here."""
         return len(self.labels)
+
+    def counts(self) -> CascadeCounts:
+        """What is not a picture."""
+        return CascadeCounts(
+            scores=self.scores.tolist(),
+            predictions=self.predictions,
+            after_threshold=self.after_threshold,
+            after_quantile=self.after_quantile,
+            after_matching=self.after_matching,
+            cut=self.cut,
+            gamma_cls=self.gamma_cls,
+            quantile_level=self.quantile_level,
+            gamma_mask=self.gamma_mask,
+        )
 
 
 def select(scores: Tensor, *, gamma: float, level: float, strategy: Strategy) -> Selection:

@@ -28,12 +28,12 @@ def losses_event(outcome: StepOutcome, step: int, *, skipped: int = 0) -> Losses
 
 def thresholds_event(outcome: StepOutcome, step: int, *, bank_size: int) -> Thresholds:
     """What the cascade did on the step's unlabelled frames, of which there is at least one; counts are averages."""
-    frames = outcome.pseudo_labels
-    scores = [score for pseudo in frames for score in pseudo.scores.tolist()]
-    cuts = [pseudo.cut for pseudo in frames if pseudo.cut is not None]
+    frames = outcome.cascades
+    scores = [score for frame in frames for score in frame.scores]
+    cuts = [frame.cut for frame in frames if frame.cut is not None]
 
     def average(stage: str) -> float:
-        return sum(getattr(pseudo, stage) for pseudo in frames) / len(frames)
+        return sum(getattr(frame, stage) for frame in frames) / len(frames)
 
     return Thresholds(
         step,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -16,6 +17,8 @@ from rise_engine.learning.frame_stream import FrameStream
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
+
+Kind = Literal["labelled", "unlabelled"]
 
 KEPT_IN_MEMORY = 64
 """Decoded frames kept, at training size; few enough to matter on no machine."""
@@ -38,13 +41,21 @@ class SceneSource:
         self._labelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
 
-    def sequences(self, step: int, kind: Literal["labelled", "unlabelled"]) -> list[PseudoSequence]:
-        """The step's pseudo-sequences of one kind; empty when there are no such frames."""
-        labelled = kind == "labelled"
+    def count(self, kind: Kind) -> int:
+        """How many frames of one kind a step has; 0 when there are no such frames."""
+        if not self._streams[kind].frames:
+            return 0
         loader = self._config.loader
-        count = loader.labelled_per_step if labelled else loader.unlabelled_per_step
-        made = []
-        for place, frame_id in enumerate(self._streams[kind].take(step, count)):
+        return loader.labelled_per_step if kind == "labelled" else loader.unlabelled_per_step
+
+    def sequences(self, step: int, kind: Kind, mine: Sequence[bool] | None = None) -> list[PseudoSequence | None]:
+        """The step's pseudo-sequences of one kind; None in the places that are not ``mine`` but another process'."""
+        labelled = kind == "labelled"
+        made: list[PseudoSequence | None] = []
+        for place, frame_id in enumerate(self._streams[kind].take(step, self.count(kind))):
+            if mine is not None and not mine[place]:
+                made.append(None)
+                continue
             rng = np.random.default_rng([self._config.schedule.seed, step, frame_id, place, int(labelled)])
             frame = self._labelled_frame(frame_id) if labelled else self._unlabelled_frame(frame_id)
             made.append(self._maker.make(frame, self.bank, rng))

@@ -10,10 +10,17 @@ from torch import Tensor
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence, Scene
-from rise_engine.learning.association import association_accuracy, association_loss, identities_by_score, views
+from rise_engine.learning.association import (
+    association_accuracy,
+    association_loss,
+    generator_of,
+    identities_by_score,
+    views,
+)
 from rise_engine.learning.batch import collate, known_targets
 from rise_engine.learning.losses import Criterion, LossTerms, sample_masks
 from rise_engine.learning.matching import Assignment
+from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.targets import Targets
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 
@@ -23,8 +30,8 @@ SEGMENTED_IOU = 0.5
 @dataclass(frozen=True, slots=True)
 class SupervisedLosses:
     """``association`` is L_embed, unweighted; ``accuracy`` the share of pairs told apart, None without pairs;
-    ``matched`` counts the queries that the last layer matched; ``segmented`` lists, per sequence, the frame's own
-    objects that the network covers (empty unless the bank asks)."""
+    ``matched`` counts the queries that the last layer matched, over all who share the part; ``segmented`` lists, per
+    sequence, the frame's own objects that the network covers (empty unless the bank asks)."""
 
     terms: LossTerms
     association: Tensor
@@ -52,18 +59,23 @@ def supervised_losses(
     config: RiseConfig,
     *,
     device: torch.device,
-    generator: torch.Generator,
+    seed: int,
+    share: Share = WHOLE,
 ) -> SupervisedLosses:
     """Losses of labelled pseudo-sequences; views are batched as before, after, before, after, ...
 
-    Without pseudo-sequences (``sequence.enabled`` off) the before views alone carry L_s.
+    Without pseudo-sequences (``sequence.enabled`` off) the before views alone carry L_s. What is drawn for a sequence
+    follows from ``seed`` and its frame. With a ``share`` the losses add up, over all who share the part, to those of
+    one batch.
     """
     views_each = 2 if config.sequence.enabled else 1
     scenes = [scene for sequence in sequences for scene in (sequence.before, sequence.after)[:views_each]]
-    batch = collate([scene.image for scene in scenes], device=device)
+    batch = collate([scene.image for scene in scenes], device=device, share=share)
     targets = [known_targets(scene, batch.canvas, device=device) for scene in scenes]
     output = model(batch.images, batch.padding_mask)
-    terms, assignments = criterion(output, targets)
+    terms, assignments = criterion(output, targets, share=share)
+    matched = sum(len(assignment.queries) for assignment in assignments)
+    frames, matched = share.total([len(sequences), matched])
 
     association = output.embeddings.sum() * 0
     accuracies = []
@@ -83,19 +95,23 @@ def supervised_losses(
             rows, columns = identities_by_score(everyone.detach(), others.detach())
             anchors = everyone[rows]
         positives, negatives = views(output.class_logits[after], output.boxes[after], targets[after], config.loss)
-        association = association + association_loss(
-            anchors,
-            output.embeddings[after],
-            [positives[column] for column in columns.tolist()],
-            [negatives[column] for column in columns.tolist()],
-            auxiliary=config.loss.association_auxiliary,
-            generator=generator,
-        ) / len(sequences)
+        association = (
+            association
+            + association_loss(
+                anchors,
+                output.embeddings[after],
+                [positives[column] for column in columns.tolist()],
+                [negatives[column] for column in columns.tolist()],
+                auxiliary=config.loss.association_auxiliary,
+                generator=generator_of(seed, sequence.name),
+            )
+            / frames
+        )
     return SupervisedLosses(
         terms=terms,
         association=association,
         accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
-        matched=sum(len(assignment.queries) for assignment in assignments),
+        matched=matched,
         segmented=[
             segmented_objects(output, first, assignments[first], targets[first], sequence.before)
             if config.sequence.bank_admit == "segmented"

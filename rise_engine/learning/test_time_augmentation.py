@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, box_iou, nms
 
 from rise_engine.learning.batch import collate
+from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.model.segmenter import LayerOutput, SegmenterOutput
 
 SAME_PLACE = 0.5
@@ -96,21 +97,28 @@ class MergedOutput:
 
 @torch.no_grad()
 def predict_augmented(
-    teacher: nn.Module, images: Sequence[Tensor], *, scales: Sequence[float], mirror: bool, device: torch.device
+    teacher: nn.Module,
+    images: Sequence[Tensor],
+    *,
+    scales: Sequence[float],
+    mirror: bool,
+    device: torch.device,
+    share: Share = WHOLE,
 ) -> SegmenterOutput:
     """What the teacher sees in images (3, h_i, w_i), 0..1, looking at them once at each scale.
 
     With ``mirror`` every second look is at the mirror image. Masks are on the canvas of the images at their own size. A
     single look at scale 1 is the teacher's plain output.
     """
-    plain = collate(images, device=device)
+    plain = collate(images, device=device, share=share)
     looks = []
     for number, scale in enumerate(scales):
         mirrored = mirror and number % 2 == 1
         batch = plain
         if mirrored or scale != 1:
             resized = [_resized(image, scale) for image in images]
-            batch = collate([image.flip(-1) for image in resized] if mirrored else resized, device=device)
+            seen = [image.flip(-1) for image in resized] if mirrored else resized
+            batch = collate(seen, device=device, share=share)
         output: SegmenterOutput = teacher(batch.images, batch.padding_mask)
         boxes = output.boxes.float()
         if mirrored:

@@ -22,6 +22,7 @@ from rise_engine.learning.holdout_exam import judge_holdout
 from rise_engine.learning.initial_weights import build_initial
 from rise_engine.learning.metrics_log import MetricsLog
 from rise_engine.learning.preview import preview_frame
+from rise_engine.learning.ranks import Ranks
 from rise_engine.learning.report import losses_event, thresholds_event
 from rise_engine.learning.scene_source import SceneSource
 from rise_engine.learning.training_state import TrainingState, load_state, save_state
@@ -49,11 +50,13 @@ class Trainer:
         resume: bool = False,
         run: int | None = None,
         rival: bool = True,
+        ranks: Ranks | None = None,
     ) -> None:
         """``split`` defaults to ``choose_split(project)``; ``minutes`` replaces ``schedule.steps`` by what fits in.
 
         ``resume`` goes on with ``run``, by default the project's latest one of the same preset. Without a ``rival``
-        the run in use is not measured first, and the new one takes its place whatever it reaches.
+        the run in use is not measured first, and the new one takes its place whatever it reaches. ``ranks`` are the
+        processes that train together; all but the first need the project for reading only.
         Raises ``RiseError`` without labelled frames, or when the device or the weights cannot be had.
         """
         self.project = project
@@ -66,7 +69,8 @@ class Trainer:
         if config.loader.unlabelled_pool == "all":
             everyone = sorted({*self.split.labelled, *self.split.unlabelled})
             self.split = replace(self.split, unlabelled=everyone)
-        device = choose_device(config.device)
+        self._ranks = ranks or Ranks()
+        device = choose_device(self._ranks.device(config.device))
         self.class_names = ["object"] if config.class_agnostic else [entry.name for entry in project.categories()]
         self.config = config.model_copy(deep=True)
         self.config.model.num_classes = len(self.class_names)
@@ -79,7 +83,7 @@ class Trainer:
         self._stopping = False
         torch.manual_seed(config.schedule.seed)
         model, self._origin = build_initial(project, self.config)
-        self.learner = TrainingStep(model, self.config, device=device)
+        self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
         self._scenes = SceneSource(project, self.split, self.config)
         self._skipped = 0
 
@@ -150,11 +154,15 @@ class Trainer:
         self.learner.optimiser.zero_grad(set_to_none=True)
         return min(took)
 
-    def _sequences(self, step: int) -> tuple[list[PseudoSequence], list[PseudoSequence]]:
+    def _sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
         schedule = self.config.schedule
         due = not schedule.supervised_only and step >= schedule.unsupervised_after
-        labelled = self._scenes.sequences(step, "labelled")
-        return labelled, self._scenes.sequences(step, "unlabelled") if due else []
+        labelled, unlabelled = self._scenes.count("labelled"), self._scenes.count("unlabelled") if due else 0
+        parts = self.learner.parts(labelled, unlabelled)
+        return (
+            self._scenes.sequences(step, "labelled", self._ranks.mine(labelled, parts)),
+            self._scenes.sequences(step, "unlabelled", self._ranks.mine(unlabelled, parts)) if due else [],
+        )
 
     def _train(self, folder: Path, state: TrainingState) -> Iterator[Event]:
         step = state.step
@@ -241,19 +249,19 @@ class Trainer:
         labelled, unlabelled = self._sequences(step)
         outcome = self.learner.learn(step, labelled, unlabelled)
         if self.config.sequence.bank_admit == "segmented":
-            self._admit(labelled, outcome)
+            self._admit(outcome)
         if not outcome.applied:
             self._skipped += 1
             yield events.Notice(
                 step + 1, f"Step {step + 1} had non-finite gradients and was skipped ({self._skipped} so far)."
             )
         yield losses_event(outcome, step + 1, skipped=self._skipped)
-        if outcome.pseudo_labels:
+        if outcome.cascades:
             yield thresholds_event(outcome, step + 1, bank_size=len(self._scenes.bank))
 
-    def _admit(self, labelled: list[PseudoSequence], outcome: StepOutcome) -> None:
-        for sequence, indices in zip(labelled, outcome.segmented, strict=True):
-            self._scenes.admit(sequence.name, indices)
+    def _admit(self, outcome: StepOutcome) -> None:
+        for _, (name, indices) in sorted(outcome.segmented.items()):
+            self._scenes.admit(name, indices)
 
     def _loaded(self) -> LoadedModel:
         return LoadedModel(self.learner.teacher, self.config, tuple(self.class_names), self.learner.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.losses import Criterion, LossTerms
 from rise_engine.learning.optimiser import build_optimiser, learning_rate, set_learning_rate
-from rise_engine.learning.pseudo_labels import PseudoLabels
+from rise_engine.learning.pseudo_labels import CascadeCounts
+from rise_engine.learning.ranks import Ranks, Share
 from rise_engine.learning.supervised import supervised_losses
 from rise_engine.learning.unsupervised import unsupervised_losses
 
@@ -31,10 +32,12 @@ class StepOutcome:
     gradient_norm: float = 0.0
     applied: bool = True
     """False when the gradients were not finite and the step was skipped."""
-    pseudo_labels: list[PseudoLabels] = field(default_factory=list)
+    cascades: list[CascadeCounts] = field(default_factory=list)
+    """One a frame without labels."""
     accuracies: list[float] = field(default_factory=list)
-    segmented: list[list[int]] = field(default_factory=list)
-    """Per labelled sequence: the ids of its own objects that a prediction covers with mask IoU >= 0.5."""
+    segmented: dict[int, tuple[str, list[int]]] = field(default_factory=dict)
+    """By its place in the step, each labelled frame's name and which of its objects a prediction covers with mask
+    IoU >= 0.5."""
 
     @property
     def total(self) -> float:
@@ -47,13 +50,37 @@ class StepOutcome:
         return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
 
 
-class TrainingStep:
-    """The learner, its optional averaged teacher, and the optimiser; knows tensors, no project and no files."""
+def over_all(outcome: StepOutcome, ranks: Ranks) -> StepOutcome:
+    """The outcome of the whole step, put together from those of all processes."""
+    if ranks.alone:
+        return outcome
+    whole = StepOutcome()
+    for own in (StepOutcome(**record) for record in ranks.gather(asdict(outcome))):
+        whole.supervised += own.supervised
+        whole.association += own.association
+        whole.unsupervised += own.unsupervised
+        for name, value in own.terms.items():
+            whole.terms[name] = whole.terms.get(name, 0.0) + value
+        whole.cascades += [CascadeCounts(**record) for record in asdict(own)["cascades"]]
+        whole.accuracies += own.accuracies
+        whole.segmented |= {int(place): (name, ids) for place, (name, ids) in own.segmented.items()}
+    return whole
 
-    def __init__(self, model: nn.Module, config: RiseConfig, *, device: torch.device) -> None:
+
+class TrainingStep:
+    """The learner, its optional averaged teacher, and the optimiser; knows tensors, no project and no files.
+
+    One of several processes, ``ranks``, is given all the step's sequences too, with None where another one has them.
+    """
+
+    def __init__(
+        self, model: nn.Module, config: RiseConfig, *, device: torch.device, ranks: Ranks | None = None
+    ) -> None:
         self.model = model.to(device).train()
         self.config = config
         self.device = device
+        self.ranks = ranks or Ranks()
+        self.ranks.send_from_first(self.model.state_dict().values())
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.pseudo_labels.ema else None
         self.optimiser = build_optimiser(self.model, config.optimiser)
         self._criterion = Criterion(config.loss)
@@ -63,7 +90,13 @@ class TrainingStep:
         """Who makes the pseudo-labels: the averaged network, or the learner itself as in the paper."""
         return self.averaged if self.averaged is not None else self.model
 
-    def learn(self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]) -> StepOutcome:
+    def parts(self, labelled: int, unlabelled: int) -> int:
+        """How many parts so many frames of either kind are split into."""
+        return max(1, min(self.config.loader.accumulate, max(labelled, unlabelled)))
+
+    def learn(
+        self, step: int, labelled: Sequence[PseudoSequence | None], unlabelled: Sequence[PseudoSequence | None]
+    ) -> StepOutcome:
         """Learns from the sequences; gradients are accumulated over ``loader.accumulate`` parts."""
         optimiser = self.config.optimiser
         rate = learning_rate(step, self.config.schedule.steps, optimiser)
@@ -80,67 +113,82 @@ class TrainingStep:
         return outcome
 
     def gradients(
-        self, step: int, labelled: Sequence[PseudoSequence], unlabelled: Sequence[PseudoSequence]
+        self, step: int, labelled: Sequence[PseudoSequence | None], unlabelled: Sequence[PseudoSequence | None]
     ) -> StepOutcome:
-        """Adds the step's gradients to the parameters without changing them."""
+        """Adds the step's gradients, of all processes, to the parameters without changing them."""
         self.model.train()
-        parts = max(1, min(self.config.loader.accumulate, max(len(labelled), len(unlabelled))))
-        generator = torch.Generator().manual_seed(self.config.schedule.seed * 1_000_003 + step)
+        parts = self.parts(len(labelled), len(unlabelled))
+        seed = self.config.schedule.seed
         outcome = StepOutcome()
         for part in range(parts):
+            mine = _here(labelled, part, parts), _here(unlabelled, part, parts)
+            if not any(mine):
+                continue
+            share = self.ranks.share(part, parts)
+            self.ranks.reseed(seed, step, part, self.ranks.rank // parts)
             enabled = self.config.optimiser.bf16
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
-                supervised, matched = self._supervised(outcome, labelled[part::parts], parts, generator)
+                supervised, matched = self._supervised(outcome, mine[0], parts, step, share)
                 at_least = max(1, matched) if self.config.loss.equal_objects else 1
-                losses = supervised + self._unsupervised(
-                    outcome, unlabelled[part::parts], parts, generator, step, at_least
-                )
+                losses = supervised + self._unsupervised(outcome, mine[1], parts, step, at_least, share)
             if losses:
                 torch.stack(losses).sum().backward()
-        return outcome
+        self.ranks.add_gradients(tensor for tensor in self.model.parameters() if tensor.requires_grad)
+        return over_all(outcome, self.ranks)
+
+    def _seed(self, step: int) -> int:
+        return self.config.schedule.seed * 1_000_003 + step
 
     def _supervised(
-        self, outcome: StepOutcome, sequences: Sequence[PseudoSequence], parts: int, generator: torch.Generator
+        self, outcome: StepOutcome, found: dict[int, PseudoSequence], parts: int, step: int, share: Share
     ) -> tuple[list[Tensor], int]:
-        """The losses, and how many queries they matched."""
-        if not sequences:
+        """The losses, and how many queries they matched; ``found`` are sequences by their place in the step."""
+        if not found:
             return [], 0
         result = supervised_losses(
-            self.model, sequences, self._criterion, self.config, device=self.device, generator=generator
+            self.model,
+            list(found.values()),
+            self._criterion,
+            self.config,
+            device=self.device,
+            seed=self._seed(step),
+            share=share,
         )
         supervised = result.terms.total / parts
         association = self.config.loss.association * result.association / parts
         outcome.supervised += supervised.item()
-        outcome.segmented += result.segmented
+        for (place, sequence), ids in zip(found.items(), result.segmented, strict=True):
+            outcome.segmented[place] = sequence.name, ids
         self._note(outcome, result.terms, association, result.accuracy, parts)
         return [supervised, association], result.matched
 
     def _unsupervised(
         self,
         outcome: StepOutcome,
-        sequences: Sequence[PseudoSequence],
+        found: dict[int, PseudoSequence],
         parts: int,
-        generator: torch.Generator,
         step: int,
         at_least: int,
+        share: Share,
     ) -> list[Tensor]:
-        if not sequences:
+        if not found:
             return []
         result = unsupervised_losses(
             self.model,
             self.teacher,
-            sequences,
+            list(found.values()),
             self._criterion,
             self.config,
             step=step,
             device=self.device,
-            generator=generator,
+            seed=self._seed(step),
             at_least=at_least,
+            share=share,
         )
         unsupervised = self.config.loss.unsupervised * result.terms.total / parts
         association = self.config.loss.association * result.association / parts
         outcome.unsupervised += unsupervised.item()
-        outcome.pseudo_labels += result.pseudo_labels
+        outcome.cascades += [pseudo.counts() for pseudo in result.pseudo_labels]
         self._note(outcome, result.terms, association, result.accuracy, parts)
         return [unsupervised, association]
 
@@ -167,3 +215,10 @@ class TrainingStep:
                     target.lerp_(source.detach(), 1 - decay)
                 else:
                     target.copy_(source)
+
+
+def _here(sequences: Sequence[PseudoSequence | None], part: int, parts: int) -> dict[int, PseudoSequence]:
+    """A part's sequences that this process has, by their place in the step."""
+    return {
+        place: sequence for place, sequence in enumerate(sequences) if place % parts == part and sequence is not None
+    }

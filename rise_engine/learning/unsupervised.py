@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.after_view import boxes_after, pseudo_labels_after, targets_after
-from rise_engine.learning.association import association_accuracy, association_loss, identities_by_score, views
+from rise_engine.learning.association import (
+    association_accuracy,
+    association_loss,
+    generator_of,
+    identities_by_score,
+    views,
+)
 from rise_engine.learning.batch import collate, known_targets, pad_masks
 from rise_engine.learning.losses import Criterion, LossTerms
 from rise_engine.learning.matching import assign
@@ -24,6 +30,7 @@ from rise_engine.learning.pseudo_labels import (
     merge_with_known,
     multi_label_matching,
 )
+from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.strong_view import moved_to_strong
 from rise_engine.learning.supervised import associates, common_objects
 from rise_engine.learning.targets import Targets
@@ -62,15 +69,18 @@ def unsupervised_losses(
     *,
     step: int,
     device: torch.device,
-    generator: torch.Generator,
+    seed: int,
     at_least: int = 1,
+    share: Share = WHOLE,
 ) -> UnsupervisedLosses:
     """Losses of unlabelled pseudo-sequences at a step of the schedule.
 
     A frame without a single target (nothing pasted, no pseudo-label) is left out of L_u: otherwise every object in it
-    would be taught as background. Terms are divided by ``at_least`` where fewer queries are matched.
+    would be taught as background. Terms are divided by ``at_least`` where fewer queries are matched. What is drawn for
+    a sequence follows from ``seed`` and its frame. With a ``share`` the losses add up, over all who share the part, to
+    those of one batch.
     """
-    before = collate([sequence.before.image for sequence in sequences], device=device)
+    before = collate([sequence.before.image for sequence in sequences], device=device, share=share)
     with predicting(teacher):
         reference = predict_augmented(
             teacher,
@@ -78,6 +88,7 @@ def unsupervised_losses(
             scales=config.pseudo_labels.teacher_scales,
             mirror=config.pseudo_labels.teacher_mirror,
             device=device,
+            share=share,
         )
     pseudo_labels = [
         make_pseudo_labels(
@@ -108,7 +119,7 @@ def unsupervised_losses(
         images += [sequence.after.image for sequence in sequences]
     if associates(config) and config.schedule.before_gradient:
         images += [sequence.before.image for sequence in sequences]
-    batch = collate(images, device=device)
+    batch = collate(images, device=device, share=share)
     output = model(batch.images, batch.padding_mask)
     ignored: list[Tensor | None] = [
         ignore_queries(
@@ -138,10 +149,13 @@ def unsupervised_losses(
             for index, pseudo in enumerate(pseudo_labels)
         ]
     beside = len(images) - len(targets)
-    terms, _ = criterion(output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least)
+    terms, _ = criterion(
+        output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least, share=share
+    )
 
     association = output.embeddings.sum() * 0
     accuracies = []
+    (frames,) = share.total([count])
     if associates(config):
         for index, sequence in enumerate(sequences):
             pairs = _known_pairs(sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas)
@@ -167,9 +181,9 @@ def unsupervised_losses(
                     positives,
                     negatives,
                     auxiliary=config.loss.association_auxiliary,
-                    generator=generator,
+                    generator=generator_of(seed, sequence.name),
                 )
-                / count
+                / frames
             )
     accuracy = sum(accuracies) / len(accuracies) if accuracies else None
     return UnsupervisedLosses(terms, association, accuracy, pseudo_labels)

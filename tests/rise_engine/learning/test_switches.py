@@ -91,7 +91,7 @@ def supervised(model: Any, frame: LabelledFrame, *settings: str) -> Any:
         Criterion(config.loss),
         config,
         device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(0),
+        seed=0,
     )
 
 
@@ -105,7 +105,7 @@ def learnt(model: Any, sequence: PseudoSequence, *settings: str) -> Any:
         config,
         step=1,
         device=torch.device("cpu"),
-        generator=torch.Generator().manual_seed(0),
+        seed=0,
     )
 
 
