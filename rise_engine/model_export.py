@@ -18,6 +18,10 @@ from rise_engine.project.project import Project
 
 CHECKED_FRAMES = 3
 PREPROCESSING = "RGB, 0..1, the whole frame resized bilinearly with antialiasing to size, no padding"
+DYNAMIC_PREPROCESSING = (
+    "RGB, 0..1, the whole frame resized bilinearly with antialiasing, its shortest side to short_side unless its "
+    "longest became more than long_side, then both sides to the nearest multiple of size_multiple, no padding"
+)
 LICENCE = "code: BSD-3-Clause; weights: under the terms of the weights and the images that they were trained from"
 
 
@@ -31,24 +35,33 @@ class OnnxReport:
     frames: int
     max_difference: float
     half: bool = False
+    dynamic: bool = False
 
     @property
     def summary(self) -> str:
         """In a sentence."""
+        kind = " in half precision" if self.half else ""
+        size = f"{'any multiples of 32, such as ' if self.dynamic else ''}{self.size[0]}x{self.size[1]}"
         return (
-            f"run {self.run} as ONNX{' in half precision' if self.half else ''} for images of "
-            f"{self.size[0]}x{self.size[1]}, within {self.max_difference:.0e} of "
+            f"run {self.run} as ONNX{kind} for images of {size}, within {self.max_difference:.0e} of "
             f"torch on {self.frames} frame{'s' if self.frames > 1 else ''} of the project"
         )
 
 
 def export_onnx_from_run(
-    project: Project, path: Path, *, run: int | None = None, size: tuple[int, int] | None = None, half: bool = False
+    project: Project,
+    path: Path,
+    *,
+    run: int | None = None,
+    size: tuple[int, int] | None = None,
+    half: bool = False,
+    dynamic: bool = False,
 ) -> OnnxReport:
     """Writes a run's network (the latest finished run's) to ``path``.
 
     ``half``: the heavy parts in half precision. ``size`` (H, W), multiples of 32, defaults to what prediction makes
-    of the project's first readable frame. Raises RiseError without a readable frame, and when the file does not
+    of the project's first readable frame; with ``dynamic`` it is only the size that the file was meant for, and it
+    takes any other multiples of 32 too. Raises RiseError without a readable frame, and when the file does not
     compute what torch does.
     """
     record = project.run(run)
@@ -67,14 +80,17 @@ def export_onnx_from_run(
         metadata={
             "run": record.number,
             "preset": record.preset,
-            "preprocessing": PREPROCESSING,
+            "preprocessing": DYNAMIC_PREPROCESSING if dynamic else PREPROCESSING,
+            "short_side": loaded.config.loader.predict_short_side,
+            "long_side": loaded.config.loader.predict_long_side,
             "thresholds": {"score": STORED_SCORE, "box_nms_iou": NMS_IOU, "mask_logit": 0.0},
             "licence": LICENCE,
         },
         check_images=torch.cat([_stretched(frame, size) for frame in frames]),
         half=half,
+        dynamic=dynamic,
     )
-    return OnnxReport(path, record.number, size, report.frames, report.max_difference, half)
+    return OnnxReport(path, record.number, size, report.frames, report.max_difference, half, dynamic)
 
 
 def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:

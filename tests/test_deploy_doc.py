@@ -1,19 +1,25 @@
-"""The program in docs/deploy.md, run as a reader would run it: in a process of its own, outside the source tree."""
+"""The programs of docs/deploy.md, run as a reader would run them: in a process of their own, without this project."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as rle_codec
+from torchvision.ops import batched_nms
 
 from rise_engine.config import ModelConfig
+from rise_engine.full_size_mask import full_size_mask
 from rise_engine.model import build_segmenter
 from rise_engine.model.export import export_onnx
 
@@ -47,18 +53,19 @@ def run_program(program: Path, model: Path, photo: Path, picture: Path) -> list[
     return done.stdout.splitlines()
 
 
-def write_colour_model(path: Path) -> None:
+def write_colour_model(path: Path, metadata: dict[str, Any] = METADATA, *, free: bool = False) -> None:
     """A model with the outputs of an export, which "segments" what is red (twice) and what is green.
 
-    Query 3 would segment what is blue, but its score is too low to count.
+    Query 3 would segment what is blue, but its score is too low to count. Its sides are fixed, or ``free``.
     """
     from onnx import TensorProto, helper, numpy_helper
 
-    height, width = SIZE
+    height, width = (None, None) if free else SIZE
+    quarter = (None, None) if free else (SIZE[0] // 4, SIZE[1] // 4)
     constants = {
         "scores": np.array([[0.6, 0.9, 0.8, 0.2]], np.float32),
         "labels": np.array([[1, 0, 0, 0]], np.int64),
-        "boxes": np.array([[[0, 0, 1, 1], [16, 8, 48, 24], [0, 0, 1, 1], [0, 0, 1, 1]]], np.float32),
+        "boxes": np.array([[[0, 0, 1, 1], [16, 8, 48, 24], [16, 8, 47, 24], [0, 0, 1, 1]]], np.float32),
     }
     nodes = [
         helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
@@ -78,12 +85,12 @@ def write_colour_model(path: Path) -> None:
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 4]),
             helper.make_tensor_value_info("labels", TensorProto.INT64, [1, 4]),
             helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [1, 4, 4]),
-            helper.make_tensor_value_info("mask_logits", TensorProto.FLOAT, ["batch", 4, height // 4, width // 4]),
+            helper.make_tensor_value_info("mask_logits", TensorProto.FLOAT, ["batch", 4, *quarter]),
         ],
         initializer=[numpy_helper.from_array(value, name) for name, value in parts.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in METADATA.items()})
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.save(model, path)
 
 
@@ -155,3 +162,153 @@ def test_it_runs_what_the_export_writes(program: Path, tmp_path: Path) -> None:
     assert all(re.fullmatch(r"box 0\.\d\d at \[.*\]", line) for line in lines)
     with Image.open(picture) as painted:
         assert painted.size == (40, 50)
+
+
+EXAMPLE = DOCUMENT.parents[1] / "examples" / "segment_folder.py"
+ALONE = """
+import runpy
+import sys
+
+ABSENT = {"torch", "torchvision", "timm", "rise_engine", "rise_napari", "pycocotools", "scipy", "skimage", "onnx"}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+class Camera:
+    def __init__(self, number):
+        assert number == 7
+        self.left = 3
+    def isOpened(self):
+        return True
+    def read(self):
+        import numpy
+        self.left -= 1
+        picture = numpy.zeros((64, 96, 3), numpy.uint8)
+        picture[16:32, 16:48, 2] = 255  # red, as OpenCV has it
+        return self.left >= 0, picture
+    def release(self):
+        pass
+
+sys.meta_path.insert(0, Absent())
+sys.modules["cv2"] = type(sys)("cv2")
+sys.modules["cv2"].VideoCapture = Camera
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run_example(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-c", ALONE, str(EXAMPLE), *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def records_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "instances.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("segment_folder", EXAMPLE)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["segment_folder"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("free", [False, True], ids=["fixed size", "free size"])
+def test_the_example_segments_a_folder_without_torch_and_without_this_project(free: bool, tmp_path: Path) -> None:
+    sizes = {"dynamic_size": True, "size_multiple": 32, "short_side": 64, "long_side": 200} if free else {}
+    write_colour_model(tmp_path / "colours.onnx", METADATA | sizes, free=free)
+    photos = tmp_path / "photos"
+    (photos / "later").mkdir(parents=True)
+    pixels = np.zeros((128, 192, 3), np.uint8)
+    pixels[16:48, 32:80, 0] = 255
+    pixels[96:128, 160:192, 1] = 255  # up to the last pixel
+    Image.fromarray(pixels).save(photos / "later" / "a.png")
+    Image.new("RGB", (96, 64)).save(photos / "b.png")
+    (photos / "broken.jpg").write_bytes(b"no picture")
+
+    done = run_example(tmp_path, "colours.onnx", "photos", "out")
+
+    assert done.returncode == 0, done.stderr
+    assert "broken.jpg cannot be read" in done.stderr
+    assert done.stdout.startswith("2 frames")
+    empty, record = records_of(tmp_path / "out")
+    assert (empty["frame"], empty["instances"]) == ("b.png", [])
+    assert (record["frame"], record["height"], record["width"]) == ("later/a.png", 128, 192)
+    assert [(one["label"], one["category"], one["score"]) for one in record["instances"]] == [
+        (1, "box", 0.9),
+        (2, "bottle", 0.6),
+    ]
+    with Image.open(tmp_path / "out" / record["mask"]) as picture:
+        assert picture.mode.startswith("I;16")
+        labels = np.asarray(picture)
+    assert labels.shape == (128, 192)
+    for channel, one in enumerate(record["instances"]):
+        expected = pixels[:, :, channel] > 0
+        mask = labels == one["label"]
+        assert (mask & expected).sum() / (mask | expected).sum() > 0.85
+        rle = rle_codec.frPyObjects(one["rle"], 128, 192)
+        assert (rle_codec.decode(rle).astype(bool) == mask).all()
+        rows, columns = np.nonzero(mask)
+        assert one["box"] == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+def test_the_example_reads_a_camera(tmp_path: Path) -> None:
+    write_colour_model(tmp_path / "colours.onnx")
+    done = run_example(tmp_path, "colours.onnx", "camera:7", "out", "--limit", "2", "--score", "0.7")
+    assert done.returncode == 0, done.stderr
+    records = records_of(tmp_path / "out")
+    assert [record["frame"] for record in records] == ["frame_000001", "frame_000002"]
+    assert records[0]["instances"][0]["box"] == pytest.approx([16, 16, 48, 32], abs=1)
+
+
+def test_the_example_refuses_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    write_colour_model(tmp_path / "bare.onnx", {})
+    write_colour_model(tmp_path / "colours.onnx")
+    (tmp_path / "empty").mkdir()
+    for model, source, sentence in (
+        ("absent.onnx", "empty", "there is no model absent.onnx"),
+        ("text.onnx", "empty", "text.onnx is no model that `rise export onnx` wrote"),
+        ("bare.onnx", "empty", "it has no class_names, size, thresholds"),
+        ("colours.onnx", "absent", "there is no folder absent"),
+        ("colours.onnx", "empty", "empty has no pictures"),
+    ):
+        done = run_example(tmp_path, model, source, "out")
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_example_reads_outputs_as_prediction_does(example: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    for size in ((64, 96), (150, 77), (16, 24)):
+        logits = random.normal(-1, 1, (16, 24)).astype(np.float32)
+        logits[4:9, 10:] += 3
+        ours, theirs = example.enlarged(logits, size), full_size_mask(logits, (64, 96), size)
+        assert ours is not None
+        assert theirs is not None
+        rle, box = theirs
+        found = example.Instance("box", 1.0, *ours)
+        assert found.box == box
+        assert (rle_codec.decode(rle_codec.frPyObjects(found.rle(size), *size)) == rle_codec.decode(rle)).all()
+    assert example.enlarged(np.full((16, 24), -1, np.float32), (64, 96)) is None
+
+    corners = random.uniform(0, 40, (60, 2))
+    boxes = np.concatenate([corners, corners + random.uniform(10, 40, (60, 2))], axis=1).astype(np.float32)
+    scores, labels = random.uniform(0, 1, 60).astype(np.float32), random.integers(0, 2, 60)
+    kept = example.best_of_each_place(scores, labels, boxes, score=0.25, overlap=0.4)
+    expected = batched_nms(*map(torch.from_numpy, (boxes, scores, labels)), 0.4).tolist()
+    assert kept == [row for row in expected if scores[row] >= 0.25]
+    assert 5 < len(kept) < 40

@@ -63,7 +63,10 @@ def export_onnx_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The file to write.")],
     run: RunNumber = None,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Height and width of the input; those of prediction.")
+        str | None,
+        typer.Option(
+            metavar="HxW", help="Height and width of the input; those of prediction. Or dynamic: any multiples of 32."
+        ),
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Backbone and encoder in half precision: half the bytes, faster on GPUs.")
@@ -75,14 +78,15 @@ def export_onnx_file(
     Example:
       rise export onnx totes.rise totes.onnx --size 256x320
     """
-    parsed = None if size is None else parse_size(size)
+    dynamic = size is not None and size.strip().lower() == "dynamic"
+    parsed = None if size is None or dynamic else parse_size(size)
     from rise_engine.project.project import Project
 
     with Project.open(project, read_only=True) as opened:
         folder = opened.run(run)
         from rise_engine.model_export import export_onnx_from_run
 
-        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed, half=half)
+        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed, half=half, dynamic=dynamic)
     typer.echo(report.summary)
 
 
@@ -90,7 +94,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """(height, width) from ``HxW``; RiseError when it is none, or no multiple of 32."""
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
     if match is None:
-        raise RiseError(f"--size {text!r} is no size: write height x width, such as 256x320")
+        raise RiseError(f"--size {text!r} is no size: write height x width, such as 256x320, or dynamic")
     height, width = int(match[1]), int(match[2])
     if not height or not width or height % 32 or width % 32:
         raise RiseError(f"--size {text} does not fit: height and width are multiples of 32, such as 256x320")

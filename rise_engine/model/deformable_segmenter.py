@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rise_engine.config import ModelConfig
 from rise_engine.model.backbone import STRIDES, Backbone
@@ -100,7 +101,7 @@ class DeformableSegmenter(nn.Module):
         height, width = images.shape[-2:]
         images, padding_mask = fill_canvas(images, padding_mask)
         maps = self._project(images, padding_mask)
-        sizes = [(int(level.shape[-2]), int(level.shape[-1])) for level in maps]
+        sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
         frame = _Canvas(images, padding_mask, sizes)
         memory = self._encode(maps, frame)
         areas = [rows * columns for rows, columns in sizes[: len(STRIDES)]]
@@ -140,8 +141,15 @@ class DeformableSegmenter(nn.Module):
         position = torch.cat(positions, 1)
         references = pixel_references(frame.sizes, frame.valid_ratios)
         for layer in self.encoder:
-            memory = layer(memory, position, references, frame.sizes, frame.padding)
+            memory = self._through(layer, memory, position, references, frame.sizes, frame.padding)
         return memory
+
+    def _through(self, layer: nn.Module, *inputs: Any) -> Tensor:
+        """What the layer makes of its inputs; with ``checkpointing`` they are all that is kept for the gradient."""
+        if self.config.checkpointing and self.training and torch.is_grad_enabled():
+            result: Tensor = checkpoint(layer, *inputs, use_reentrant=False)
+            return result
+        return layer(*inputs)  # type: ignore[no-any-return]
 
     def _decode(self, memory: Tensor, frame: _Canvas, source: MaskSource) -> list[LayerPredictions]:
         batch = memory.shape[0]
@@ -153,9 +161,8 @@ class DeformableSegmenter(nn.Module):
         layers: list[LayerPredictions] = []
         for layer, class_head, box_head in zip(self.decoder, self.class_head, self.box_head, strict=True):
             ratios = frame.valid_ratios.repeat(1, 1, references.shape[-1] // 2)
-            queries = layer(
-                queries, position, references[:, :, None] * ratios[:, None], memory, frame.sizes, frame.padding
-            )
+            looks = references[:, :, None] * ratios[:, None]
+            queries = self._through(layer, queries, position, looks, memory, frame.sizes, frame.padding)
             with precise:
                 boxes = refine_boxes(box_head(queries).float(), references)
             layers.append(LayerPredictions(class_head(queries), boxes, queries, references[..., :2], source))

@@ -16,11 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torchvision.ops import box_convert
 
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
+from rise_engine.model.canvas import CANVAS_MULTIPLE
 from rise_engine.model.deformable_attention import DeformableAttention
+from rise_engine.model.same_padding import spell_out_same_padding
 from rise_engine.model.segmenter import SegmenterOutput
 
 OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
@@ -29,6 +32,7 @@ OPSET = 18
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 1e-2
 """Half precision holds three digits."""
+SMALLEST_TRACED = 96
 HALF_PARTS = ("model.backbone", "model.input_proj", "model.encoder")
 HALF_OPERATIONS = {"Conv", "MatMul", "Gemm", "Relu", "Clip"}
 
@@ -39,11 +43,12 @@ class ExportReport:
 
     path: Path
     size: tuple[int, int]
-    """Height and width of its input."""
+    """Height and width of its input; with ``dynamic`` those that suit it, beside any other multiples of 32."""
     frames: int
     """How many images it was checked on."""
     max_difference: float
     """The largest difference from torch, as ``check_export`` measures it."""
+    dynamic: bool = False
 
 
 class ExportedSegmenter(nn.Module):
@@ -77,8 +82,12 @@ def export_onnx(
     metadata: Mapping[str, Any],
     check_images: Tensor,
     half: bool = False,
+    dynamic: bool = False,
 ) -> ExportReport:
     """Write ``model`` for images of ``size`` (height, width) and batches of any length; it is left as it is.
+
+    With ``dynamic`` the file takes images of any height and width that are multiples of 32, without padding; ``size``
+    is then written into it as the one that it was meant for, and it is checked at two more.
 
     ``check_images`` (n, 3, height, width) RGB 0..1 are what the file is compared with torch on before it gets its
     name. ``metadata`` and the class names go into the file, each as JSON. With ``half`` the backbone and the encoder
@@ -98,16 +107,35 @@ def export_onnx(
         if isinstance(module, DeformableAttention):
             # Some runtimes compile GridSample inside of attention wrongly; plain gathering is read the same by all.
             module.form = "gather"
-    described = {"class_names": list(class_names), "size": list(size), **metadata}
+    if dynamic:
+        spell_out_same_padding(exported)
+    described = {
+        "class_names": list(class_names),
+        "size": list(size),
+        "dynamic_size": dynamic,
+        "size_multiple": CANVAS_MULTIPLE,
+        "pixel_range": [0, 1],
+        **metadata,
+    }
     with atomic_path(path) as part:
-        program = _trace(ExportedSegmenter(exported).eval(), size)
+        program = _trace(ExportedSegmenter(exported).eval(), size, dynamic=dynamic)
         program.model.metadata_props.update({key: json.dumps(value) for key, value in described.items()})
         if half:
             _save_half(program, part)
         else:
             program.save(part)
-        difference = check_export(part, model, check_images, HALF_TOLERANCE if half else TOLERANCE)
-    return ExportReport(path=path, size=size, frames=len(check_images), max_difference=difference)
+        difference = max(
+            check_export(part, model, images, HALF_TOLERANCE if half else TOLERANCE)
+            for images in ([check_images, *_at_other_sizes(check_images)] if dynamic else [check_images])
+        )
+    return ExportReport(path, size, len(check_images), difference, dynamic)
+
+
+def _at_other_sizes(images: Tensor) -> list[Tensor]:
+    """The images a little higher, and with their height and width exchanged."""
+    height, width = images.shape[-2:]
+    sizes = [(height + CANVAS_MULTIPLE, width), (width + 2 * CANVAS_MULTIPLE, height)]
+    return [interpolate(images, size=size, mode="bilinear", antialias=True) for size in sizes]
 
 
 @torch.no_grad()
@@ -164,9 +192,14 @@ def _pixel_boxes(boxes: Tensor, images: Tensor) -> Tensor:
     return box_convert(boxes.float(), "cxcywh", "xyxy") * sides
 
 
-def _trace(model: nn.Module, size: tuple[int, int]) -> Any:
+def _trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> Any:
     # Two images: a batch of one would be taken for a constant.
     example = torch.zeros(2, 3, *size)
+    free: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if dynamic:
+        # A map of a single row or column would be taken for a constant, too.
+        example = torch.zeros(2, 3, *(max(side, SMALLEST_TRACED) for side in size))
+        free |= {2: CANVAS_MULTIPLE * torch.export.Dim("rows"), 3: CANVAS_MULTIPLE * torch.export.Dim("columns")}
     try:
         with _quiet():
             return torch.onnx.export(
@@ -174,7 +207,7 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> Any:
                 (example,),
                 input_names=["images"],
                 output_names=list(OUTPUTS),
-                dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+                dynamic_shapes={"images": free},
                 opset_version=OPSET,
                 dynamo=True,
             )

@@ -136,7 +136,7 @@ def test_nothing_is_left_when_the_check_fails(tmp_path: Path, monkeypatch: pytes
             part.write_bytes(b"wrong")
 
     monkeypatch.setattr("rise_engine.model.export.check_export", differs)
-    monkeypatch.setattr("rise_engine.model.export._trace", lambda *_: Program())
+    monkeypatch.setattr("rise_engine.model.export._trace", lambda *_, **__: Program())
     with pytest.raises(RiseError, match="differs"):
         export_onnx(small_model(1), path, size=SIZE, class_names=["a"], metadata={}, check_images=frames(1))
     assert path.read_bytes() == b"the model of yesterday"
