@@ -14,24 +14,44 @@ from rise_engine.errors import RiseError
 
 if TYPE_CHECKING:
     from rise_engine.config import RiseConfig
-    from rise_engine.experiments.reproduce.grid import Grid, Job
+    from rise_engine.experiments.reproduce.cell import Cell
+    from rise_engine.experiments.reproduce.grid import Grid
+    from rise_engine.experiments.reproduce.job import Job
+    from rise_engine.experiments.reproduce.tables import Table
     from rise_engine.project.project import Project
 
-NAMES = ("table1", "table2", "table3", "table4", "table5", "table6", "figure3", "figure4", "figure7", "figure8")
+TABLES_AND_FIGURES = (*(f"table{number}" for number in range(1, 7)), *(f"figure{number}" for number in (3, 4, 7, 8)))
+NAMES = (*TABLES_AND_FIGURES, "curves")
 
 
 def reproduce(
-    what: Annotated[str, typer.Argument(metavar="NAME", help="table1 to table6, figure3, figure4, figure7, figure8.")],
+    what: Annotated[
+        str, typer.Argument(metavar="NAME", help="table1 to table6, figure3, figure4, figure7, figure8, or curves.")
+    ],
     project: ProjectPath,
     preset: Annotated[str | None, typer.Option(help="laptop, r50, r101 or swin-l; r50 with CUDA, else laptop.")] = None,
     recipe: Annotated[str, typer.Option(help="recommended, paper or idol.")] = "recommended",
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Length of each training.")] = None,
-    seeds: Annotated[int, typer.Option(metavar="K", min=1, help="Trainings, and labelled subsets, a line.")] = 1,
+    subsets: Annotated[int, typer.Option(metavar="K", min=1, help="So many draws of the labelled frames a line.")] = 1,
+    seeds: Annotated[int, typer.Option(metavar="K", min=1, help="So many trainings of each draw.")] = 1,
     labelled: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Numbers of labelled frames in place of the paper's shares.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD", help="Train these lines now: a number of frames, subset=N, part of a method's name."
+        ),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained and how long it takes, and end.")] = (
+        False
+    ),
     weights: Annotated[
         str | None, typer.Option(metavar="W", help="FILE, starter, imagenet, coco, last, run:N or none.")
+    ] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="NAME=N", help="For curves: a run of the project; equal names are averaged."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything lands.")] = Path("reproduce"),
     device: Device = "auto",
@@ -42,11 +62,14 @@ def reproduce(
 ) -> None:
     """Train a table or figure of the paper again, on your own frames; the hold-out measures.
 
-    Trainings happen on a copy of the project in --out. Ctrl-C stops and keeps everything: the same command goes on.
+    Trainings happen on a copy of the project in --out. Ctrl-C stops and keeps everything: the same command goes on, and
+    whatever --out has already is never trained again. curves draws the hold-out scores of the project's runs.
 
     \b
-    Example:
-      rise reproduce table1 totes.rise --labelled 4,8,19 --seeds 3 --steps 1000
+    Examples:
+      rise reproduce table1 totes.rise --labelled 4,8,19 --subsets 3 --steps 1000 --plan
+      rise reproduce table1 totes.rise --labelled 4,8,19 --subsets 3 --steps 1000 --only 4 --only RISE
+      rise reproduce curves totes.rise --run supervised=3 --run RISE=4
     """
     from rise_engine.commands.train import new_config
     from rise_engine.experiments.reproduce.grid import Grid
@@ -54,67 +77,123 @@ def reproduce(
 
     if what not in NAMES:
         raise RiseError(f"there is no {what} to reproduce: choose one of {', '.join(NAMES)}")
+    if (what == "curves") != bool(runs):
+        raise RiseError("--run NAME=N names the runs that `rise reproduce curves` draws: the two go together")
     counts = _counts(labelled)
     config = new_config(preset, recipe, device, settings or [])
     if steps is not None:
         config.schedule.steps = steps
     command = shlex.join(["rise", *sys.argv[1:]])
     with Project.open(project) as opened:
+        if what == "curves":
+            _curves(opened, runs or [], out)
+            return
         if weights is not None:
             config.weights = _lasting(opened, weights)
-        source = str(opened.setting("source") or "")
+        source = str(opened.setting("source") or opened.setting("dataset") or "")
         grid = Grid(opened, out)
     with grid.project:
-        if what.startswith("table"):
-            _table(what, grid, config, counts, seeds, source, command)
-        else:
-            _figure(what, grid, config, counts, seeds)
+        cells = _cells(what, config, counts)
+        jobs = grid.jobs(cells, config, subsets=subsets, seeds=seeds)
+        chosen = _chosen(jobs, only or [])
+        _say_plan(grid, chosen)
+        if not plan:
+            interrupted = _train(grid, chosen)
+            if what.startswith("table"):
+                _table(what, grid, jobs, counts, source, command)
+            elif not interrupted:
+                _figure(what, grid, jobs)
 
 
-def _table(name: str, grid: Grid, config: RiseConfig, counts: list[int], seeds: int, source: str, command: str) -> None:
-    from rise_engine.experiments.reproduce.grid import InterruptedGridError
-    from rise_engine.experiments.reproduce.table_file import lines_of, write_table
+def _cells(name: str, config: RiseConfig, counts: list[int]) -> tuple[Cell, ...]:
+    from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
+
+    if name.startswith("table"):
+        return _table_of(name, counts).cells
+    return FIGURES[name].cells(amount_of(counts), config.schedule.steps)
+
+
+def _table_of(name: str, counts: list[int]) -> Table:
     from rise_engine.experiments.reproduce.tables import TABLES, with_counts
 
-    table = with_counts(TABLES[name], counts) if counts else TABLES[name]
-    jobs = grid.jobs(table.cells, config, seeds)
-    try:
-        _train(grid, jobs)
-    except InterruptedGridError:
-        _say_interrupted(grid, jobs)
-    finally:
-        lines = lines_of(table, grid, jobs, comparable=source == table.data_set)
-        paths = write_table(grid.folder, name, table, lines, jobs=jobs, data_set=source, command=command)
-    typer.echo(paths[1].read_text(encoding="utf-8"))
-    typer.echo(f"Also as {paths[0]}.")
+    return with_counts(TABLES[name], counts) if counts else TABLES[name]
 
 
-def _figure(name: str, grid: Grid, config: RiseConfig, counts: list[int], seeds: int) -> None:
-    from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
+def _chosen(jobs: list[Job], words: list[str]) -> list[Job]:
+    from rise_engine.experiments.reproduce.job import only
+
+    return only(jobs, words)
+
+
+def _say_plan(grid: Grid, jobs: list[Job]) -> None:
+    from rise_engine.experiments.reproduce.pace import in_words
+
+    for job in jobs:
+        result = grid.result(job)
+        if result is not None:
+            state = f"done, mask AP {result.scores['AP']:.1f}"
+        else:
+            begun = "begun, " if grid.begun(job) is not None else ""
+            state = f"{begun}about {in_words(grid.seconds([job]))}"
+        typer.echo(f"  {job}: {state}")
+    left = [job for job in jobs if grid.result(job) is None]
+    time = f", about {in_words(grid.seconds(left))} in all" if left else ""
+    typer.echo(
+        f"{len(jobs)} trainings, {len(jobs) - len(left)} of them done{time}; measured on {len(grid.measured)} hold-out "
+        "frames."
+    )
+
+
+def _train(grid: Grid, jobs: list[Job]) -> bool:
+    """Trains what is left; whether somebody interrupted it."""
+    from rise_engine.commands.train import follow
     from rise_engine.experiments.reproduce.grid import InterruptedGridError
 
-    figure = FIGURES[name]
-    jobs = grid.jobs(figure.cells(amount_of(counts), config.schedule.steps), config, seeds)
     try:
-        _train(grid, jobs)
+        grid.run(jobs, follow=lambda trainer, note: follow(trainer, note=note), say=typer.echo)
     except InterruptedGridError:
-        _say_interrupted(grid, jobs)
-        return
-    for path in figure.draw(grid, jobs, grid.folder):
+        done = sum(grid.result(job) is not None for job in jobs)
+        typer.echo(f"Stopped with {done} of {len(jobs)} trainings finished; the same command goes on from here.")
+        return True
+    return False
+
+
+def _table(name: str, grid: Grid, jobs: list[Job], counts: list[int], source: str, command: str) -> None:
+    from rise_engine.experiments.reproduce.curves import panels_of, write_curves
+    from rise_engine.experiments.reproduce.table_file import lines_of, write_table
+
+    table = _table_of(name, counts)
+    lines = lines_of(table, grid, jobs, comparable=source == table.data_set)
+    part = "test" if grid.measured != grid.holdout else "hold-out"
+    held_out = f"the {len(grid.measured)} {part} frames"
+    paths = write_table(grid.folder, name, table, lines, jobs=jobs, data_set=source, held_out=held_out, command=command)
+    typer.echo(paths[1].read_text(encoding="utf-8"))
+    typer.echo(f"Also as {paths[0]}.")
+    for path in write_curves(grid.folder / f"{name}-curves.png", panels_of(grid, jobs)):
         typer.echo(f"Wrote {path}.")
 
 
-def _train(grid: Grid, jobs: list[Job]) -> None:
-    from rise_engine.commands.train import follow
+def _figure(name: str, grid: Grid, jobs: list[Job]) -> None:
+    from rise_engine.experiments.reproduce.figures import FIGURES
 
-    done = sum(grid.result(job) is not None for job in jobs)
-    typer.echo(f"{len(jobs)} trainings, {done} of them finished, on {len(grid.holdout)} hold-out frames.")
-    grid.run(jobs, follow=lambda trainer, note: follow(trainer, note=note), say=typer.echo)
+    for path in FIGURES[name].draw(grid, jobs, grid.folder):
+        typer.echo(f"Wrote {path}.")
 
 
-def _say_interrupted(grid: Grid, jobs: list[Job]) -> None:
-    done = sum(grid.result(job) is not None for job in jobs)
-    typer.echo(f"Stopped with {done} of {len(jobs)} trainings finished; the same command goes on from here.")
+def _curves(project: Project, named: list[str], out: Path) -> None:
+    from rise_engine.experiments.reproduce.curves import Curve, curve_of, write_curves
+
+    curves: dict[str, list[Curve]] = {}
+    for text in named:
+        name, _, number = text.rpartition("=")
+        if not name or not number.isdecimal():
+            raise RiseError(f"--run {text!r} names no run: write it as supervised=3")
+        curves.setdefault(name, []).append(curve_of(project.run(int(number)).folder))
+    paths = write_curves(out / "curves.png", {"mask AP on the hold-out": curves})
+    if not paths:
+        raise RiseError("none of these runs was ever measured on a hold-out, so there is nothing to draw")
+    for path in paths:
+        typer.echo(f"Wrote {path}.")
 
 
 def _counts(text: str | None) -> list[int]:

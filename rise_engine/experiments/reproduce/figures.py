@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rise_engine.experiments.reproduce.cell import Amount, Cell, counted
-from rise_engine.experiments.reproduce.grid import Grid, Job
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.picture_figures import draw_figure_3, draw_figure_8
 from rise_engine.experiments.reproduce.tables import ONE_PERCENT
 from rise_engine.experiments.reproduce.threshold_figures import draw_figure_4, draw_figure_7

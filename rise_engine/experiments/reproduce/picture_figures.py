@@ -18,7 +18,8 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
-from rise_engine.experiments.reproduce.grid import Grid, Job
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
 from rise_engine.inference import NMS_IOU, LoadedModel, load_model
 from rise_engine.interaction.scene import Scene
 from rise_engine.interaction.sequence import SequenceMaker

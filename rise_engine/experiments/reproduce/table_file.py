@@ -11,7 +11,8 @@ from statistics import mean, stdev
 
 from rise_engine.atomic import write_text
 from rise_engine.experiments.reproduce.cell import Cell
-from rise_engine.experiments.reproduce.grid import Grid, Job
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.tables import Table
 
 METRICS = ("AP", "AP50", "AP75")
@@ -19,65 +20,92 @@ METRICS = ("AP", "AP50", "AP75")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: values of all seeds by metric, and what the paper prints (None where there is nothing to compare)."""
+    """One line: the scores of its trainings by labelled subset, and what the paper prints.
+
+    ``paper`` is None where there is nothing to compare.
+    """
 
     cell: Cell
     labelled: int
-    values: dict[str, list[float]]
+    scores: dict[int, list[dict[str, float]]]
     paper: dict[str, float | None]
+
+    @property
+    def trainings(self) -> int:
+        """How many are finished."""
+        return sum(map(len, self.scores.values()))
+
+    def mean(self, metric: str) -> float | None:
+        """Over the subsets, each the mean of its seeds; None before the first training is finished."""
+        means = self._by_subset(metric)
+        return mean(means) if means else None
+
+    def spread(self, metric: str) -> float | None:
+        """Standard deviation over the subsets, or over the seeds of a single one; None for a single training."""
+        means = self._by_subset(metric)
+        if len(means) == 1:
+            means = [score[metric] for scores in self.scores.values() for score in scores]
+        return stdev(means) if len(means) > 1 else None
+
+    def _by_subset(self, metric: str) -> list[float]:
+        return [mean(score[metric] for score in scores) for scores in self.scores.values()]
 
 
 def lines_of(table: Table, grid: Grid, jobs: Sequence[Job], *, comparable: bool) -> list[Line]:
-    """The jobs' results, seeds together; lines without any finished seed are there, empty."""
+    """The jobs' results, subsets and seeds together; lines without any finished training are there, empty."""
     lines: dict[tuple[str, int], Line] = {}
     for job in jobs:
         line = lines.get((job.cell.method, job.labelled))
         if line is None:
             printed = job.cell.paper.get(job.config.preset_name, (None, None, None))
             paper = dict(zip(METRICS, printed if comparable else (None, None, None), strict=True))
-            values: dict[str, list[float]] = {metric: [] for metric in table.metrics}
-            line = lines[job.cell.method, job.labelled] = Line(job.cell, job.labelled, values, paper)
+            line = lines[job.cell.method, job.labelled] = Line(job.cell, job.labelled, {}, paper)
         result = grid.result(job)
         if result is not None:
-            for metric in table.metrics:
-                line.values[metric].append(result.scores[metric])
+            line.scores.setdefault(job.subset, []).append(result.scores)
     return list(lines.values())
 
 
 def write_table(
-    folder: Path, name: str, table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_set: str, command: str
+    folder: Path,
+    name: str,
+    table: Table,
+    lines: Sequence[Line],
+    *,
+    jobs: Sequence[Job],
+    data_set: str,
+    held_out: str,
+    command: str,
 ) -> tuple[Path, Path]:
-    """Writes ``name.csv`` and ``name.md`` and returns their paths."""
+    """Writes ``name.csv`` and ``name.md`` and returns their paths; ``held_out`` says what was measured on."""
     csv_path, markdown_path = folder / f"{name}.csv", folder / f"{name}.md"
     write_text(csv_path, _csv(table, lines))
-    write_text(markdown_path, _markdown(table, lines, jobs=jobs, data_set=data_set, command=command))
+    text = _markdown(table, lines, jobs=jobs, data_set=data_set, held_out=held_out, command=command)
+    write_text(markdown_path, text)
     return csv_path, markdown_path
-
-
-def _spread(values: Sequence[float]) -> float | None:
-    """The seeds' standard deviation, None for a single one."""
-    return stdev(values) if len(values) > 1 else None
 
 
 def _csv(table: Table, lines: Sequence[Line]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{metric}{part}" for metric in table.metrics for part in (" mean", " spread", " paper")]
-    writer.writerow(["amount", "labelled", "method", "seeds", *columns])
+    writer.writerow(["amount", "labelled", "method", "subsets", "trainings", *columns])
     for line in lines:
         cells: list[object] = []
         for metric in table.metrics:
-            values = line.values[metric]
-            found = mean(values) if values else None
-            cells += ["" if one is None else round(one, 4) for one in (found, _spread(values), line.paper[metric])]
-        seeds = len(line.values[table.metrics[0]])
-        writer.writerow([line.cell.amount.label, line.labelled, line.cell.method, seeds, *cells])
+            found = (line.mean(metric), line.spread(metric), line.paper[metric])
+            cells += ["" if one is None else round(one, 4) for one in found]
+        writer.writerow(
+            [line.cell.amount.label, line.labelled, line.cell.method, len(line.scores), line.trainings, *cells]
+        )
     return text.getvalue()
 
 
-def _markdown(table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_set: str, command: str) -> str:
+def _markdown(
+    table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_set: str, held_out: str, command: str
+) -> str:
     compared = any(value is not None for line in lines for value in line.paper.values())
-    titles = ["labelled", "method", "seeds"]
+    titles = ["labelled", "method", "trainings"]
     for metric in table.metrics:
         titles += [metric, f"{metric} (paper)"] if compared else [metric]
     rows = []
@@ -85,10 +113,10 @@ def _markdown(table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_
         row = [
             f"{line.cell.amount.label} ({line.labelled:,})",
             line.cell.method,
-            str(len(line.values[table.metrics[0]])),
+            str(line.trainings),
         ]
         for metric in table.metrics:
-            row.append(_ours(line.values[metric]))
+            row.append(_ours(line, metric))
             if compared:
                 row.append(_number(line.paper[metric], digits=2))
         rows.append(row)
@@ -96,9 +124,10 @@ def _markdown(table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_
     parts = [
         f"# {table.title}",
         _rows(titles, rows),
-        f"Mask AP on the hold-out in percent, mean over seeds ± their standard deviation. Preset {config.preset_name}, "
-        f"recipe {config.recipe_name}, start {config.weights}, {config.schedule.steps:,} steps a training. Each seed "
-        "draws its own labelled frames; smaller sets lie within larger ones.",
+        f"Mask AP on {held_out} in percent, mean over labelled subsets ± their standard deviation (over seeds where "
+        f"there is one subset). Preset {config.preset_name}, recipe {config.recipe_name}, start {config.weights}, "
+        f"{config.schedule.steps:,} steps a training. Each subset is drawn anew and trained with a seed of its own; "
+        "within a subset, smaller sets lie within larger ones.",
         *table.notes,
     ]
     quoted = [line for line in table.quoted if line.preset == config.preset_name]
@@ -125,11 +154,11 @@ def _markdown(table: Table, lines: Sequence[Line], *, jobs: Sequence[Job], data_
     return "\n\n".join(parts) + "\n"
 
 
-def _ours(values: Sequence[float]) -> str:
-    if not values:
+def _ours(line: Line, metric: str) -> str:
+    found, spread = line.mean(metric), line.spread(metric)
+    if found is None:
         return "-"
-    spread = _spread(values)
-    return f"{mean(values):.1f}" if spread is None else f"{mean(values):.1f} ± {spread:.1f}"
+    return f"{found:.1f}" if spread is None else f"{found:.1f} ± {spread:.1f}"
 
 
 def _number(value: float | None, *, digits: int) -> str:

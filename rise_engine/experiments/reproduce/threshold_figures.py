@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from PIL import Image
 
 from rise_engine.atomic import atomic_path, write_text
 from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
-from rise_engine.experiments.reproduce.grid import Grid, Job
-from rise_engine.learning.events import Event, PseudoLabelScore, Thresholds, event_from_record
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
+from rise_engine.experiments.reproduce.run_log import logged
+from rise_engine.learning.events import PseudoLabelScore, Thresholds
 
 BLACK: Colour = (20, 20, 20)
 RED: Colour = (214, 60, 60)
 BLUE: Colour = (50, 110, 200)
 STRETCHES = 12
 """The schedule's parts that Figure 7 tells apart, as the staircase of the thresholds does."""
-
-Kind = TypeVar("Kind", bound=Event)
-
-
-def logged(folder: Path, kind: type[Kind]) -> list[Kind]:
-    """A run's events of one kind, in their order. Raises RiseError when the log is gone."""
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        raise RiseError(f"{path} is gone: delete the line of {folder.name} in cells.jsonl and train it again")
-    records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    found = (event_from_record(record) for record in records if record["event"] == kind.__name__)
-    return [event for event in found if isinstance(event, kind)]
 
 
 def draw_figure_4(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:

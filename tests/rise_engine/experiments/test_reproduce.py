@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -16,11 +17,14 @@ from rise_engine.cli import app
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.cell import ALL, Amount, Cell, counted
+from rise_engine.experiments.reproduce.curves import panels_of, write_curves
 from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
-from rise_engine.experiments.reproduce.grid import CELLS_FILE, Grid, InterruptedGridError, Job
+from rise_engine.experiments.reproduce.grid import Grid, InterruptedGridError
+from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecords
+from rise_engine.experiments.reproduce.job import Job, only
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_2, TABLES, Table, with_counts
-from rise_engine.learning.events import Finished, Progress
+from rise_engine.learning.events import Finished, HoldoutScore, Progress
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
@@ -46,6 +50,14 @@ SETTINGS = (
 
 def config_with(*settings: str) -> RiseConfig:
     return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -122,14 +134,15 @@ def test_counts_replace_shares_and_the_papers_numbers_go() -> None:
 def test_jobs_are_nested_distinct_and_checked(project: Project, tmp_path: Path) -> None:
     grid = Grid(project, tmp_path / "out")
     assert grid.available == 3
-    jobs = grid.jobs(TABLE_1.cells, config_with(), seeds=2)
+    jobs = grid.jobs(TABLE_1.cells, config_with(), subsets=2, seeds=2)
     assert {job.labelled for job in jobs} == {1, 3}, "0.5, 1, 2 and 10 % of three frames are one"
-    assert len(jobs) == 2 * 2 * 2
-    small, large = (Job(Cell("RISE", counted(count)), count, config_with("schedule.seed=1")) for count in (1, 2))
+    assert len(jobs) == 2 * 2 * 2 * 2
+    assert [(job.subset, job.seed) for job in jobs[::4]] == [(0, 0), (1, 1), (0, 1000), (1, 1001)], "every line first"
+    small, large = (Job(Cell("RISE", counted(count)), count, 1, config_with()) for count in (1, 2))
     assert set(grid.split(small).labelled) < set(grid.split(large).labelled)
     assert set(grid.split(large).labelled).isdisjoint(grid.holdout)
     with pytest.raises(RiseError, match="has 3 besides"):
-        grid.jobs([Cell("RISE", counted(4))], config_with(), seeds=1)
+        grid.jobs([Cell("RISE", counted(4))], config_with())
 
 
 def test_the_recipe_paper_has_values_of_its_own(project: Project, tmp_path: Path) -> None:
@@ -137,7 +150,7 @@ def test_the_recipe_paper_has_values_of_its_own(project: Project, tmp_path: Path
     starts = []
     for recipe in ("paper", "recommended"):
         config = RiseConfig.preset("laptop", recipe)  # type: ignore[arg-type]
-        threshold_only = grid.jobs(TABLES["table4"].cells, config, seeds=1)[0]
+        threshold_only = grid.jobs(TABLES["table4"].cells, config)[0]
         starts.append(threshold_only.config.pseudo_labels.threshold_start)
     assert starts == [0.85, RiseConfig.preset("laptop").pseudo_labels.threshold_start]
 
@@ -153,7 +166,7 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
     cells = (Cell("supervised", counted(2), ("schedule.supervised_only=true",)), Cell("RISE", counted(2)))
     table = Table("A table", "armbench", cells)
     grid = Grid(project, out)
-    jobs = grid.jobs(cells, config_with(), seeds=1)
+    jobs = grid.jobs(cells, config_with())
     grid.run(jobs[:1], follow=follow, say=lambda text: None)
     with pytest.raises(InterruptedGridError):
         grid.run(jobs, follow=follow_one_step, say=lambda text: None)
@@ -163,7 +176,7 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
     again = Grid(project, out)
     said: list[str] = []
     again.run(jobs, follow=follow, say=said.append)
-    assert len(said) == 1 and said[0].startswith("[2/2] RISE, 2 labelled frames, seed 0")
+    assert len(said) == 1 and said[0].startswith("[2/2] RISE, 2 labelled frames, subset 0, seed 0; about 1 min")
     assert len(again.project.runs()) == 2, "the half-finished training went on in its own run"
     result = again.result(jobs[1])
     assert result is not None
@@ -174,9 +187,11 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
     assert project.runs() == [], "the project itself is left alone"
 
     lines = lines_of(table, again, jobs, comparable=False)
-    csv_path, markdown = write_table(out, "table1", table, lines, jobs=jobs, data_set="", command="rise reproduce x")
+    csv_path, markdown = write_table(
+        out, "table1", table, lines, jobs=jobs, data_set="", held_out="1 frame", command="rise reproduce x"
+    )
     rows = list(csv.DictReader(csv_path.open()))
-    assert [(row["method"], row["labelled"], row["seeds"]) for row in rows] == [
+    assert [(row["method"], row["labelled"], row["trainings"]) for row in rows] == [
         ("supervised", "2", "1"),
         ("RISE", "2", "1"),
     ]
@@ -187,17 +202,205 @@ def test_means_and_spreads_stand_beside_the_paper_where_it_is_the_same_data(tmp_
     from rise_engine.experiments.reproduce.table_file import Line
 
     cell = TABLE_1.cells[3]
-    job = Job(cell, 309, RiseConfig.preset("r101"))
+    job = Job(cell, 309, 0, RiseConfig.preset("r101"))
     printed = dict(zip(("AP", "AP50", "AP75"), cell.paper["r101"], strict=True))
-    line = Line(cell, 309, {"AP": [60.0, 62.0], "AP50": [70.0, 70.0], "AP75": [50.0, 54.0]}, printed)
+    scores = [{"AP": ap, "AP50": 70.0, "AP75": ap - 10} for ap in (58.0, 62.0, 62.0)]
+    line = Line(cell, 309, {0: scores[:2], 1: scores[2:]}, printed)
     csv_path, markdown = write_table(
-        tmp_path, "table1", TABLE_1, [line], jobs=[job], data_set="armbench", command="rise"
+        tmp_path, "table1", TABLE_1, [line], jobs=[job], data_set="armbench", held_out="6 frames", command="rise"
     )
     row = next(csv.DictReader(csv_path.open()))
-    assert (row["AP mean"], row["AP spread"], row["AP paper"]) == ("61.0", "1.4142", "73.0")
+    assert (row["AP mean"], row["AP spread"], row["AP paper"]) == ("61.0", "1.4142", "73.0"), "of 60 and 62"
+    assert (row["subsets"], row["trainings"]) == ("2", "3")
+    alone = Line(cell, 309, {0: scores[:2]}, printed)
+    assert alone.mean("AP") == 60 and alone.spread("AP") == pytest.approx(8**0.5), "of the seeds 58 and 62"
     text = markdown.read_text()
     assert "61.0 ± 1.4 | 73.00" in text
     assert "YOLACT" in text and "RoboLLM" not in text, "quoted lines of the same column only"
+
+
+def supervised_and_rise(grid: Grid, count: int = 2, **more: int) -> list[Job]:
+    cells = (Cell("supervised", counted(count), ("schedule.supervised_only=true",)), Cell("RISE", counted(count)))
+    return grid.jobs(cells, config_with(), **more)
+
+
+def write_down(grid: Grid, job: Job, ap: float, *, run: str = "0001-laptop") -> None:
+    scores = {"AP": ap, "AP50": ap, "AP75": ap}
+    GridRecords(grid.folder).add(job.record, {"scores": scores, "frames": 1, "seconds": 60.0, "run": run})
+
+
+def test_equal_trainings_of_different_tables_are_one(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    alone = ("schedule.supervised_only=true",)
+    first, unread, averaged, longer = grid.jobs(
+        [
+            Cell("supervised", counted(2), alone),
+            Cell("none", counted(2), (*alone, "pseudo_labels.mask_to_box=false", "loss.unsupervised=0.25")),
+            Cell("averaged", counted(2), (*alone, "pseudo_labels.ema=0.5")),
+            Cell("longer", counted(2), (*alone, "schedule.steps=4")),
+        ],
+        config_with(),
+    )
+    assert first.identity == unread.identity, "settings of the unlabelled frames mean nothing without any"
+    assert len({job.identity for job in (first, averaged, longer)}) == 3
+    rise = [Cell("RISE", counted(2)), Cell("RISE", counted(2), ("pseudo_labels.mask_to_box=false",))]
+    assert len({job.identity for job in grid.jobs(rise, config_with())}) == 2
+
+
+def test_a_result_stays_one_when_settings_are_added_later(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    job = supervised_and_rise(grid)[1]
+    older = json.loads(json.dumps(job.record))
+    del older["subset"], older["config"]["pseudo_labels"]["after_view"]
+    unknown = json.loads(json.dumps(job.record))
+    unknown["config"]["loss"]["long_gone"] = 1
+    lines = [
+        {"key": key, "scores": {"AP": ap}, "frames": 1, "seconds": 9.0, "run": "r"}
+        for key, ap in ((unknown, 1.0), (older, 2.0))
+    ]
+    (grid.folder / CELLS_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = Grid(project, grid.folder).result(job)
+    assert result is not None and result.scores == {"AP": 2.0}
+
+
+def test_two_processes_write_to_one_grid(project: Project, tmp_path: Path) -> None:
+    here = Grid(project, tmp_path / "out")
+    there = Grid(project, tmp_path / "out")
+    first, second = supervised_and_rise(here)
+    write_down(there, first, 10.0)
+    write_down(here, second, 20.0)
+    both = Grid(project, tmp_path / "out")
+    assert [both.result(job).scores["AP"] for job in (first, second)] == [10.0, 20.0]  # type: ignore[union-attr]
+    here.run([first, second], follow=lambda trainer, note: pytest.fail("nothing is left"), say=lambda text: None)
+
+
+def test_a_training_that_another_process_has_in_hand_is_passed_over(project: Project, tmp_path: Path) -> None:
+    grid, other = Grid(project, tmp_path / "out"), Grid(project, tmp_path / "out")
+    jobs = supervised_and_rise(grid)
+    said: list[str] = []
+
+    def meanwhile(trainer: Trainer, note: Callable[[float], str]) -> Finished:
+        other.run(jobs[:1], follow=lambda *both: pytest.fail("trained twice"), say=said.append)
+        return follow(trainer, note)
+
+    grid.run(jobs[:1], follow=meanwhile, say=lambda text: None)
+    assert len(said) == 1 and "another process" in said[0]
+    assert grid.result(jobs[0]) is not None
+
+
+def test_a_training_interrupted_before_another_one_goes_on(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    jobs = supervised_and_rise(grid)
+    with pytest.raises(InterruptedGridError):
+        grid.run(jobs[:1], follow=follow_one_step, say=lambda text: None)
+    begun = grid.begun(jobs[0])
+    assert begun is not None and grid.begun(jobs[1]) is None
+    grid.run(jobs[1:], follow=follow, say=lambda text: None)
+    grid.run(jobs, follow=follow, say=lambda text: None)
+    result = grid.result(jobs[0])
+    assert result is not None and result.folder == begun.folder and len(grid.project.runs()) == 2
+    starts = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in starts if line["event"] == "Started"] == [0, 1]
+
+
+def test_what_was_killed_before_its_first_checkpoint_begins_anew(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    job = supervised_and_rise(grid)[0]
+
+    def killed(trainer: Trainer, note: Callable[[float], str]) -> Finished:
+        next(iter(trainer.run()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grid.run([job], follow=killed, say=lambda text: None)
+    assert len(grid.project.runs()) == 1
+    grid.run([job], follow=follow, say=lambda text: None)
+    assert grid.result(job) is not None and len(grid.project.runs()) == 1
+
+
+def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    table = with_counts(TABLE_1, [1, 2])
+    jobs = grid.jobs(table.cells, config_with(), subsets=2)
+
+    def chosen(*words: str) -> list[tuple[str, int, int]]:
+        return [(job.cell.method[:4], job.labelled, job.subset) for job in only(jobs, words)]
+
+    assert len(chosen()) == 8
+    assert chosen("2", "rise", "subset=1") == [("RISE", 2, 1)]
+    assert chosen("1", "2", "supervised", "subset=0") == [("supe", 1, 0), ("supe", 2, 0)]
+    for word in ("3", "subset=2", "teacher", ""):
+        with pytest.raises(RiseError, match="names no training"):
+            only(jobs, [word])
+
+
+def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    supervised, _, supervised_2, _ = supervised_and_rise(grid, subsets=2)
+    assert grid.seconds([supervised]) > 0, "some steps are timed when nothing is known"
+    write_down(grid, supervised, 1.0)
+    again = Grid(project, tmp_path / "out")
+    assert again.seconds([supervised, supervised_2]) == 60
+    assert len(again.project.runs()) == 0, "timing leaves no run behind"
+
+
+def test_the_data_sets_own_test_frames_measure_and_the_others_watch(project: Project, tmp_path: Path) -> None:
+    frames = project.frames()
+    project.set_split([frames[2].id], Split.HOLDOUT)
+    (project.path / "splits").mkdir()
+    (project.path / "splits" / "test.txt").write_text(f"{frames[3].name}\n")
+    grid = Grid(project, tmp_path / "out")
+    job = supervised_and_rise(grid)[0]
+    assert grid.measured == [frames[3].id] and grid.split(job).holdout == [frames[2].id]
+    (project.path / "splits" / "test.txt").unlink()
+    assert Grid(project, tmp_path / "out").measured == [frames[3].id], "as it was when the grid began"
+
+
+def test_curves_are_means_of_the_trainings_of_a_line(project: Project, tmp_path: Path) -> None:
+    grid = Grid(project, tmp_path / "out")
+    jobs = supervised_and_rise(grid, subsets=2)
+    for place, job in enumerate(jobs[:3]):
+        folder = grid.project.path / "runs" / f"{place}-x"
+        folder.mkdir(parents=True)
+        events = [HoldoutScore(step, ap=float(step + 10 * place), ap50=0.0, best=True) for step in (1, 2)]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(event.as_record()) + "\n" for event in events))
+        write_down(grid, job, 1.0, run=folder.name)
+    panels = panels_of(Grid(project, grid.folder), jobs)
+    assert list(panels) == ["2 labelled frames"]
+    picture, table = write_curves(tmp_path / "c.png", panels)
+    rows = [tuple(row.values())[1:] for row in csv.DictReader(table.open())]
+    assert rows == [
+        ("supervised", "1", "11.0", "14.1421"),
+        ("supervised", "2", "12.0", "14.1421"),
+        ("RISE", "1", "11.0", "0.0"),
+        ("RISE", "2", "12.0", "0.0"),
+    ]
+    with Image.open(picture) as drawn:
+        assert drawn.size == (640, 420)
+    assert write_curves(tmp_path / "none.png", {}) == [] and not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.slow
+def test_the_command_plans_trains_a_part_and_the_rest_later(project: Project, tmp_path: Path) -> None:
+    settings = [part for setting in SETTINGS for part in ("--set", setting) if not setting.startswith("device")]
+    command = ["reproduce", "table1", str(project.path), "--labelled", "1", "--preset", "laptop", "--device", "cpu"]
+    command += ["--out", str(tmp_path / "out"), *settings]
+
+    def said(*more: str) -> str:
+        done = CliRunner().invoke(app, [*command, *more])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    plan = said("--plan", "--subsets", "2")
+    assert "RISE, 1 labelled frame, subset 1, seed 1: about 1 min" in plan
+    assert "4 trainings, 0 of them done, about 1 min in all; measured on 1 hold-out frames" in plan
+    assert not (tmp_path / "out" / "table1.md").exists()
+    part = said("--only", "supervised")
+    assert "1 trainings, 0 of them done" in part and "| 1 frame (1) | RISE | 0 | - | - | - |" in part
+    rest = said()
+    assert "2 trainings, 1 of them done" in rest and rest.count("[2/2] RISE") == 1
+    assert "supervised only (paper: DeDETR), 1 labelled frame, subset 0, seed 0: done, mask AP" in rest
+    assert (tmp_path / "out" / "table1-curves.png").is_file()
 
 
 @pytest.mark.slow
@@ -206,7 +409,7 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
     kept = ("pseudo_labels.threshold_start=0.001", "pseudo_labels.threshold_peak=0.002")
     for name in ("figure3", "figure8", "figure4"):
         config = config_with("schedule.steps=2", *kept)
-        jobs = grid.jobs(FIGURES[name].cells(amount_of([1]), 2), config, seeds=1)
+        jobs = grid.jobs(FIGURES[name].cells(amount_of([1]), 2), config)
         grid.run(jobs, follow=follow, say=lambda text: None)
         paths = FIGURES[name].draw(grid, jobs, grid.folder)
         assert all(path.is_file() for path in paths)
@@ -221,8 +424,14 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["table9"], "table9"), (["table1", "--labelled", "4,x"], "4,8,19"), (["table1", "--set", "a=b"], "a=b")],
+    [
+        (["table9"], "table9"),
+        (["table1", "--labelled", "4,x"], "4,8,19"),
+        (["table1", "--set", "a=b"], "a=b"),
+        (["curves"], "--run"),
+    ],
 )
 def test_bad_input_is_a_sentence(project: Project, arguments: list[str], said: str) -> None:
-    done = CliRunner().invoke(app, ["reproduce", arguments[0], str(project.path), *arguments[1:]])
+    out = ["--out", str(project.path.parent / "out"), "--device", "cpu"]
+    done = CliRunner().invoke(app, ["reproduce", arguments[0], str(project.path), *arguments[1:], *out])
     assert isinstance(done.exception, RiseError) and said in str(done.exception)

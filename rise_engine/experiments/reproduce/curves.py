@@ -1,0 +1,99 @@
+"""Hold-out scores over the steps of several trainings, as a picture and as CSV, from the runs' own logs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from rise_engine.atomic import atomic_path, write_text
+from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
+from rise_engine.experiments.reproduce.run_log import logged
+from rise_engine.learning.events import HoldoutScore
+
+COLOURS: tuple[Colour, ...] = (
+    (90, 90, 90),
+    (214, 60, 60),
+    (50, 110, 200),
+    (40, 150, 90),
+    (230, 140, 30),
+    (140, 80, 180),
+    (0, 160, 170),
+    (190, 90, 130),
+    (120, 110, 40),
+)
+MARGIN = 1.0
+"""Percent above and below the lines."""
+
+Curve = Sequence[tuple[int, float]]
+"""(step, mask AP in percent), in the order of steps."""
+
+
+def curve_of(folder: Path) -> Curve:
+    """The hold-out scores that a run wrote down. Raises RiseError when its log is gone."""
+    return [(score.step, score.ap) for score in logged(folder, HoldoutScore)]
+
+
+def panels_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, dict[str, list[Curve]]]:
+    """A panel for each number of labelled frames; in it, by method, the curves of what is finished."""
+    panels: dict[str, dict[str, list[Curve]]] = {}
+    for job in jobs:
+        result = grid.result(job)
+        if result is not None and (result.folder / "metrics.jsonl").is_file():
+            title = f"{job.labelled:,} labelled frame{'s' if job.labelled > 1 else ''}"
+            panels.setdefault(title, {}).setdefault(job.cell.method, []).append(curve_of(result.folder))
+    return panels
+
+
+def write_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Curve]]]) -> list[Path]:
+    """Draws ``path`` (PNG) and writes the same numbers beside it as CSV; without any score it writes nothing.
+
+    Curves of one name become their mean at the steps that all of them have, in a band of their standard deviation.
+    """
+    lines = {title: {name: _together(curves) for name, curves in panel.items()} for title, panel in panels.items()}
+    points = [point for panel in lines.values() for line in panel.values() for point in line]
+    if not points:
+        return []
+    steps = (0.0, float(max(step for step, _, _ in points)))
+    scores = (min(ap - spread for _, ap, spread in points), max(ap + spread for _, ap, spread in points))
+    shown = (max(0.0, scores[0] - MARGIN), min(100.0, scores[1] + MARGIN))
+    names = list(dict.fromkeys(name for panel in lines.values() for name in panel))
+    charts = []
+    for title, panel in lines.items():
+        chart = Chart(title, x=steps, y=shown, x_label="step", y_label="mask AP")
+        for name, line in panel.items():
+            colour = COLOURS[names.index(name) % len(COLOURS)]
+            low, high = ([(step, ap + side * spread) for step, ap, spread in line] for side in (-1, 1))
+            chart.band(low, high, colour)
+            chart.line([(step, ap) for step, ap, _ in line], colour, name=name)
+        charts.append(chart.picture())
+    with atomic_path(path) as part:
+        beside(charts, columns=2).save(part, format="PNG")
+    table = path.with_suffix(".csv")
+    write_text(table, _csv(lines))
+    return [path, table]
+
+
+def _together(curves: Sequence[Curve]) -> list[tuple[int, float, float]]:
+    """(step, mean, spread) at the steps that all curves have."""
+    by_step = [dict(curve) for curve in curves]
+    common = sorted(set.intersection(*map(set, by_step)))
+    together = []
+    for step in common:
+        values = [scores[step] for scores in by_step]
+        together.append((step, mean(values), stdev(values) if len(values) > 1 else 0.0))
+    return together
+
+
+def _csv(lines: Mapping[str, Mapping[str, Sequence[tuple[int, float, float]]]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["panel", "name", "step", "AP mean", "AP spread"])
+    for title, panel in lines.items():
+        for name, line in panel.items():
+            writer.writerows([title, name, step, round(ap, 4), round(spread, 4)] for step, ap, spread in line)
+    return text.getvalue()

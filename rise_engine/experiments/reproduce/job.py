@@ -1,0 +1,112 @@
+"""One training of a grid, and what it reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rise_engine.config import PseudoLabelConfig, RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.experiments.reproduce.cell import Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A cell with its number of labelled frames, which of them (``subset``), and the settings with the seed."""
+
+    cell: Cell
+    labelled: int
+    subset: int
+    config: RiseConfig
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the training is about, as it is written down."""
+        return {
+            "labelled": self.labelled,
+            "subset": self.subset,
+            "config": self.config.model_dump(mode="json", exclude={"device"}),
+        }
+
+    @property
+    def identity(self) -> str:
+        """Equal for trainings with the same outcome: see ``identity_of``."""
+        return identity_of(self.record)
+
+    @property
+    def seed(self) -> int:
+        return self.config.schedule.seed
+
+    def __str__(self) -> str:
+        frames = "1 labelled frame" if self.labelled == 1 else f"{self.labelled:,} labelled frames"
+        return f"{self.cell.method}, {frames}, subset {self.subset}, seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished training reached on the hold-out, in percent, and where it lies."""
+
+    scores: dict[str, float]
+    frames: int
+    seconds: float
+    folder: Path
+
+
+def identity_of(record: dict[str, Any]) -> str:
+    """All that the outcome of a training depends on besides the annotations, as text; "" for settings unknown here.
+
+    Settings that came into being since the record was written have their defaults. Those of the unlabelled frames mean
+    nothing to a training without any, so tables share such a training; its averaged teacher stays, as it is measured.
+    """
+    try:
+        config = RiseConfig.model_validate(record["config"])
+    except ValidationError:
+        return ""
+    default = RiseConfig()
+    config.recipe_name, config.device = default.recipe_name, default.device
+    config.schedule.preview_every = default.schedule.preview_every
+    config.schedule.checkpoint_seconds = default.schedule.checkpoint_seconds
+    if config.schedule.supervised_only:
+        config.pseudo_labels = PseudoLabelConfig(ema=config.pseudo_labels.ema)
+        config.loss.unsupervised = default.loss.unsupervised
+        config.loss.equal_objects = default.loss.equal_objects
+        config.loader.unlabelled_per_step = default.loader.unlabelled_per_step
+        config.loader.unlabelled_pool = default.loader.unlabelled_pool
+        config.schedule.unsupervised_after = default.schedule.unsupervised_after
+        config.schedule.before_gradient = default.schedule.before_gradient
+    subset = record.get("subset", config.schedule.seed)
+    return json.dumps([record["labelled"], subset, config.model_dump(mode="json")], sort_keys=True)
+
+
+def only(jobs: Sequence[Job], wanted: Sequence[str]) -> list[Job]:
+    """The jobs that some words name: numbers of labelled frames, ``subset=N``, and parts of a method's or share's name.
+
+    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. Raises
+    RiseError for a word that fits no job.
+    """
+    fits: dict[str, list[set[int]]] = {}
+    for word in wanted:
+        kind, chosen = _named(jobs, word.strip())
+        if not chosen:
+            raise RiseError(
+                f"--only {word!r} names no training of this grid: give a number of labelled frames, "
+                "subset=N or a part of a method's name"
+            )
+        fits.setdefault(kind, []).append(chosen)
+    return [job for place, job in enumerate(jobs) if all(any(place in one for one in kind) for kind in fits.values())]
+
+
+def _named(jobs: Sequence[Job], word: str) -> tuple[str, set[int]]:
+    if word.isdecimal():
+        return "labelled", {place for place, job in enumerate(jobs) if job.labelled == int(word)}
+    name, _, number = word.partition("=")
+    if name == "subset" and number.isdecimal():
+        return "subset", {place for place, job in enumerate(jobs) if job.subset == int(number)}
+    if any(job.cell.amount.label == word for job in jobs):
+        return "labelled", {place for place, job in enumerate(jobs) if job.cell.amount.label == word}
+    return "method", {place for place, job in enumerate(jobs) if word and word.lower() in job.cell.method.lower()}

@@ -1,0 +1,50 @@
+"""How long trainings take here: as long as finished ones of their kind did, or as a few timed steps say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rise_engine.experiments.reproduce.grid_records import ABOUT, GridRecords
+from rise_engine.experiments.reproduce.job import Job
+from rise_engine.learning.trainer import Trainer
+from rise_engine.project.project import Project
+from rise_engine.project.splits import TrainingSplit
+
+Kind = tuple[str, bool, bool]
+"""Preset, whether labels alone teach, and whether there are pseudo-sequences: what a step's length depends on most."""
+
+
+class Pace:
+    """Seconds a step by the kind of training."""
+
+    def __init__(self, project: Project, records: GridRecords, split: Callable[[Job], TrainingSplit]) -> None:
+        self._project = project
+        self._records = records
+        self._split = split
+        self._timed: dict[Kind, float] = {}
+
+    def seconds(self, job: Job) -> float:
+        """What the whole job may take."""
+        config = job.config
+        kind = (config.preset_name, config.schedule.supervised_only, config.sequence.enabled)
+        return config.schedule.steps * (self._finished(kind) or self._measured(kind, job))
+
+    def _finished(self, kind: Kind) -> float | None:
+        paces = []
+        for record in self._records.all():
+            config = record[ABOUT]["config"]
+            same = (config["preset_name"], config["schedule"]["supervised_only"], config["sequence"]["enabled"]) == kind
+            if same:
+                paces.append(record["seconds"] / config["schedule"]["steps"])
+        return sum(paces) / len(paces) if paces else None
+
+    def _measured(self, kind: Kind, job: Job) -> float:
+        if kind not in self._timed:
+            self._timed[kind] = Trainer(self._project, job.config, self._split(job), rival=False).seconds_a_step()
+        return self._timed[kind]
+
+
+def in_words(seconds: float) -> str:
+    """``5 min``, ``2 h 5 min``; at least a minute."""
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,22 @@
+"""What a run has written down about itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from rise_engine.errors import RiseError
+from rise_engine.learning.events import Event, event_from_record
+
+Kind = TypeVar("Kind", bound=Event)
+
+
+def logged(folder: Path, kind: type[Kind]) -> list[Kind]:
+    """A run's events of one kind, in their order. Raises RiseError when the log is gone."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        raise RiseError(f"{path} is gone: delete the line of {folder.name} in cells.jsonl and train it again")
+    records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    found = (event_from_record(record) for record in records if record["event"] == kind.__name__)
+    return [event for event in found if isinstance(event, kind)]
