@@ -40,6 +40,9 @@ class ModelConfig(Section):
     """Who samples for deformable attention on a CUDA device; ``deformops`` needs the package of that name."""
     freeze_stages: int = Field(2, ge=0)
     """Frozen parts of the backbone counted from its input: 1 the stem, 2 the stem and the first stage."""
+    checkpointing: bool = False
+    """Training computes encoder and decoder layers once more instead of keeping what they computed: less memory, more
+    time, the same gradients. Does not apply to ``mask2former``."""
 
 
 class LoaderConfig(Section):
