@@ -185,6 +185,7 @@ def runs(
 def print_status(project: Project) -> None:
     """Frames by state, hold-out, categories with the number of their annotations, runs."""
     from rise_engine.project.records import Split
+    from rise_engine.project.schema import INSTANCES
 
     counts = project.counts()
     typer.echo(f"{project.path}: {number_of(sum(counts.values()), 'frame')} in {project.images}")
@@ -192,14 +193,14 @@ def print_status(project: Project) -> None:
     typer.echo(f"hold-out: {number_of(len(project.frames(split=Split.HOLDOUT)), 'frame')}")
     used = {
         row["category"]: row["count"]
-        for row in project.store.read("SELECT category, count(*) AS count FROM instances GROUP BY category")
+        for row in project.store.read(f"SELECT category, count(*) AS count FROM {INSTANCES} GROUP BY category")
     }
     categories = project.categories()
     typer.echo(f"{number_of(len(categories), 'category')}, {number_of(sum(used.values()), 'annotation')}")
     if categories:
         rows = [(category.id, category.name, used.get(category.id, 0)) for category in categories]
         print_columns(("id", "category", "annotations"), rows)
-    crowds = int(project.store.read("SELECT count(*) AS count FROM instances WHERE crowd = 1")[0]["count"])
+    crowds = int(project.store.read(f"SELECT count(*) AS count FROM {INSTANCES} WHERE crowd = 1")[0]["count"])
     if crowds:
         # Painted masks leave CVAT as crowds, and a training that sees none of them is hard to understand.
         typer.echo(f"{number_of(crowds, 'annotation')} marked as crowds: kept, but never trained on.")

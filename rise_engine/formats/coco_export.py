@@ -13,6 +13,7 @@ from rise_engine.atomic import atomic_file
 from rise_engine.project.damage import reading
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source
+from rise_engine.project.schema import INSTANCES
 from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask
 
 ExportSource = Literal["reviewed", "drawn", "all"]
@@ -140,9 +141,9 @@ class _Export:
     def annotations(self) -> Iterator[str]:
         """JSON texts, in the order of their making."""
         store = self._project.store
-        wanted = store.read("SELECT json_extract(origin, '$.id') AS id FROM instances WHERE origin IS NOT NULL")
+        wanted = store.read(f"SELECT json_extract(origin, '$.id') AS id FROM {INSTANCES} WHERE origin IS NOT NULL")
         ids = _Ids(row["id"] for row in wanted)
-        for row in store.stream("SELECT * FROM instances ORDER BY id"):
+        for row in store.stream(f"SELECT * FROM {INSTANCES} ORDER BY id"):
             if row["frame"] in self._frames and (self._source != "drawn" or row["source"] in _BY_HAND):
                 origin = json.loads(row["origin"]) if row["origin"] else {}
                 yield self._annotation(row, ids.of(origin.get("id")), origin, json.loads(row["extra"]))
@@ -160,7 +161,7 @@ class _Export:
         chosen = {frame.id for frame in project.frames() if frame.state in states}
         if self._source == "drawn":
             # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
-            rows = project.store.read("SELECT DISTINCT frame FROM instances WHERE source IN ('drawn', 'imported')")
+            rows = project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE source IN ('drawn', 'imported')")
             labelled = {frame.id for frame in project.frames(state=FrameState.LABELLED)}
             chosen &= labelled | {row["frame"] for row in rows}
         if self._source == "all":

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_file import CocoFile
-from rise_engine.project.annotations import insert_category, new_category, pack
-from rise_engine.project.frames import add_frame, frame_name
+from rise_engine.formats.coco_merge import Merge, OnConflict, merge
+from rise_engine.project.annotations import insert_category, pack
+from rise_engine.project.frames import found_frame, frame_name
+from rise_engine.project.incoming import COLUMNS, Incoming, incoming
 from rise_engine.project.journal import Edit
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Source
+from rise_engine.project.records import Source
+from rise_engine.project.schema import INSTANCES
 
-OnConflict = Literal["keep", "replace", "both"]
 _IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
 """What labelling tools call the folder that they put images in."""
 _LARGEST_ID = 2**63 - 1
 """Of the database's numbers; a category with a larger one gets another."""
-_COLUMNS = ("frame", "category", "segmentation", "source", "crowd", "extra", "origin")
+_FRAMES_A_TRANSACTION = 1000
+_ATTEMPTS = 3
 _IMPORTED = Source.IMPORTED.value
 _UNFIT = "null"
 _NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
+
+
+class _OvertakenError(Exception):
+    """Somebody changed meanwhile what all decisions stand on."""
 
 
 class ImportConflictError(RiseError):
@@ -59,16 +66,23 @@ def import_coco(
     Raises RiseError, and changes nothing, when the file is no COCO dataset, a file name leaves the image folder, no
     image is found, or frames have instances and ``on_conflict`` is None.
     """
-    # All that takes long is done before the transaction, which keeps others from writing.
     try:
         file = _Prepared(CocoFile(Path(path)), project.images)
-        with project.journal.edit(f"imported {file.path.name}") as edit:
-            return _Import(project, file, edit, drop_categories, on_conflict).run(empty_is_labelled=empty_is_labelled)
+        for _ in range(_ATTEMPTS):
+            with suppress(_OvertakenError), incoming(project) as coming:
+                work = _Import(project, file, drop_categories, on_conflict)
+                work.decide()
+                return work.carry_out(coming, empty_is_labelled=empty_is_labelled)
+        raise RiseError(f"The categories changed again and again while {path} was imported; import it once more.")
     except UnicodeEncodeError as error:
         # JSON can spell halves of characters, which no text may hold.
         raise RiseError(
             f"The file {path} has a name that is no text ({error.object[:40]!r}); export it again with plain names."
         ) from error
+
+
+_Row = tuple[Any, ...]
+"""A value for each of ``COLUMNS``."""
 
 
 class _Annotation(NamedTuple):
@@ -98,67 +112,117 @@ class _Prepared:
 
 
 class _Import:
+    """Everything is decided, and refused, before the first row is stored."""
+
     def __init__(
         self,
         project: Project,
         file: _Prepared,
-        edit: Edit,
         drop_categories: Collection[str],
         on_conflict: OnConflict | None,
     ) -> None:
-        self._root = project.images
+        self._project = project
         self._file = file
-        self._edit = edit
         self._on_conflict = on_conflict
         self._dropped_names = {name.casefold() for name in drop_categories}
-        self._frames: dict[Any, int] = {}
+        self._moment = project.journal.moment()
+        self._frames: dict[Any, int | str] = {}
+        """By the file's numbers; a frame that the project does not know yet goes by its name."""
+        self._origins: dict[int | str, str] = {}
+        self._stored_categories = self._read_categories()
+        self._new_categories: list[tuple[int, str, str]] = []
         self._categories: dict[Any, int] = {}
-        self._instances = self._missing = self._dropped = self._skipped = self._maskless = 0
+        self._fresh: list[_Row] = []
+        """For frames without annotations."""
+        self._waiting: dict[int, list[_Row]] = {}
+        """For frames that have some."""
+        self._merges: dict[int, Merge] = {}
+        self._late: set[int] = set()
+        """Frames that somebody changed meanwhile."""
+        self._missing = self._dropped = self._skipped = self._maskless = 0
 
-    def run(self, *, empty_is_labelled: bool) -> ImportReport:
+    def decide(self) -> None:
+        """Read what is there, and what is to happen with each annotation. Raises RiseError for a refusal."""
         self._take_images()
         self._take_categories()
-        self._take_header()
-        filled = self._take_annotations()
-        self._mark_labelled(set(self._frames.values()) if empty_is_labelled else filled)
+        self._take_annotations()
+        self._settle(self._waiting)
         if self._maskless and not self._instances and self._skipped == self._maskless:
             raise RiseError(
                 f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
             )
-        return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, self._skipped)
+
+    def carry_out(self, coming: Incoming, *, empty_is_labelled: bool) -> ImportReport:
+        """Store the rows and show them at once."""
+        self._add_frames()
+        coming.add(self._fresh)
+        for merged in self._merges.values():
+            coming.add(merged.insert)
+        frames = cast("dict[Any, int]", self._frames)
+        filled = {row[0] for row in self._fresh} | set(self._waiting)
+        coming.prepare_frames(
+            cast("dict[int, str]", self._origins), set(frames.values()) if empty_is_labelled else filled
+        )
+        with self._project.journal.edit(f"imported {self._file.path.name}") as edit:
+            if self._read_categories() != self._stored_categories:
+                raise _OvertakenError
+            self._decide_again(edit, coming, filled)
+            for number, name, extra in self._new_categories:
+                insert_category(edit, name, wanted=number, extra=extra)
+            self._take_header(edit)
+            for frame, merged in self._merges.items():
+                for number in merged.delete:
+                    edit.delete("instances", number)
+                for row in merged.insert if frame in self._late else ():
+                    edit.insert("instances", dict(zip(COLUMNS, row, strict=True)))
+            coming.show(edit)
+        skipped = self._skipped + sum(merged.skipped for merged in self._merges.values())
+        return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, skipped)
+
+    @property
+    def _instances(self) -> int:
+        fresh = sum(row[0] not in self._late for row in self._fresh) if self._late else len(self._fresh)
+        return fresh + sum(len(merged.insert) for merged in self._merges.values())
 
     def _take_images(self) -> None:
-        rows = self._edit.connection.execute("SELECT id, name, origin FROM frames").fetchall()
-        known = {row["name"]: (row["id"], row["origin"]) for row in rows}
-        origins: dict[int, str] = {}
+        rows = self._project.store.read("SELECT id, name, origin IS NULL AS bare FROM frames")
+        known = {row["name"]: (row["id"], row["bare"]) for row in rows}
         for entry in self._file.images:
             name = self._file.names[entry["id"]]
             if name is None:
                 self._missing += 1
                 continue
-            frame, origin = known.get(name) or (add_frame(self._edit.connection, name), None)
-            if origin is None:
-                origin = origins[frame] = json.dumps(entry)
-            known[name] = (frame, origin)
+            frame, bare = known.get(name, (name, True))
+            if bare and frame not in self._origins:
+                self._origins[frame] = json.dumps(entry)
             self._frames[entry["id"]] = frame
         if not self._frames:
             first = self._file.images[0]["file_name"]
             raise RiseError(
-                f"None of the {self._missing} images of {self._file.path} is in {self._root} "
+                f"None of the {self._missing} images of {self._file.path} is in {self._project.images} "
                 f"(looked for {first} and so on); file names must be relative to the image folder."
             )
-        self._edit.update_many("frames", "origin", origins)
 
-    def _mark_labelled(self, frames: Collection[int]) -> None:
-        rows = self._edit.connection.execute("SELECT id FROM frames WHERE state = ?", (FrameState.UNLABELLED,))
-        unlabelled = {row["id"] for row in rows}
-        labelled = FrameState.LABELLED.value
-        self._edit.update_many("frames", "state", {frame: labelled for frame in frames if frame in unlabelled})
+    def _add_frames(self) -> None:
+        """Frames that the folder has and the project does not know yet, as looking through the folder would do."""
+        numbers: dict[int | str, int] = {}
+        names = [frame for frame in dict.fromkeys(self._frames.values()) if isinstance(frame, str)]
+        for start in range(0, len(names), _FRAMES_A_TRANSACTION):
+            with self._project.store.write() as connection:
+                for name in names[start : start + _FRAMES_A_TRANSACTION]:
+                    numbers[name] = found_frame(connection, name)
+        if numbers:
+            self._frames = {entry: numbers.get(frame, frame) for entry, frame in self._frames.items()}
+            self._origins = {numbers.get(frame, frame): origin for frame, origin in self._origins.items()}
+            self._fresh = [(numbers.get(row[0], row[0]), *row[1:]) for row in self._fresh]
+
+    def _read_categories(self) -> list[tuple[int, str]]:
+        rows = self._project.store.read("SELECT id, name FROM categories ORDER BY position, id")
+        return [(row["id"], row["name"]) for row in rows]
 
     def _take_categories(self) -> None:
-        rows = self._edit.connection.execute("SELECT id, name FROM categories ORDER BY position, id").fetchall()
         # Two entries of one name stay two, as the file has them; each joins a category of that name that is there.
-        free = {row["id"]: row["name"] for row in rows}
+        free = dict(self._stored_categories)
         for entry in self._file.categories:
             name = entry["name"]
             if name.casefold() in self._dropped_names:
@@ -170,41 +234,34 @@ class _Import:
                 del free[number]
             else:
                 extra = json.dumps({key: value for key, value in entry.items() if key not in ("id", "name")})
-                number = insert_category(self._edit, name, wanted=wanted, extra=extra).id
+                number = self._new_category(name, wanted, extra)
             self._categories[entry["id"]] = number
 
-    def _take_header(self) -> None:
+    def _known_categories(self) -> list[tuple[int, str]]:
+        return [*self._stored_categories, *((number, name) for number, name, _ in self._new_categories)]
+
+    def _new_category(self, name: str, wanted: int | None, extra: str = "{}") -> int:
+        taken = {known for known, _ in self._known_categories()}
+        number = wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
+        self._new_categories.append((number, name, extra))
+        return number
+
+    def _unnamed_category(self, number: Any) -> int:
+        """A category that the file uses without naming it keeps its number and is named by it."""
+        name = f"category {number}"
+        for known, other in self._known_categories():
+            if other == name:
+                return known
+        return self._new_category(name, _usable(number))
+
+    def _take_header(self, edit: Edit) -> None:
         content = json.dumps(self._file.header)
-        row = self._edit.connection.execute("SELECT 1 FROM documents WHERE content = ?", (content,)).fetchone()
+        row = edit.connection.execute("SELECT 1 FROM documents WHERE content = ?", (content,)).fetchone()
         if row is None and self._file.header:
-            self._edit.insert("documents", {"name": self._file.path.name, "content": content})
+            edit.insert("documents", {"name": self._file.path.name, "content": content})
 
-    def _take_annotations(self) -> set[int]:
-        """Insert the annotations and return the frames that have some."""
-        occupied = {row["frame"] for row in self._edit.connection.execute("SELECT DISTINCT frame FROM instances")}
-        waiting: dict[int, list[dict[str, Any]]] = {}
-        filled: set[int] = set()
-        fresh: list[tuple[Any, ...]] = []
-        for values in self._rows():
-            frame = values[0]
-            filled.add(frame)
-            if frame in occupied:
-                waiting.setdefault(frame, []).append(dict(zip(_COLUMNS, values, strict=True)))
-            else:
-                fresh.append(values)
-        self._edit.insert_many("instances", _COLUMNS, fresh)
-        self._instances += len(fresh)
-        conflicts = [frame for frame, rows in waiting.items() if not self._settle(frame, rows)]
-        if conflicts:
-            name = self._edit.connection.execute("SELECT name FROM frames WHERE id = ?", (conflicts[0],)).fetchone()[0]
-            raise ImportConflictError(
-                f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
-                "say with --on-conflict whether to keep, replace or hold both."
-            )
-        return filled
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        """The values of ``_COLUMNS`` of each annotation that can be taken."""
+    def _take_annotations(self) -> None:
+        occupied = self._occupied()
         known = {entry["id"] for entry in self._file.categories}
         absent = {entry["id"] for entry in self._file.images} - set(self._frames)
         for entry in self._file.annotations:
@@ -220,13 +277,17 @@ class _Import:
                 self._maskless += frame is not None
             else:
                 if category is None:
-                    # A category that the file uses without naming it keeps its number and is named by it.
-                    name = f"category {number}"
-                    category = new_category(self._edit, name, wanted=_usable(number)).id
-                    self._categories[number] = category
-                yield self._values(entry, frame, category)
+                    category = self._categories[number] = self._unnamed_category(number)
+                row = self._row(entry, frame, category)
+                if isinstance(frame, int) and frame in occupied:
+                    self._waiting.setdefault(frame, []).append(row)
+                else:
+                    self._fresh.append(row)
 
-    def _values(self, entry: _Annotation, frame: int, category: int) -> tuple[Any, ...]:
+    def _occupied(self) -> set[int]:
+        return {row["frame"] for row in self._project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES}")}
+
+    def _row(self, entry: _Annotation, frame: int | str, category: int) -> _Row:
         if entry.segmentation == _UNFIT:
             raise RiseError(
                 f"The annotation {entry.number} of {self._file.path} has a segmentation that is neither "
@@ -234,37 +295,38 @@ class _Import:
             )
         return frame, category, entry.segmentation, _IMPORTED, entry.crowd, entry.extra, entry.origin
 
-    def _settle(self, frame: int, rows: list[dict[str, Any]]) -> bool:
-        """Merge annotations into a frame that has some; False when that needs a decision."""
-        stored = self._edit.connection.execute(
-            "SELECT id, category, segmentation, crowd, origin FROM instances WHERE frame = ?", (frame,)
-        ).fetchall()
-        there = Counter(_identity(dict(row)) for row in stored)
-        coming = Counter(_identity(row) for row in rows)
-        if coming == there or (self._on_conflict != "replace" and not coming - there):
-            self._skipped += len(rows)
-            return True
-        if self._on_conflict is None:
-            return False
-        if self._on_conflict == "keep":
-            self._skipped += len(rows)
-            return True
-        if self._on_conflict == "replace":
-            for row in stored:
-                self._edit.delete("instances", row["id"])
-            there.clear()
-        for values in rows:
-            identity = _identity(values)
-            if there[identity] > 0:
-                there[identity] -= 1
-                self._skipped += 1
+    def _settle(self, waiting: Mapping[int, list[_Row]]) -> None:
+        """Merge rows into frames that have some. Raises ImportConflictError where that needs a decision."""
+        conflicts = []
+        for frame, rows in waiting.items():
+            stored = self._project.store.read(f"SELECT * FROM {INSTANCES} WHERE frame = ? ORDER BY id", (frame,))
+            merged = merge(stored, rows, self._on_conflict)
+            if merged is None:
+                conflicts.append(frame)
             else:
-                self._insert(values)
-        return True
+                self._merges[frame] = merged
+        if conflicts:
+            name = self._project.frame(conflicts[0]).name
+            raise ImportConflictError(
+                f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
+                "say with --on-conflict whether to keep, replace or hold both."
+            )
 
-    def _insert(self, values: dict[str, Any]) -> None:
-        self._edit.insert("instances", values)
-        self._instances += 1
+    def _decide_again(self, edit: Edit, coming: Incoming, filled: set[Any]) -> None:
+        """For the frames that somebody drew on while the rows were stored."""
+        touched = self._project.journal.touched_since(self._moment)
+        if touched is None:
+            touched = self._occupied() | set(self._waiting)
+        self._late = touched & filled
+        if not self._late:
+            return
+        rows: dict[int, list[_Row]] = {frame: self._waiting.get(frame, []) for frame in self._late}
+        for row in self._fresh:
+            if row[0] in self._late:
+                rows[row[0]].append(row)
+        for frame in self._late:
+            coming.withdraw(edit, frame)
+        self._settle(rows)
 
 
 def _inside(root: Path, name: str) -> str | None:
@@ -309,8 +371,3 @@ def _fits(segmentation: object) -> bool:
 def _usable(number: object) -> int | None:
     """A file's category number where the project can take it over."""
     return number if isinstance(number, int) and abs(number) <= _LARGEST_ID else None
-
-
-def _identity(values: dict[str, Any]) -> tuple[Any, ...]:
-    origin = json.loads(values["origin"]) if values["origin"] else {}
-    return values["category"], values["crowd"], values["segmentation"], json.dumps(origin.get("id"))

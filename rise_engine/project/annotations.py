@@ -11,6 +11,7 @@ from rise_engine.errors import RiseError
 from rise_engine.project.damage import reading
 from rise_engine.project.journal import Edit, Journal
 from rise_engine.project.records import Category, FrameState, Instance, Source
+from rise_engine.project.schema import INSTANCES
 from rise_engine.project.segmentation import Segmentation
 from rise_engine.project.store import Store
 
@@ -52,7 +53,7 @@ class Annotations:
     @reading("annotations")
     def of_frame(self, frame: int) -> list[Instance]:
         """Annotations of a frame, lowest first."""
-        rows = self._store.read("SELECT * FROM instances WHERE frame = ? ORDER BY id", (frame,))
+        rows = self._store.read(f"SELECT * FROM {INSTANCES} WHERE frame = ? ORDER BY id", (frame,))
         return [_instance(row) for row in rows]
 
     def add(self, frame: int, instances: Iterable[Instance]) -> list[int]:
@@ -98,7 +99,9 @@ class Annotations:
             for instance in instances:
                 edit.delete("instances", instance)
             for frame in frames:
-                left = edit.connection.execute("SELECT 1 FROM instances WHERE frame = ? LIMIT 1", (frame,)).fetchone()
+                left = edit.connection.execute(
+                    f"SELECT 1 FROM {INSTANCES} WHERE frame = ? LIMIT 1", (frame,)
+                ).fetchone()
                 if left is None:
                     mark(edit, frame, when={FrameState.LABELLED}, state=FrameState.UNLABELLED)
 
@@ -110,10 +113,10 @@ class Annotations:
 
     def bank_excluded(self) -> set[int]:
         """Ids of the instances that stay out of the bank."""
-        return {row["id"] for row in self._store.read("SELECT id FROM instances WHERE bank_excluded = 1")}
+        return {row["id"] for row in self._store.read(f"SELECT id FROM {INSTANCES} WHERE bank_excluded = 1")}
 
     def _row(self, instance: int) -> sqlite3.Row:
-        rows = self._store.read("SELECT id, frame FROM instances WHERE id = ?", (instance,))
+        rows = self._store.read(f"SELECT id, frame FROM {INSTANCES} WHERE id = ?", (instance,))
         if not rows:
             raise RiseError(f"The project has no instance {instance}; it may have been deleted meanwhile, look again.")
         return rows[0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
+from rise_engine.project.schema import INSTANCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ def bank_entries(project: Project) -> list[BankEntry]:
     """All annotations of labelled and reviewed frames outside the hold-out, each once, in the frames' order."""
     rows = project.store.read(
         "SELECT instances.id, instances.frame, frames.name, instances.category, instances.bank_excluded AS excluded "
-        "FROM instances JOIN frames ON frames.id = instances.frame "
+        f"FROM {INSTANCES} JOIN frames ON frames.id = instances.frame "
         "WHERE frames.state IN (?, ?) AND frames.split = ? AND instances.crowd = 0 "
         "ORDER BY frames.sort_key, frames.name, instances.id",
         (FrameState.LABELLED.value, FrameState.REVIEWED.value, Split.TRAIN.value),

@@ -10,6 +10,7 @@ from rise_engine.errors import RiseError
 from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
+from rise_engine.project.schema import INSTANCES
 from rise_engine.project.segmentation import to_rle
 
 _DECODED_SIDE = 64
@@ -17,8 +18,8 @@ _DECODED_SIDE = 64
 
 # What each row must find elsewhere, as a query for those that do not.
 _ORPHANS = (
-    ("annotation", "frame", "SELECT id FROM instances WHERE frame NOT IN (SELECT id FROM frames)"),
-    ("annotation", "category", "SELECT id FROM instances WHERE category NOT IN (SELECT id FROM categories)"),
+    ("annotation", "frame", f"SELECT id FROM {INSTANCES} WHERE frame NOT IN (SELECT id FROM frames)"),
+    ("annotation", "category", f"SELECT id FROM {INSTANCES} WHERE category NOT IN (SELECT id FROM categories)"),
     ("prediction", "frame", "SELECT id FROM predictions WHERE frame NOT IN (SELECT id FROM frames)"),
     ("prediction", "category", "SELECT id FROM predictions WHERE category NOT IN (SELECT id FROM categories)"),
     ("prediction", "run", "SELECT id FROM predictions WHERE run NOT IN (SELECT number FROM runs)"),
@@ -72,7 +73,7 @@ def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) ->
 
 
 def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Iterator[str]:
-    for row in project.store.read("SELECT id, segmentation FROM instances WHERE frame = ?", (frame.id,)):
+    for row in project.store.read(f"SELECT id, segmentation FROM {INSTANCES} WHERE frame = ?", (frame.id,)):
         try:
             to_rle(json.loads(row["segmentation"]), height, width)
         except RiseError as error:

@@ -128,6 +128,12 @@ def add_frame(connection: sqlite3.Connection, name: str) -> int:
     return int(cursor.lastrowid or 0)
 
 
+def found_frame(connection: sqlite3.Connection, name: str) -> int:
+    """The number of a frame, which is added inside a running transaction when nobody has done so."""
+    row = connection.execute("SELECT id FROM frames WHERE name = ?", (name,)).fetchone()
+    return add_frame(connection, name) if row is None else int(row["id"])
+
+
 def natural_key(name: str) -> str:
     """A text that sorts as people count: ``tote2`` before ``tote10``."""
     return re.sub(r"\d+", lambda digits: digits[0].lstrip("0").zfill(12), name.casefold())

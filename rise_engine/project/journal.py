@@ -26,7 +26,7 @@ UNDO_REACH = 1_000
 HISTORY_REACH = 20_000
 """Words of older edits are forgotten, unless they can still be undone."""
 
-Kind = Literal["frames", "categories", "instances", "predictions", "documents"]
+Kind = Literal["frames", "categories", "instances", "predictions", "documents", "imports"]
 
 
 class Edit:
@@ -49,18 +49,9 @@ class Edit:
     def insert_many(
         self, kind: Literal["instances", "frames"], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
     ) -> None:
-        """Add many rows, each with a value for every column; the quick way for hundreds of thousands."""
-        if not rows:
-            return
-        # Numbers are never given out twice, not even those of rows that are gone.
-        last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (kind,)).fetchone()
-        first = 1 if last is None else int(last[0]) + 1
-        names, places = ", ".join(("id", *columns)), ", ".join("?" * (len(columns) + 1))
-        self.connection.executemany(
-            f"INSERT INTO {kind} ({names}) VALUES ({places})",
-            ((number, *row) for number, row in enumerate(rows, start=first)),
-        )
-        self._remember_many(kind, [(number, None) for number in range(first, first + len(rows))])
+        """Add many rows, each with a value for every column; the quick way for tens of thousands."""
+        numbers = insert_numbered(self.connection, kind, columns, rows)
+        self._remember_many(kind, [(number, None) for number in numbers])
 
     def update(self, kind: Kind, row: int, values: Mapping[str, Any]) -> None:
         """Change some columns of a row; nothing is remembered when they already have these values."""
@@ -74,12 +65,22 @@ class Edit:
         """Change one column of many rows that exist, as ``update`` does for one."""
         before = dict(self.connection.execute(f"SELECT id, {column} FROM {kind}").fetchall())
         changed = {row: value for row, value in values.items() if before[row] != value}
-        if not changed:
-            return
         self.connection.executemany(
             f"UPDATE {kind} SET {column} = ? WHERE id = ?", ((value, row) for row, value in changed.items())
         )
         self._remember_many(kind, [(row, json.dumps({column: before[row]})) for row in changed])
+
+    def remember_found(self, kind: Kind, query: str, values: Mapping[str, Any]) -> None:
+        """Keep what a query finds, a ``row`` number and its ``image`` each, before the caller changes those rows."""
+        self.connection.execute(f"CREATE TEMP TABLE found AS {query}", values)
+        if self.connection.execute("SELECT 1 FROM temp.found").fetchone() is not None:
+            entry = self._begun()
+            cursor = self.connection.execute(
+                "INSERT INTO changes SELECT ?, ? + row_number() OVER (), ?, row, image FROM temp.found",
+                (entry, self._position, kind),
+            )
+            self._position += cursor.rowcount
+        self.connection.execute("DROP TABLE temp.found")
 
     def delete(self, kind: Kind, row: int) -> None:
         """Take a row out; nothing happens when it is not there."""
@@ -97,6 +98,17 @@ class Edit:
         self._remember_many(kind, [(row, None if image is None else json.dumps(image))])
 
     def _remember_many(self, kind: Kind, images: Sequence[tuple[int, str | None]]) -> None:
+        if not images:
+            return
+        entry, position = self._begun(), self._position
+        self.connection.executemany(
+            "INSERT INTO changes VALUES (?, ?, ?, ?, ?)",
+            ((entry, place, kind, row, image) for place, (row, image) in enumerate(images, start=position + 1)),
+        )
+        self._position += len(images)
+
+    def _begun(self) -> int:
+        """The number of the entry, which is made for the first change."""
         if self._entry is None:
             # A new edit after an undo: what was undone can no longer be redone.
             self.connection.execute(
@@ -109,12 +121,7 @@ class Edit:
             )
             self._entry = int(cursor.lastrowid or 0)
             _forget(self.connection, newest=self._entry)
-        entry, position = self._entry, self._position
-        self.connection.executemany(
-            "INSERT INTO changes VALUES (?, ?, ?, ?, ?)",
-            ((entry, place, kind, row, image) for place, (row, image) in enumerate(images, start=position + 1)),
-        )
-        self._position += len(images)
+        return self._entry
 
 
 class Journal:
@@ -175,6 +182,26 @@ class Journal:
             for row in rows
         ]
 
+    def moment(self) -> dict[int, str]:
+        """What has been carried out by now, for ``touched_since``."""
+        return {row["id"]: row["status"] for row in self._store.read("SELECT id, status FROM journal")}
+
+    def touched_since(self, moment: Mapping[int, str]) -> set[int] | None:
+        """The frames whose annotations were edited, undone or redone since; None when nobody can tell any more."""
+        now = self.moment()
+        changed = [entry for entry in {*now, *moment} if _counts(now.get(entry)) != _counts(moment.get(entry))]
+        if any(now.get(entry) not in ("done", "undone") for entry in changed):
+            return None
+        rows = self._store.read(
+            "SELECT DISTINCT kind, coalesce((SELECT frame FROM instances WHERE id = row), "
+            "json_extract(image, '$.frame')) AS frame FROM changes "
+            "WHERE kind IN ('instances', 'imports') AND entry IN (SELECT value FROM json_each(?))",
+            (json.dumps(changed),),
+        )
+        if any(row["kind"] == "imports" for row in rows):
+            return None
+        return {int(row["frame"]) for row in rows if row["frame"] is not None}
+
     def _swap(self, query: str, status: str, order: str) -> str | None:
         with self._store.write() as connection:
             entry = connection.execute(f"{query} LIMIT 1").fetchone()
@@ -195,6 +222,24 @@ class Journal:
             return str(entry["action"]) if name is None else f"{entry['action']} in {name['name']}"
 
 
+def insert_numbered(
+    connection: sqlite3.Connection,
+    kind: Literal["instances", "frames"],
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+) -> range:
+    """Add many rows inside a running transaction and return their numbers, which follow one another."""
+    # Numbers are never given out twice, not even those of rows that are gone.
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (kind,)).fetchone()
+    first = 1 if last is None else int(last[0]) + 1
+    names, places = ", ".join(("id", *columns)), ", ".join("?" * (len(columns) + 1))
+    connection.executemany(
+        f"INSERT INTO {kind} ({names}) VALUES ({places})",
+        ((number, *row) for number, row in enumerate(rows, start=first)),
+    )
+    return range(first, first + len(rows))
+
+
 def _forget(connection: sqlite3.Connection, *, newest: int) -> None:
     """Settle what undo no longer reaches (nothing is undone when this is called), and drop the oldest words."""
     last = connection.execute(
@@ -207,6 +252,10 @@ def _forget(connection: sqlite3.Connection, *, newest: int) -> None:
     connection.execute(
         "DELETE FROM journal WHERE status IN ('settled', 'dropped') AND id <= ?", (newest - HISTORY_REACH,)
     )
+
+
+def _counts(status: str | None) -> bool:
+    return status in ("done", "settled")
 
 
 def _person() -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rise_engine.atomic import write_text
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord, Split
+from rise_engine.project.schema import INSTANCES
 
 
 def best_holdout_ap(run: RunRecord) -> float | None:
@@ -26,7 +27,7 @@ def write_report(project: Project, path: Path, *, now: datetime) -> None:
     """Writes frames by state, instances by category and by source, and the trainings, as Markdown."""
     frames = project.frames()
     names = {category.id: category.name for category in project.categories()}
-    rows = project.store.read("SELECT category, source, count(*) AS count FROM instances GROUP BY category, source")
+    rows = project.store.read(f"SELECT category, source, count(*) AS count FROM {INSTANCES} GROUP BY category, source")
     by_category: Counter[str] = Counter()
     by_source: Counter[str] = Counter()
     for row in rows:

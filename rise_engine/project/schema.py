@@ -91,5 +91,16 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE journal ADD COLUMN person TEXT;
     CREATE INDEX journal_by_status ON journal (status, id)
     """,
+    """
+    CREATE TABLE imports (id INTEGER PRIMARY KEY AUTOINCREMENT, hidden INTEGER NOT NULL DEFAULT 1);
+    ALTER TABLE instances ADD COLUMN import INTEGER;
+    DROP INDEX instances_of_frame;
+    CREATE INDEX instances_of_frame ON instances (frame, import)
+    """,
 )
 """Step i leads from version i to version i + 1; the newest version is their number."""
+
+INSTANCES = (
+    "(SELECT * FROM instances WHERE import IS NULL OR import NOT IN (SELECT id FROM imports WHERE hidden)) AS instances"
+)
+"""To read from in place of the table: the rows without those of imports that are unfinished or undone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ from rise_engine.errors import RiseError
 from rise_engine.project.schema import MIGRATIONS
 
 BUSY_SECONDS = 30.0
-"""Nobody holds the file for long but an import of hundreds of thousands of annotations."""
+"""So long another program may hold the file; ours do for milliseconds."""
+_LOOK_AGAIN_SECONDS = 0.002
+"""SQLite itself looks more and more seldom, and would miss the pauses of those who write much."""
 
 
 class Store:
@@ -55,14 +58,13 @@ class Store:
 
         Raises RiseError when the project is read-only, the disk is full, or another process holds the file for long.
         """
-        if self.read_only:
-            raise RiseError(f"The project {self.path.parent} cannot be changed: {self.read_only_reason}.")
+        self.require_writable()
         with self._translated():
             connection = self._connection()
             if connection.in_transaction:
                 yield connection
                 return
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -71,6 +73,31 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def require_writable(self) -> None:
+        """Raise RiseError when edits are refused."""
+        if self.read_only:
+            raise RiseError(f"The project {self.path.parent} cannot be changed: {self.read_only_reason}.")
+
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a transaction."""
+        return self._connection().in_transaction
+
+    def set_aside(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Keep rows in a table ``temp.TABLE`` of this thread, which is not in the file: nobody waits meanwhile."""
+        with self._translated():
+            connection = self._connection()
+            joined = connection.in_transaction
+            if not joined:
+                connection.execute("BEGIN")
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+            connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
+            if rows:
+                places = ", ".join("?" * len(rows[0]))
+                connection.executemany(f"INSERT INTO temp.{table} VALUES ({places})", rows)
+            if not joined:
+                connection.execute("COMMIT")
 
     def copy_to(self, path: Path) -> None:
         """The database as of this moment, as one file that needs no other beside it; others may write meanwhile."""
@@ -174,6 +201,23 @@ class Store:
             yield
         except sqlite3.DatabaseError as error:
             raise RiseError(_sentence(self.path, error)) from error
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Take the right to write, at the first moment when nobody has it."""
+    last = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > last:
+                    raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS:.0f}")
 
 
 def _choose_journal(connection: sqlite3.Connection) -> None:

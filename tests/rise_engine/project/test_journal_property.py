@@ -19,6 +19,7 @@ from rise_engine.formats.coco import import_coco
 from rise_engine.project import journal
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
+from rise_engine.project.schema import INSTANCES
 from rise_engine.project.store import Store
 
 FRAMES = 4
@@ -53,8 +54,8 @@ def _polygon(frame: int, category: int, at: int, score: float | None = None) -> 
 
 
 def _state(store: Store) -> list[object]:
-    """Every row that an edit may touch, by value."""
-    tables = ("frames", "categories", "instances", "predictions", "documents")
+    """Every row that an edit may touch, by value; those of an undone import are hidden until it is redone."""
+    tables = ("frames", "categories", INSTANCES, "predictions", "documents")
     return [[tuple(row) for row in store.read(f"SELECT * FROM {table} ORDER BY id")] for table in tables]
 
 

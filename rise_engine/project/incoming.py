@@ -1,0 +1,162 @@
+"""Hundreds of thousands of annotations into a project, a few at a time, that appear at one moment or never.
+
+Rows of an import carry its number, and nobody sees those of an import that is hidden. So they are stored in many short
+transactions, between which others write, and shown by a last one that changes a single value; a program that dies in
+between leaves hidden rows, which the next import clears away. Undo hides an import again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rise_engine.errors import RiseError
+from rise_engine.project.journal import Edit, insert_numbered
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameState
+from rise_engine.project.store import BUSY_SECONDS, Store
+
+COLUMNS = ("frame", "category", "segmentation", "source", "crowd", "extra", "origin")
+"""Of the rows that ``Incoming.add`` takes."""
+_LOCK = "import.lock"
+_FRAMES = "coming_frames"
+_ROWS_A_TRANSACTION = 1000
+_PAUSE_SECONDS = 0.006
+"""After each transaction; whoever waits to write looks three times as often."""
+
+
+class Incoming:
+    """The rows of one import. Made by ``incoming``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._number: int | None = None
+        self._frames = False
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Store annotations, each with a value for every one of ``COLUMNS``; nobody sees them yet."""
+        left = iter(rows)
+        while part := list(islice(left, _ROWS_A_TRANSACTION)):
+            with self._store.write() as connection:
+                if self._number is None:
+                    self._number = int(connection.execute("INSERT INTO imports DEFAULT VALUES").lastrowid or 0)
+                number = self._number
+                insert_numbered(connection, "instances", (*COLUMNS, "import"), [(*row, number) for row in part])
+            _let_others(self._store)
+
+    def withdraw(self, edit: Edit, frame: int) -> None:
+        """Throw the rows of a frame away, as part of the edit that shows the others."""
+        edit.connection.execute("DELETE FROM instances WHERE frame = ? AND import = ?", (frame, self._number))
+
+    def prepare_frames(self, origins: Mapping[int, str], labelled: Iterable[int]) -> None:
+        """Keep at hand, for ``show``, what the import's file says of each frame, and the frames to mark as labelled."""
+        filled = set(labelled)
+        self._frames = True
+        self._store.set_aside(
+            _FRAMES,
+            "id INTEGER PRIMARY KEY, origin TEXT, labelled INTEGER NOT NULL",
+            [(frame, origins.get(frame), frame in filled) for frame in {*origins, *filled}],
+        )
+
+    def show(self, edit: Edit) -> None:
+        """Make the rows part of the project, mark the prepared frames, and let ``edit`` undo both."""
+        if self._frames:
+            _mark_frames(edit)
+        if self._number is not None:
+            edit.update("imports", self._number, {"hidden": 0})
+
+    def remove(self) -> None:
+        """Take all of it out again."""
+        if self._number is not None:
+            _remove(self._store, self._number)
+
+
+@contextmanager
+def incoming(project: Project) -> Iterator[Incoming]:
+    """One import at a time; what has not been shown when the block raises is removed.
+
+    Raises RiseError when the project is read-only or another import goes on for long.
+    """
+    project.store.require_writable()
+    lock = FileLock(project.path / _LOCK, thread_local=False)
+    try:
+        lock.acquire(timeout=BUSY_SECONDS)
+    except Timeout as error:
+        raise RiseError(
+            f"Another file is being imported into {project.path}; wait until that is done, and import again."
+        ) from error
+    except (OSError, NotImplementedError):
+        # Without locks nobody knows whether an import that looks unfinished goes on elsewhere, so all are left alone.
+        locked = False
+    else:
+        locked = True
+    try:
+        if locked:
+            _clear(project.store)
+        coming = Incoming(project.store)
+        try:
+            yield coming
+        except BaseException:
+            # The disk may be full or gone; then the next import does it.
+            with suppress(RiseError):
+                coming.remove()
+            raise
+    finally:
+        if locked:
+            lock.release()
+
+
+def _mark_frames(edit: Edit) -> None:
+    """The first file that names a frame is kept with it; an unlabelled frame that gets annotations is labelled."""
+    states = (FrameState.UNLABELLED.value, FrameState.LABELLED.value)
+    changed = (
+        "(coming.origin IS NOT NULL AND frames.origin IS NULL) OR (coming.labelled AND frames.state = :unlabelled)"
+    )
+    values = {"unlabelled": states[0], "labelled": states[1]}
+    edit.remember_found(
+        "frames",
+        "SELECT frames.id AS row, json_object('origin', frames.origin, 'state', frames.state) AS image "
+        f"FROM frames JOIN temp.{_FRAMES} AS coming ON coming.id = frames.id WHERE {changed} ORDER BY frames.id",
+        values,
+    )
+    edit.connection.execute(
+        "UPDATE frames SET origin = coalesce(frames.origin, coming.origin), "
+        "state = CASE WHEN coming.labelled AND frames.state = :unlabelled THEN :labelled ELSE frames.state END "
+        f"FROM temp.{_FRAMES} AS coming WHERE coming.id = frames.id AND ({changed})",
+        values,
+    )
+
+
+def _clear(store: Store) -> None:
+    """Remove the rows of imports that can never be seen again: never finished, or undone and then given up."""
+    abandoned = store.read(
+        "SELECT id FROM imports WHERE hidden AND id NOT IN (SELECT row FROM changes WHERE kind = 'imports')"
+    )
+    for row in abandoned:
+        _remove(store, int(row["id"]))
+
+
+def _remove(store: Store, number: int) -> None:
+    last = 0
+    while True:
+        rows = store.read(
+            "SELECT id FROM instances WHERE id > ? AND import = ? ORDER BY id LIMIT ?",
+            (last, number, _ROWS_A_TRANSACTION),
+        )
+        with store.write() as connection:
+            if not rows:
+                connection.execute("DELETE FROM imports WHERE id = ?", (number,))
+                return
+            connection.executemany("DELETE FROM instances WHERE id = ?", [(row["id"],) for row in rows])
+        last = int(rows[-1]["id"])
+        _let_others(store)
+
+
+def _let_others(store: Store) -> None:
+    if not store.writing:
+        time.sleep(_PAUSE_SECONDS)
