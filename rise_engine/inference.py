@@ -258,15 +258,17 @@ def predict_into_store(
             project.store_predictions(run, waiting, disagreement=disagreement)
 
 
-def frames_left(project: Project, run: int, model: Path, frame_ids: Sequence[int], *, again: bool = False) -> list[int]:
+def frames_left(
+    project: Project, run: int, model: Path, frame_ids: Sequence[int], *, again: bool = False, looks: int = 1
+) -> list[int]:
     """Those of ``frame_ids`` that the weights of ``model`` (a run folder or a file) have not predicted for ``run`` yet.
 
     With ``again`` they are all left, until they have been predicted from now on. Weights that were written again, by
-    more training, start anew: the project remembers which weights it asked last.
+    more training, start anew, and so does another number of ``looks``: the project remembers what it asked last.
     """
     weights = next((model / name for name in RUN_WEIGHTS if (model / name).is_file()), model)
     state = weights.stat()
-    asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns]}
+    asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns, *([looks] if looks != 1 else [])]}
     key = f"predicted_with_{run}"
     known = project.setting(key) or {}
     if again or known.get("weights") != asked["weights"]:

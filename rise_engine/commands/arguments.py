@@ -17,6 +17,13 @@ FrameList = Annotated[
     Path | None, typer.Option("--frames", metavar="FILE", help="Only these frames: one file name a line.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Looks = Annotated[
+    int,
+    typer.Option(
+        metavar="1|2",
+        help="2: look at each frame again, larger and mirrored, and merge what was seen; 2.6 times the work of 1.",
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="S", help="Every random choice follows from it.")]
 
 

@@ -12,6 +12,7 @@ import typer
 from rise_engine.commands.arguments import (
     Device,
     FrameList,
+    Looks,
     ProjectPath,
     RunNumber,
     listed_frames,
@@ -39,11 +40,13 @@ def predict(
     again: Annotated[
         bool, typer.Option("--again", help="Predict into the project what this run has predicted already, too.")
     ] = False,
+    looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
     """Predict the frames of a project, all but the skipped ones, into it or into a COCO file.
 
-    What was interrupted goes on where it stopped: frames that the same weights have predicted are left as they are.
+    What was interrupted goes on where it stopped: frames that the same weights have predicted are left as they are,
+    unless they were looked at another number of times.
 
     \b
     Example:
@@ -58,19 +61,21 @@ def predict(
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
         from rise_engine.inference import frames_left, load_model, predict_into_store
         from rise_engine.learning.second_look import StrongLook
+        from rise_engine.learning.several_looks import looking
         from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
 
         number = 0
         if out is None:
             number = opened.run(run).number if run is not None else latest_or_starter_run(opened).number
         model = latest_model(opened, number or run)
-        loaded = load_model(model, device=device)
+        plain = load_model(model, device=device)
+        loaded = looking(plain, looks)
         unreadable: list[RiseError] = []
         if out is None:
             asked = frames_to_predict(opened, frames)
-            chosen = frames_left(opened, number, model, asked, again=again)
+            chosen = frames_left(opened, number, model, asked, again=again, looks=looks)
             storing = predict_into_store(
-                loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(loaded, opened)
+                loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(plain, opened)
             )
             count = sum(map(len, with_progress(storing, total=len(chosen), doing="predicting")))
             if len(chosen) < len(asked):
@@ -103,6 +108,7 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers, in percent.")
     ] = None,
+    looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
     """Measure a run's average precision, on the hold-out unless other frames are named.
@@ -118,9 +124,10 @@ def evaluate(
         truth = truth_to_measure(opened, frames, against)
         from rise_engine import evaluation
         from rise_engine.inference import load_model
+        from rise_engine.learning.several_looks import looking
         from rise_engine.learning.starter_run import latest_model
 
-        loaded = load_model(latest_model(opened, run), device=device)
+        loaded = looking(load_model(latest_model(opened, run), device=device), looks)
         results = list(results_on(loaded, opened, truth))
         ocid = ocid_scores(opened, truth, results)
         scores = evaluation.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)

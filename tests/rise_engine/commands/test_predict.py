@@ -34,6 +34,7 @@ class ColourOutput:
     class_logits: Tensor
     boxes: Tensor
     mask_logits: Tensor
+    embeddings: Tensor
 
     def masks(self, image: int, queries: Tensor) -> Tensor:
         return self.mask_logits[image, queries]
@@ -46,7 +47,7 @@ class ColourNetwork:
         logits = 10 * (avg_pool2d(images[:, :2], 4) - 0.5)
         scores = torch.tensor(SCORES).logit()[None, :, None].expand(len(images), 2, 1)
         boxes = torch.tensor([[0.2, 0.2, 0.3, 0.3], [0.7, 0.7, 0.3, 0.3]]).expand(len(images), 2, 4)
-        return ColourOutput(scores, boxes, logits)
+        return ColourOutput(scores, boxes, logits, torch.zeros(len(images), 2, 4))
 
 
 def picture(path: Path) -> None:
@@ -204,6 +205,23 @@ def test_a_truth_that_is_none_is_refused(
     path.write_text(text)
     assert rise("evaluate", project, "--against", path) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_of_two_looks_each_has_half_a_say(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The network's boxes do not move with the mirror image, so that no look confirms what the other one sees."""
+    assert rise("predict", project) == 0
+    capsys.readouterr()
+    assert rise("predict", project, "--looks", "2") == 0
+    assert "stayed as they were" not in capsys.readouterr().out  # another number of looks is another prediction
+    with Project.open(project) as opened:
+        found = opened.predictions(opened.frames()[0].id)
+    assert [round(prediction.score or 0, 3) for prediction in found] == [0.45, 0.45]
+    assert all(iou(prediction.segmentation, box_mask(BOXES[0])) > 0.9 for prediction in found)
+    out = tmp_path / "scores.json"
+    assert rise("evaluate", project, "--looks", "2", "--json", out) == 0
+    assert json.loads(out.read_text())["frames"] == 1
+    assert rise("predict", project, "--looks", "3") == 2
+    assert "--looks 3" in capsys.readouterr().err
 
 
 def test_what_a_run_has_predicted_stays_unless_asked_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

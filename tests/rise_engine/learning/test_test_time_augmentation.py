@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from rise_engine.learning.pseudo_labels import binary_masks
+from rise_engine.learning.several_looks import LookingTwice
 from rise_engine.learning.test_time_augmentation import predict_augmented
 
 
@@ -104,3 +105,21 @@ def test_duplicates_within_a_look_have_no_say() -> None:
     output = predict_augmented(Twice(), [rectangle()], scales=(1.0, 1.0), mirror=True, device=torch.device("cpu"))
     scores = output.class_logits[0, :, 0].sigmoid()
     torch.testing.assert_close(scores, torch.tensor([0.8, 0.0, 0.8, 0.0]), atol=1e-4, rtol=0)
+
+
+def test_a_network_that_looks_twice_knows_the_images_from_their_padding() -> None:
+    images, padding = torch.zeros(2, 3, 64, 96), torch.zeros(2, 64, 96, dtype=torch.bool)
+    images[0], images[1, :, :50, :70] = rectangle(), rectangle(50, 70)
+    padding[1, 50:], padding[1, :, 70:] = True, True
+    network = FindsBrightRectangle()
+    output = LookingTwice(network, torch.device("cpu"))(images, padding)  # type: ignore[arg-type]
+    assert output.class_logits.shape == (2, 4, 1)
+    for image, size in enumerate([(64, 96), (50, 70)]):
+        best = int(output.class_logits[image, :, 0].argmax())
+        assert float(output.class_logits[image, best].sigmoid()) == pytest.approx(0.8, abs=0.01)  # both looks agree
+        x, y, width, height = (output.boxes[image, best] * torch.tensor([*size[::-1], *size[::-1]])).tolist()
+        assert [x - width / 2, y - height / 2, width, height] == pytest.approx([8, 16, 32, 24], abs=1.5)
+        mask = output.masks(image, torch.tensor([best]))[0] > 0
+        assert mask.shape == (16, 24)
+        assert mask[4:10, 2:10].float().mean() > 0.9
+        assert mask.sum() < 60
