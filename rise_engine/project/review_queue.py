@@ -15,6 +15,7 @@ from rise_engine.project.frames import natural_key
 from rise_engine.project.ordering import shuffled
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_engine.project.unfamiliar import unfamiliar
 
 Order = Literal["useful", "uncertain", "disagreeing", "edge", "unlike", "name"]
 
@@ -28,6 +29,7 @@ _GREEDY = 60
 _EDGE_WEIGHT = 0.1
 _DISAGREEMENT_WEIGHT = 1.0
 _NOVELTY_WEIGHT = 0.5
+_UNFAMILIAR_WEIGHT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class QueueEntry:
 
     ``uncertainty`` 0 to 1 is the mean of 1 - abs(2 s - 1) over the scores s; ``edge`` counts the predictions whose
     score lies within ``EDGE``; ``disagreement`` 0 to 1 says how much the predictions change with the light, None where
-    that was not measured; ``novelty`` 0 to 1 is the distance in looks from the labelled frames and those before it in
+    that was not measured; ``unfamiliar`` counts the predictions that look unlike anything in the bank, None where that
+    was not looked at; ``novelty`` 0 to 1 is the distance in looks from the labelled frames and those before it in
     the queue, None where the frame was not compared.
     """
 
@@ -47,14 +50,16 @@ class QueueEntry:
     edge: int = 0
     disagreement: float | None = None
     novelty: float | None = None
+    unfamiliar: int | None = None
 
 
 def rank_frames(project: Project, *, top: int | None = None, order: Order = "useful") -> list[QueueEntry]:
     """Unlabelled training frames, the most useful first.
 
-    With predictions: uncertain ones, those that change with the light, and those unlike the labelled ones and those
-    before them. Without: each as unlike as possible from the labelled ones and from those before it. ``order`` sorts
-    by one of the parts alone, or by name. Raises RiseError for an unknown order.
+    With predictions: uncertain ones, those that change with the light, those with objects unlike anything in the bank,
+    and those unlike the labelled ones and those before them. Without: each as unlike as possible from the labelled ones
+    and from those before it. ``order`` sorts by one of the parts alone, or by name. Raises RiseError for an unknown
+    order.
     """
     if order not in get_args(Order):
         raise RiseError(f"The queue has no order {order!r}: choose one of {', '.join(get_args(Order))}.")
@@ -64,7 +69,7 @@ def rank_frames(project: Project, *, top: int | None = None, order: Order = "use
         changed = project.prediction_disagreement()
         predicted = [frame for frame in open_frames if frame.id in scores]
         judged = [_by_doubt(frame, scores[frame.id], changed.get(frame.id)) for frame in predicted]
-        entries = _spread(project, sorted(judged, key=lambda entry: -entry.score))
+        entries = _spread(project, _with_unfamiliar(project, sorted(judged, key=lambda entry: -entry.score)))
         entries += [QueueEntry(frame, 0.0, "no prediction yet") for frame in open_frames if frame.id not in scores]
     else:
         entries = _by_difference(project, open_frames)
@@ -105,6 +110,24 @@ def _by_doubt(frame: FrameRecord, scores: Sequence[float], disagreement: float |
     return QueueEntry(frame, score, reason, uncertainty=doubt, edge=edge, disagreement=disagreement)
 
 
+def _with_unfamiliar(project: Project, entries: list[QueueEntry]) -> list[QueueEntry]:
+    """The first entries with what their objects' looks add; it means to read their images, so only the first."""
+    counts = unfamiliar(project, [entry.frame for entry in entries[:_GREEDY]], min_score=SCORE_CUT)
+    seen = [_seen_anew(entry, counts[entry.frame.id]) if entry.frame.id in counts else entry for entry in entries]
+    return sorted(seen, key=lambda entry: -entry.score)
+
+
+def _seen_anew(entry: QueueEntry, count: int) -> QueueEntry:
+    gain = _UNFAMILIAR_WEIGHT * count
+    strongest = gain > max(entry.uncertainty + _EDGE_WEIGHT * entry.edge, entry.disagreement or 0.0)
+    reason = _words_of(count) if strongest else entry.reason
+    return replace(entry, score=entry.score + gain, reason=reason, unfamiliar=count)
+
+
+def _words_of(unfamiliar: int) -> str:
+    return f"{unfamiliar} object{'s' * (unfamiliar > 1)} unlike anything in the bank"
+
+
 def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]:
     """The same entries, the first ones chosen one by one so that they are useful and unlike each other."""
     vectors = appearances(project, [entry.frame for entry in entries[:_COMPARED]])
@@ -128,8 +151,14 @@ def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]
 
 def _with_novelty(entry: QueueEntry, novelty: float) -> QueueEntry:
     gain = _NOVELTY_WEIGHT * novelty
-    parts = (entry.uncertainty + _EDGE_WEIGHT * entry.edge, _DISAGREEMENT_WEIGHT * (entry.disagreement or 0.0))
-    reason = "unlike the frames labelled so far" if gain > max(parts) else entry.reason
+    parts = (
+        entry.uncertainty + _EDGE_WEIGHT * entry.edge,
+        _DISAGREEMENT_WEIGHT * (entry.disagreement or 0.0),
+        _UNFAMILIAR_WEIGHT * (entry.unfamiliar or 0),
+    )
+    reason = entry.reason
+    if gain > max(parts):
+        reason = _words_of(entry.unfamiliar) if entry.unfamiliar else "unlike the frames labelled so far"
     return replace(entry, score=entry.score + gain, reason=reason, novelty=novelty)
 
 

@@ -18,7 +18,7 @@ from rise_napari.workspace import Workspace
 QUEUE_LENGTH = 50
 THUMBNAIL = QSize(64, 48)
 ORDERS = {
-    "useful": ("most useful first", "Doubt, the threshold's edge, two lights that disagree, and looks, together"),
+    "useful": ("most useful first", "Doubt, the threshold's edge, two lights that differ, new objects, and looks, together"),
     "uncertain": ("least certain first", "Scores far from both 0 and 1"),
     "disagreeing": ("changes with the light first", "The same frame in another light is predicted differently"),
     "edge": ("on the threshold's edge first", "Many scores between 0.4 and 0.6: a small step decides over them"),
@@ -120,6 +120,8 @@ def describe(entry: QueueEntry) -> str:
     parts = [f"uncertainty {entry.uncertainty:.2f}", f"on the edge {entry.edge}"]
     if entry.disagreement is not None:
         parts.append(f"changes with the light {100 * entry.disagreement:.0f} %")
+    if entry.unfamiliar is not None:
+        parts.append(f"objects unlike the bank {entry.unfamiliar}")
     if entry.novelty is not None:
         parts.append(f"unlike the others {entry.novelty:.2f}")
     return f"{entry.frame.name}: {entry.reason}\nusefulness {entry.score:.2f}: {', '.join(parts)}"
