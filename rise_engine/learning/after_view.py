@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from rise_engine.config import RiseConfig, SequenceConfig
 from rise_engine.interaction.geometry import warp_masks
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.batch import known_targets, pad_masks
@@ -16,18 +18,20 @@ from rise_engine.learning.targets import Targets
 
 
 def pseudo_labels_after(
-    sequence: PseudoSequence, pseudo: PseudoLabels, pasted: Targets, *, min_area: int
+    sequence: PseudoSequence, pseudo: PseudoLabels, pasted: Targets, config: SequenceConfig
 ) -> tuple[Tensor, Tensor]:
     """Which of the K pseudo-labels the after view still shows, int64 (N,), and their masks there, bool (N, h, w).
 
     One that shows an object ``pasted`` into the before view is left out: that object may have been moved by itself, and
-    is known anyway. What a pasted object covers is not seen, and fewer than ``min_area`` pixels are too few.
+    is known anyway; the others lose its pixels. What a pasted object covers is not seen. As with known objects, what
+    is left must have ``config.min_area`` pixels and the share ``config.min_visible`` of what the before view shows.
     """
     size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
     own = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
-    moved = warp_masks(pseudo.masks[own, : size[0], : size[1]], sequence.motion)
-    moved &= ~sequence.covered.to(moved.device)
-    seen = moved.flatten(1).sum(1) >= min_area
+    before = (pseudo.masks[own] & ~pasted.masks.any(0))[:, : size[0], : size[1]]
+    moved = warp_masks(before, sequence.motion) & ~sequence.covered.to(before.device)
+    area, full = moved.flatten(1).sum(1), pseudo.masks[own].flatten(1).sum(1)
+    seen = (area >= config.min_area) & (area >= config.min_visible * full)
     return own[seen], moved[seen]
 
 
@@ -37,8 +41,7 @@ def targets_after(
     pasted: Sequence[Targets],
     *,
     canvas: tuple[int, int],
-    min_area: int,
-    pasted_targets: bool,
+    config: RiseConfig,
 ) -> list[Targets | None]:
     """Targets of L_u in the after views, on ``canvas``: objects pasted there, and pseudo-labels still seen.
 
@@ -48,10 +51,12 @@ def targets_after(
     for sequence, pseudo, before in zip(sequences, pseudo_labels, pasted, strict=True):
         size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
         certain = known_targets(sequence.after, canvas, device=pseudo.masks.device)
-        if not pasted_targets:
+        if not config.pseudo_labels.pasted_targets:
             certain = certain.select(slice(0))
-        rows, masks = pseudo_labels_after(sequence, pseudo, before, min_area=min_area)
+        rows, masks = pseudo_labels_after(sequence, pseudo, before, config.sequence)
         moved = Targets.from_masks(pad_masks(masks, canvas), pseudo.labels[rows], image_size=size)
+        if not config.pseudo_labels.mask_to_box:
+            moved = replace(moved, boxes=moved_boxes(pseudo.boxes[rows], sequence.motion, size))
         together = Targets(
             labels=torch.cat([certain.labels, moved.labels]),
             boxes=torch.cat([certain.boxes, moved.boxes]),

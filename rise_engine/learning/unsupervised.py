@@ -133,8 +133,7 @@ def unsupervised_losses(
             pseudo_labels,
             known,
             canvas=batch.canvas,
-            min_area=config.sequence.min_area,
-            pasted_targets=config.pseudo_labels.pasted_targets,
+            config=config,
         )
         seen_after = boxes_after(sequences, reference.boxes)
         ignored += [
@@ -216,7 +215,7 @@ def _known_pairs(
     rows, columns = common_objects(sequence.before, sequence.after)
     pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
 
-    own, moved = pseudo_labels_after(sequence, pseudo, pasted, min_area=config.sequence.min_area)
+    own, moved = pseudo_labels_after(sequence, pseudo, pasted, config.sequence)
     best = multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)
     own, moved = own[best], moved[best]
 

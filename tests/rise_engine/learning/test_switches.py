@@ -257,3 +257,15 @@ def test_the_mode_of_the_network_is_left_alone(model: Any, frame: LabelledFrame)
     with predicting(model):
         assert not model.training
     assert model.training
+
+
+def test_the_after_view_learns_from_pseudo_labels_where_asked(model: Any, frame: LabelledFrame) -> None:
+    bare = ("sequence.paste=false", "loss.association=0")
+    sequence = make(unlabelled(frame), *bare)
+    off, on = (learnt(model, sequence, *bare, f"pseudo_labels.after_view={value}") for value in ("false", "true"))
+    assert len(off.pseudo_labels[0]) and len(off.pseudo_labels[0]) == len(on.pseudo_labels[0])
+    assert float(off.terms.total) > 0 and float(on.terms.total) != float(off.terms.total)
+    asked = pictures(model, lambda: learnt(model, sequence, *bare, "pseudo_labels.after_view=true"))
+    assert asked == [1, 2], "the before view once for the teacher, then strong and after"
+    single = ("sequence.enabled=false", "pseudo_labels.after_view=true")
+    assert pictures(model, lambda: learnt(model, sequence, *single)) == [1, 1], "no after view without sequences"
