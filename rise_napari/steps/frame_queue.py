@@ -18,7 +18,10 @@ from rise_napari.workspace import Workspace
 QUEUE_LENGTH = 50
 THUMBNAIL = QSize(64, 48)
 ORDERS = {
-    "useful": ("most useful first", "Doubt, the threshold's edge, two lights that differ, new objects, and looks, together"),
+    "useful": (
+        "most useful first",
+        "Doubt, the threshold's edge, two lights that differ, new objects, and looks, together",
+    ),
     "uncertain": ("least certain first", "Scores far from both 0 and 1"),
     "disagreeing": ("changes with the light first", "The same frame in another light is predicted differently"),
     "edge": ("on the threshold's edge first", "Many scores between 0.4 and 0.6: a small step decides over them"),
