@@ -349,14 +349,18 @@ class Workspace:
             return True
         return False
 
-    def reject(self, prediction_ids: Sequence[int]) -> None:
-        """Drops predictions of the frame in view."""
+    def reject(self, prediction_ids: Sequence[int], *, reviewed: bool = False) -> None:
+        """Drops predictions of the frame in view; ``reviewed`` also marks the frame."""
         ids = list(prediction_ids)
-        if not ids or self.frame is None or not self._may_write():
-            return
-        with self.telling():
-            self.project.reject_predictions(ids)
-            self.predictions_changed.emit(self.frame.id)
+
+        def change(project: Project, frame: FrameRecord) -> bool:
+            project.reject_predictions(ids)
+            if reviewed:
+                project.set_state(frame.id, FrameState.REVIEWED)
+            return True
+
+        if ids:
+            self.edit(f"rejected {len(ids)} prediction{'s' * (len(ids) > 1)}", change)
 
     def undo(self) -> None:
         """Takes back the last action, whichever frame it was on."""
@@ -376,10 +380,16 @@ class Workspace:
                 self.tell(f"Nothing to {way}.")
                 return
             self.tell(f"{way.capitalize()}: {told}")
-            touched = self._list.named(told.rpartition(" in ")[2])
+            touched = self._frame_of(told)
             self._edited(touched.id if touched is not None else None)
             if touched is not None:
                 self.show(touched.id)
+
+    def _frame_of(self, told: str) -> FrameRecord | None:
+        """The frame that the words of an edit end in; its name may have the same word in it."""
+        words = told.split(" in ")
+        ends = (self._list.named(" in ".join(words[start:])) for start in range(1, len(words)))
+        return next((found for found in ends if found is not None), None)
 
     def _edited(self, frame_id: int | None) -> None:
         self._choose_category()

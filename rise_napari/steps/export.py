@@ -83,7 +83,7 @@ class ExportStep(Step):
         where.setWordWrap(True)
         layout.addWidget(where)
         opener.hide()
-        opener.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folders[opener]))))
+        opener.clicked.connect(lambda: self._open(self._folders[opener]))
         layout.addWidget(opener)
         return group
 
@@ -218,6 +218,12 @@ class ExportStep(Step):
         opener.show()
         self._folders[opener] = path.parent
         self.workspace.tell(f"{words} {path}")
+
+    def _open(self, folder: Path) -> None:
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
+            self.workspace.tell(
+                f"This system has no program to show folders with: the files are in {folder}.", "warning"
+            )
 
     def _ended(self, action: QPushButton, where: QLabel) -> None:
         action.setEnabled(True)

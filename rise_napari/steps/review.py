@@ -203,8 +203,10 @@ class ReviewStep(Step):
         hidden = everything - len(shown)
         self.score.setText(f"Score at least {self.min_score:.2f}: {len(shown)} of {everything}")
         usable = workspace.writable and frame is not None
-        self.accept_all.setEnabled(usable and bool(shown))
-        self.accept_all.setText(f"Accept all {len(shown)} shown, next  (A)" if shown else "Accept all shown, next  (A)")
+        left = f"Accept all {len(shown)} shown, next  (A)" if shown else "Accept all shown, next  (A)"
+        decided = not shown and bool(workspace.instances())
+        self.accept_all.setEnabled(usable and (bool(shown) or decided))
+        self.accept_all.setText("Reviewed, next  (A)" if decided else left)
         self.reject_hidden.setText(f"Reject the {hidden} hidden" if hidden else "Reject the hidden ones")
         self.reject_hidden.setEnabled(usable and hidden > 0)
         self.pick.setEnabled(usable and bool(shown))
@@ -287,20 +289,27 @@ class ReviewStep(Step):
         return [item.data(Qt.ItemDataRole.UserRole) for item in items if item is not None]
 
     def accept_selected(self) -> None:
-        """Keeps the selected predictions; the frame counts as reviewed."""
+        """Keeps the selected predictions; with the last of those shown, the frame counts as reviewed."""
         chosen = self._selected_ids()
         if chosen:
-            self.workspace.accept(chosen)
+            self.workspace.accept(chosen, reviewed=not self._others(chosen))
         else:
             self.workspace.tell("Select predictions in the table first.")
 
+    def _others(self, chosen: Sequence[int]) -> bool:
+        """Whether predictions are shown besides those chosen: then the frame is not decided yet."""
+        return any(one.id not in chosen for one in self.shown_predictions())
+
     def reject_selected(self) -> None:
-        """Drops the selected predictions."""
+        """Drops the selected predictions; with the last of those shown, a frame that has some counts as reviewed."""
         chosen = self._selected_ids()
-        if chosen:
-            self.workspace.reject(chosen)
-        else:
+        if not chosen:
             self.workspace.tell("Select predictions in the table first.")
+            return
+        decided, some = not self._others(chosen), bool(self.workspace.instances_with_strokes())
+        self.workspace.reject(chosen, reviewed=decided and some)
+        if decided and not some:
+            self.workspace.tell("Nothing is left here: draw what is missing (N), or press H if there is no object.")
 
     def edit_selected(self) -> None:
         """Keeps the selected prediction and takes it in hand, so that the brush mends it."""
@@ -337,7 +346,11 @@ class ReviewStep(Step):
 
     def accept_and_go_on(self) -> None:
         """Keeps every shown prediction, marks the frame reviewed and goes to the next frame of the queue."""
-        if self.workspace.accept([one.id for one in self.shown_predictions() if one.id is not None]):
+        shown = [one.id for one in self.shown_predictions() if one.id is not None]
+        if not shown and not self.workspace.instances_with_strokes():
+            # One key too many must not teach that there is no object in a frame that nobody looked at.
+            self.workspace.tell("There is nothing to accept here: lower the score, or press H if there is no object.")
+        elif self.workspace.accept(shown):
             self.go_on()
 
     def go_on(self) -> None:

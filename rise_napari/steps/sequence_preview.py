@@ -29,7 +29,7 @@ from rise_napari.workspace import Workspace
 
 PATIENCE_MILLISECONDS = 120
 PRESET = "laptop"
-SCALE, LARGE = 2, 560
+SCALE, LARGEST = 2, 640
 VIEWS = ("before", "after", "strong")
 LEGEND = (
     "<b>&times;</b> goes &nbsp; <b>+</b> has come &nbsp; <b>&rarr;</b> was moved<br>"
@@ -229,9 +229,11 @@ class SequencePreview(QWidget):
         dialog.setWindowTitle(f"before | after | strong, seed {self.seed.value()}")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         row = QHBoxLayout(dialog)
+        room = self.screen().availableGeometry().width() - 100
+        width = min(LARGEST, room // len(self._pictures))
         for picture in self._pictures:
             label = QLabel()
-            label.setPixmap(picture.scaledToWidth(LARGE, Qt.TransformationMode.SmoothTransformation))
+            label.setPixmap(picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
             row.addWidget(label)
         dialog.open()
 

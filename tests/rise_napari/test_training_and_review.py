@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from scipy.ndimage import binary_fill_holes
 
 from rise_engine.config import RiseConfig
@@ -334,6 +336,55 @@ def test_rejecting_drops_only_the_selected(predicted: Any) -> None:
     predicted.review.reject_selected()
     assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9, 0.35]
     assert predicted.workspace.instances() == []
+
+
+def test_a_frame_is_reviewed_when_the_last_of_its_shown_predictions_is_decided(predicted: Any) -> None:
+    workspace, review = predicted.workspace, predicted.review
+    review.slider.setValue(30)
+    review.table.selectRow(0)
+    review.accept_selected()
+    assert workspace.frame.state is FrameState.UNLABELLED, "two are undecided, and would be learnt as background"
+    review.table.selectRow(0)
+    review.reject_selected()
+    review.table.selectRow(0)
+    review.reject_selected()
+    assert workspace.frame.state is FrameState.REVIEWED
+    assert review.accept_all.text().startswith("Reviewed, next")
+    assert review.accept_all.isEnabled()
+    workspace.undo()
+    assert workspace.frame.state is FrameState.UNLABELLED
+    assert len(workspace.predictions()) == 1
+
+
+def test_accepting_nothing_does_not_make_a_frame_empty(predicted: Any) -> None:
+    workspace = predicted.workspace
+    workspace.show(workspace.frames[4].id)
+    predicted.review.accept_and_go_on()
+    assert workspace.frame.id == workspace.frames[4].id
+    assert workspace.frame.state is FrameState.UNLABELLED
+    assert "nothing to accept" in predicted.header.message.text()
+
+
+def test_letters_work_with_a_table_in_focus(predicted: Any) -> None:
+    viewer, review = predicted.viewer_for_tests, predicted.review
+    viewer.window.show()
+    predicted.tabs.setCurrentWidget(review)
+    review.table.selectRow(1)
+    QTest.keyClick(review.table, Qt.Key.Key_R)
+    assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9, 0.35]
+
+
+def test_undo_finds_a_frame_whose_name_has_the_word_in_it(workbench: Any, folder: Path, disc: Any, stroke: Any) -> None:
+    (folder / "frame_3.png").rename(folder / "tote in frame_2.png")
+    workspace = workbench.workspace
+    workspace.open_path(folder)
+    named = next(frame for frame in workspace.frames if frame.name == "tote in frame_2.png")
+    workspace.show(named.id)
+    stroke(workbench, disc(20, 20))
+    workspace.show(workspace.frames[0].id)
+    workspace.undo()
+    assert workspace.frame.id == named.id
+    assert workspace.instances() == []
 
 
 def test_the_queue_gives_reasons_and_next_goes_on(predicted: Any, qtbot: Any) -> None:
