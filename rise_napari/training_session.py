@@ -12,7 +12,7 @@ from typing import Protocol
 from psygnal import Signal
 
 from rise_engine.config import RiseConfig
-from rise_engine.learning.events import Event, Failed, Finished, Preview, Progress, Started
+from rise_engine.learning.events import Event, Failed, Finished, Paused, Preview, Progress, Started
 from rise_engine.project.splits import TrainingSplit
 
 PUMP_SECONDS = 0.2
@@ -25,13 +25,15 @@ class RunState(StrEnum):
     IDLE = "Ready"
     STARTING = "Starting…"
     TRAINING = "Training"
+    PAUSING = "Pausing…"
     PAUSED = "Paused"
     STOPPING = "Stopping…"
     FINISHED = "Finished"
     FAILED = "Failed"
 
 
-RUNNING = (RunState.STARTING, RunState.TRAINING, RunState.PAUSED, RunState.STOPPING)
+HOLDING = (RunState.PAUSING, RunState.PAUSED)
+RUNNING = (RunState.STARTING, RunState.TRAINING, *HOLDING, RunState.STOPPING)
 
 
 class RunningTrainer(Protocol):
@@ -133,17 +135,17 @@ class TrainingSession:
         """Holds the training after the step in hand."""
         if self._trainer is not None and self.state is RunState.TRAINING:
             self._trainer.pause()
-            self._become(RunState.PAUSED)
+            self._become(RunState.PAUSING)
 
     def resume(self) -> None:
         """Goes on after a pause."""
-        if self._trainer is not None and self.state is RunState.PAUSED:
+        if self._trainer is not None and self.state in HOLDING:
             self._trainer.resume()
             self._become(RunState.TRAINING)
 
     def stop(self) -> None:
         """Asks the training to save and end after the step in hand."""
-        if self._trainer is not None and self.state in (RunState.STARTING, RunState.TRAINING, RunState.PAUSED):
+        if self._trainer is not None and self.state in (RunState.STARTING, RunState.TRAINING, *HOLDING):
             self._trainer.stop()
             self._become(RunState.STOPPING)
 
@@ -184,6 +186,8 @@ class TrainingSession:
                     self.progress = event
                 case Preview():
                     self.preview = event
+                case Paused() if self.state is RunState.PAUSING:
+                    self.state = RunState.PAUSED
                 case Failed():
                     self.failure = event
                     self.state = RunState.FAILED

@@ -153,6 +153,11 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """The training holds still now, as it was asked to; nothing comes until it is told to go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """The training ended early; ``hint`` says what to do."""
 
@@ -191,6 +196,7 @@ KINDS: dict[str, type[Event]] = {
         ToBeat,
         Checkpoint,
         Notice,
+        Paused,
         Failed,
         Finished,
     )

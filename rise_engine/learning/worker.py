@@ -15,7 +15,7 @@ import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import DeviceError, RiseError, WeightsError
-from rise_engine.learning.events import Event, Failed
+from rise_engine.learning.events import Event, Failed, Paused
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
@@ -40,8 +40,8 @@ def _listen(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
     commands.put({"command": "stop"})
 
 
-def _obey(trainer: Trainer, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Carries out what has been asked; while paused, waits for the next command."""
+def _obey(trainer: Trainer, commands: queue.SimpleQueue[dict[str, Any]], *, step: int) -> None:
+    """Carries out what has been asked; while paused, which it tells, waits for the next command."""
     paused = False
     while paused or not commands.empty():
         command = commands.get()
@@ -50,6 +50,7 @@ def _obey(trainer: Trainer, commands: queue.SimpleQueue[dict[str, Any]]) -> None
                 trainer.watch(command["frame"])
             case "pause":
                 paused = True
+                _tell(Paused(step))
             case "resume":
                 paused = False
             case "stop":
@@ -70,7 +71,7 @@ def main() -> None:
             trainer = Trainer(project, config, split, minutes=job["minutes"], resume=job["resume"])
             for event in trainer.run():
                 _tell(event)
-                _obey(trainer, commands)
+                _obey(trainer, commands, step=event.step)
     except (RiseError, MemoryError, OSError, RuntimeError) as error:
         failure = explain(error)
         if failure is None:

@@ -33,7 +33,7 @@ from rise_napari.remedies import Remedy, remedy
 from rise_napari.steps.model_in_use import ModelInUse
 from rise_napari.steps.step import Step, button
 from rise_napari.steps.training_frames import TrainingFrames
-from rise_napari.training_session import Job, RunState
+from rise_napari.training_session import HOLDING, Job, RunState
 from rise_napari.workspace import Workspace
 
 PRESET_WORDS = {
@@ -201,6 +201,8 @@ class TrainStep(Step):
             return "Open a folder of images in the Project tab first."
         if state in (RunState.STARTING, RunState.TRAINING):
             return "Training: look at any frame to see its predictions live; you can go on annotating meanwhile."
+        if state is RunState.PAUSING:
+            return "Pausing: the step in hand is finished first."
         if state is RunState.PAUSED:
             return "Paused: the training holds still until you press Resume."
         if state is RunState.STOPPING:
@@ -229,9 +231,9 @@ class TrainStep(Step):
         # What cannot be changed now makes room for what happens.
         self.settings.setVisible(idle)
         self.start.setEnabled(idle and workspace.writable and labelled > 0)
-        self.pause.setEnabled(training.state in (RunState.TRAINING, RunState.PAUSED))
-        self.pause.setText("Resume" if training.state is RunState.PAUSED else "Pause")
-        self.stop.setEnabled(training.state in (RunState.STARTING, RunState.TRAINING, RunState.PAUSED))
+        self.pause.setEnabled(training.state in (RunState.TRAINING, *HOLDING))
+        self.pause.setText("Resume" if training.state in HOLDING else "Pause")
+        self.stop.setEnabled(training.state in (RunState.STARTING, RunState.TRAINING, *HOLDING))
         self.stop.setText("Stopping…" if training.state is RunState.STOPPING else "Stop")
         self.start.setText("Starting…" if training.state is RunState.STARTING else "Start")
         if idle:
@@ -383,7 +385,7 @@ class TrainStep(Step):
 
     def _pause_or_resume(self) -> None:
         training = self.workspace.training
-        if training.state is RunState.PAUSED:
+        if training.state in HOLDING:
             training.resume()
         else:
             training.pause()

@@ -54,7 +54,7 @@ class FakeTrainer:
         self.batches = list(batches)
         self.asked: list[Any] = []
         self.alive = False
-        self.paused = False
+        self.paused = self._told_paused = False
         self.job: Any = None
         self._stopping = False
         self._step = 0
@@ -71,7 +71,11 @@ class FakeTrainer:
         if self._stopping and self.alive:
             self.alive = False
             return [events.Finished(self._step, run=1, folder="runs/0001-laptop", stopped=True)]
-        if self.paused or not self.batches:
+        if self.paused:
+            told = [] if self._told_paused else [events.Paused(self._step)]
+            self._told_paused = True
+            return told
+        if not self.batches:
             return []
         batch = self.batches.pop(0)
         self._step = batch[-1].step
@@ -83,7 +87,7 @@ class FakeTrainer:
         self.asked.append(("watch", frame))
 
     def pause(self) -> None:
-        self.paused = True
+        self.paused, self._told_paused = True, False
 
     def resume(self) -> None:
         self.paused = False

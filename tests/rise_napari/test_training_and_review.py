@@ -70,7 +70,9 @@ def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
     assert not layers["predictions"].data.any(), "live predictions of another frame are not shown here"
     training.pause()
     assert trainer.paused
+    assert training.state is RunState.PAUSING, "it is not paused before the step in hand is done"
     assert labelled.train.pause.text() == "Resume"
+    qtbot.waitUntil(lambda: training.state is RunState.PAUSED, timeout=10_000)
     training.resume()
     training.stop()
     assert training.state is RunState.STOPPING

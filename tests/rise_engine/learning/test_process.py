@@ -16,6 +16,7 @@ from rise_engine.learning.events import (
     Failed,
     Finished,
     Losses,
+    Paused,
     Preview,
     Progress,
     Started,
@@ -112,6 +113,7 @@ def test_pause_holds_and_stop_saves(start: Callable[[int], TrainingProcess], pro
     process = start(10_000)
     collect(process, lambda events: any(isinstance(event, Progress) for event in events))
     process.pause()
+    collect(process, lambda events: any(isinstance(event, Paused) for event in events))
     quiet_since = time.monotonic()
     deadline = quiet_since + PATIENCE
     while time.monotonic() < quiet_since + 3.0:
