@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 def add_armbench(project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...], seed: int) -> None:
     """Import a subset, hold val and test out, and write the lists."""
     from rise_engine.commands.project import print_import
-    from rise_engine.formats.armbench import armbench_fractions, import_armbench
+    from rise_engine.formats.armbench import SUBSETS, armbench_fractions, import_armbench
     from rise_engine.formats.label_fractions import FOLDER
 
     for part, (report, names) in import_armbench(project, source, drop_categories=drop_categories).items():
         print_import(source.files[part], report)
         _write_list(project, part, names)
     project.set_setting("dataset", "armbench")
+    # The published figures are of the first subset alone.
+    project.set_setting("source", "armbench" if source.subset == SUBSETS[0] else f"armbench {source.subset}")
     if "train" in source.files:
         _save(project, armbench_fractions(project, source, seed=seed))
     if "test" in source.files:
@@ -47,6 +49,7 @@ def add_ocid(project: Project, *, seed: int) -> None:
     for name, split in (("train", Split.TRAIN), ("test", Split.HOLDOUT)):
         _write_list(project, name, [frame.name for frame in project.frames(split=split)])
     project.set_setting("dataset", "ocid")
+    project.set_setting("source", "ocid")
     _save(project, ocid_fractions(project, seed=seed))
 
 

@@ -176,8 +176,14 @@ class _Import:
                 for row in merged.insert if frame in self._late else ():
                     edit.insert("instances", dict(zip(COLUMNS, row, strict=True)))
             coming.show(edit)
+            edit.action = self._words(len(filled))
         skipped = self._skipped + sum(merged.skipped for merged in self._merges.values())
         return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, skipped)
+
+    def _words(self, frames: int) -> str:
+        count = self._instances
+        instances = f"{count:,} instance{'s' * (count != 1)}"
+        return f"imported {self._file.path.name}: {instances} in {frames:,} frame{'s' * (frames != 1)}"
 
     @property
     def _instances(self) -> int:

@@ -7,16 +7,18 @@ folder above ``seqNN``. ``label/NAME.png`` holds an integer for each pixel of ``
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
-from rise_engine.project.annotations import mark, new_category, row_values
+from rise_engine.project.annotations import new_category, row_values
 from rise_engine.project.image_file import read_header, read_numbers
+from rise_engine.project.incoming import COLUMNS, incoming
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask
@@ -79,23 +81,33 @@ def import_ocid(
     changes nothing, when a label image is broken or of another size than its picture.
     """
     frames = [frame for frame in project.frames() if scene_of(frame.name) is not None]
-    count = missing = 0
-    with project.journal.edit("imported OCID") as edit:
-        category = new_category(edit, CATEGORY).id
-        for frame in watch(frames):
-            label = _label_of(project, frame.name)
-            if not label.is_file():
-                missing += 1
-                continue
+    known = {category.name: category.id for category in project.categories()}
+    category = known.get(CATEGORY, max(known.values(), default=0) + 1)
+    labelled: list[int] = []
+    with incoming(project) as coming:
+        count = coming.add(_rows(project, watch(frames), category, labelled))
+        coming.prepare_frames({}, labelled)
+        with project.journal.edit(f"imported OCID: {count:,} instances in {len(labelled):,} frames") as edit:
+            if new_category(edit, CATEGORY, wanted=category).id != category:
+                raise RiseError("The categories changed while OCID was imported; import it once more.")
+            held_out = _held_out_places(frames)
+            holdout = {frame.id: Split.HOLDOUT.value for frame in frames if _is_held_out(frame, held_out)}
+            edit.update_many("frames", "split", holdout)
+            coming.show(edit)
+    return count, len(frames) - len(labelled)
+
+
+def _rows(
+    project: Project, frames: Iterable[FrameRecord], category: int, labelled: list[int]
+) -> Iterator[tuple[Any, ...]]:
+    """The values of ``COLUMNS`` of every mask; frames that have a label image are noted in ``labelled``."""
+    for frame in frames:
+        label = _label_of(project, frame.name)
+        if label.is_file():
+            labelled.append(frame.id)
             for instance in _instances(project, frame, label, category):
-                edit.insert("instances", row_values(instance, frame.id))
-                count += 1
-            mark(edit, frame.id, when={FrameState.UNLABELLED}, state=FrameState.LABELLED)
-        held_out = _held_out_places(frames)
-        for frame in frames:
-            if _is_held_out(frame, held_out):
-                edit.update("frames", frame.id, {"split": Split.HOLDOUT.value})
-    return count, missing
+                values = {"origin": None, **row_values(instance, frame.id)}
+                yield tuple(values[column] for column in COLUMNS)
 
 
 def ocid_fractions(project: Project, *, seed: int) -> LabelFractions:

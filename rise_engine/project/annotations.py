@@ -74,13 +74,16 @@ class Annotations:
 
     def update(self, instance: int, *, segmentation: Segmentation | None, category: int | None) -> None:
         """Change the mask or the category of an instance; one edit. Its id and extra fields stay."""
-        with self._journal.edit("changed an instance", frame=self._row(instance)["frame"]) as edit:
+        frame = self._row(instance)["frame"]
+        with self._journal.edit("changed the mask of an instance", frame=frame) as edit:
             row = edit.connection.execute("SELECT * FROM instances WHERE id = ?", (instance,)).fetchone()
             values: dict[str, object] = {}
             if category is not None:
-                known = {found["id"] for found in edit.connection.execute("SELECT id FROM categories")}
-                require_category(known, category)
+                known = dict(edit.connection.execute("SELECT id, name FROM categories").fetchall())
+                require_category(set(known), category)
                 values["category"] = category
+                if segmentation is None:
+                    edit.action = f"changed an instance to {known[category]}"
             if segmentation is not None:
                 values["segmentation"] = pack(segmentation)
                 if row["origin"] is not None:

@@ -117,9 +117,9 @@ class Frames:
         records = [self.get(frame) for frame in frames]
         only = records[0].id if len(records) == 1 else None
         words = "1 frame" if len(records) == 1 else f"{len(records)} frames"
-        with self._journal.edit(f"moved {words} to {split}", frame=only) as edit:
-            for record in records:
-                edit.update("frames", record.id, {"split": split.value})
+        place = "the hold-out" if split is Split.HOLDOUT else "training"
+        with self._journal.edit(f"moved {words} to {place}", frame=only) as edit:
+            edit.update_many("frames", "split", {record.id: split.value for record in records})
 
 
 def add_frame(connection: sqlite3.Connection, name: str) -> int:

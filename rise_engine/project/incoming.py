@@ -38,16 +38,19 @@ class Incoming:
         self._number: int | None = None
         self._frames = False
 
-    def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Store annotations, each with a value for every one of ``COLUMNS``; nobody sees them yet."""
+    def add(self, rows: Iterable[Sequence[Any]]) -> int:
+        """Store annotations, each with a value for every one of ``COLUMNS``, and count them; nobody sees them yet."""
         left = iter(rows)
+        count = 0
         while part := list(islice(left, _ROWS_A_TRANSACTION)):
             with self._store.write() as connection:
                 if self._number is None:
                     self._number = int(connection.execute("INSERT INTO imports DEFAULT VALUES").lastrowid or 0)
                 number = self._number
                 insert_numbered(connection, "instances", (*COLUMNS, "import"), [(*row, number) for row in part])
+            count += len(part)
             _let_others(self._store)
+        return count
 
     def withdraw(self, edit: Edit, frame: int) -> None:
         """Throw the rows of a frame away, as part of the edit that shows the others."""

@@ -86,6 +86,7 @@ def test_a_subset_becomes_a_project(root: Path, tmp_path: Path, capsys: pytest.C
     assert "1 image of the file" in out
     assert "1 annotation marked as crowds" in out
     with Project.open(path) as project:
+        assert project.setting("source") == "armbench"
         assert project.images == root / "mix-object-tote" / "images"
         assert [category.name for category in project.categories()] == ["Object"]
         assert {frame.name for frame in project.frames(split=Split.HOLDOUT)} == {"TT0.jpg", "TT1.jpg", "VV0.jpg"}
@@ -114,6 +115,7 @@ def test_the_subset_can_be_named_or_be_the_folder(root: Path, tmp_path: Path) ->
     assert _new(tmp_path / "b.rise", "--armbench", root, "--subset", "same-object-transfer-set") == 0
     with Project.open(tmp_path / "b.rise") as project:
         assert project.images.parent.name == "same-object-transfer-set"
+        assert project.setting("source") == "armbench same-object-transfer-set"
     assert find_armbench(root / SUBSETS[1]).subset == SUBSETS[1]
     assert find_armbench(root).subset == SUBSETS[0]
 

@@ -96,11 +96,11 @@ def test_others_write_while_an_import_goes_on_and_see_nothing_of_it(
     assert seen == [([0, 0, 0, 0, n], n, 1, ["object"]) for n in (1, 2, 3)]
     assert _counts(project) == [EACH] * FRAMES + [3]
     # The strokes were there first, so the import is what undo takes back first, at once and whole.
-    assert project.undo() == "imported in.json"
+    assert project.undo() == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [0, 0, 0, 0, 3]
     assert project.counts()[FrameState.LABELLED] == 1
     assert to_coco(project)["annotations"][0]["segmentation"] == STROKE
-    assert project.redo() == "imported in.json"
+    assert project.redo() == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [EACH] * FRAMES + [3]
     assert len(to_coco(project)["annotations"]) == FRAMES * EACH + 3
 

@@ -78,6 +78,7 @@ def _objects(project: Project, name: str) -> list[list[int]]:
 def test_only_pictures_are_frames_and_the_background_depends_on_the_scene(root: Path, tmp_path: Path) -> None:
     assert _new(tmp_path / "o.rise", "--ocid", root) == 0
     with Project.open(tmp_path / "o.rise") as project:
+        assert project.setting("source") == "ocid"
         assert len(project.frames()) == 6
         assert all("/rgb/" in frame.name for frame in project.frames())
         # A later look at the folder, as a window takes it, finds nothing new either.

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rise_engine.errors import RiseError
+from rise_engine.formats.coco import import_coco
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask
@@ -177,3 +180,54 @@ def test_edits_together_are_all_carried_out_or_none(make_project: MakeProject) -
     assert project.history()[0].action == words
     project.add_instances(1, [_square(1, category)])
     assert project.history()[0].action.startswith("drew")
+
+
+def test_history_tells_every_kind_of_edit_in_plain_words(make_project: MakeProject, tmp_path: Path) -> None:
+    project = make_project(3)
+    first, second, _ = (frame.id for frame in project.frames())
+    box = [[5.0, 5.0, 20.0, 5.0, 20.0, 20.0]]
+    file = tmp_path / "more.json"
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": box}
+    images = [{"id": 1, "file_name": "tote2.png", "width": 80, "height": 60}]
+    file.write_text(
+        json.dumps({"images": images, "annotations": [annotation], "categories": [{"id": 1, "name": "bag"}]})
+    )
+    bag = project.add_category("bag").id
+    box_category = project.add_category("carton").id
+    project.rename_category(box_category, "box")
+    drawn = project.add_instances(first, [Instance(None, first, bag, box), Instance(None, first, bag, box)])
+    project.update_instance(drawn[0], segmentation=[[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]])
+    project.update_instance(drawn[0], category=box_category)
+    project.set_bank_excluded(drawn[1], True)
+    project.set_bank_excluded(drawn[1], False)
+    project.delete_instances(drawn[:1])
+    project.set_state(second, FrameState.SKIPPED)
+    project.set_split([first, second], Split.HOLDOUT)
+    project.set_split([second], Split.TRAIN)
+    run = project.start_run(preset="laptop", recipe="paper", steps=1, base="none").number
+    project.store_predictions(run, {second: [Instance(None, second, bag, box, score=0.9) for _ in range(2)]})
+    sure, unsure = (found.id for found in project.predictions(second))
+    project.accept_predictions([sure or 0])
+    project.reject_predictions([unsure or 0])
+    import_coco(project, file)
+    project.undo()
+    told = [(entry.action, entry.frame, entry.undone) for entry in reversed(project.history())]
+    assert told == [
+        ("added the category bag", None, False),
+        ("added the category carton", None, False),
+        ("renamed the category carton to box", None, False),
+        ("drew 2 instances", "tote0.png", False),
+        ("changed the mask of an instance", "tote0.png", False),
+        ("changed an instance to box", "tote0.png", False),
+        ("kept an instance out of the bank", "tote0.png", False),
+        ("let an instance into the bank", "tote0.png", False),
+        ("deleted 1 instance", "tote0.png", False),
+        ("marked as skipped", "tote1.png", False),
+        ("moved 2 frames to the hold-out", None, False),
+        ("moved 1 frame to training", "tote1.png", False),
+        ("accepted 1 prediction", "tote1.png", False),
+        ("rejected 1 prediction", "tote1.png", False),
+        ("imported more.json: 1 instance in 1 frame", None, True),
+    ]
+    when = [entry.when for entry in project.history()]
+    assert when == sorted(when, reverse=True)

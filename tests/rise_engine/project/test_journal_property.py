@@ -7,7 +7,7 @@ import random
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -124,10 +124,11 @@ def _newest(project: Project) -> int:
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-@given(seed=st.integers(0, 2**32), moves=st.lists(st.sampled_from("eeeeur"), min_size=10, max_size=40))
+@given(seed=st.integers(0, 2**32), moves=st.lists(st.sampled_from("eeeeeuuro"), min_size=10, max_size=40))
 def test_edits_undone_and_redone_in_any_mixture_show_the_states_there_were(seed: int, moves: list[str]) -> None:
     rng = random.Random(seed)
-    with _project() as project:
+    with _project() as first, ExitStack() as opened:
+        project = first
         project.undo()
         past: list[object] = [_state(project.store)]
         project.redo()
@@ -143,6 +144,9 @@ def test_edits_undone_and_redone_in_any_mixture_show_the_states_there_were(seed:
                 if _newest(project) > before:
                     past.append(_state(project.store))
                     future.clear()
+            elif move == "o":
+                project.close()
+                project = opened.enter_context(Project.open(first.path))
             elif move == "u":
                 assert (project.undo() is None) == (len(past) == 1)
                 if len(past) > 1:
@@ -152,6 +156,15 @@ def test_edits_undone_and_redone_in_any_mixture_show_the_states_there_were(seed:
                 if future:
                     past.append(future.pop())
             assert _state(project.store) == past[-1]
+        # All of it back, and all of it again.
+        steps = len(past) - 1
+        for expected in past[-2::-1]:
+            assert project.undo() is not None
+            assert _state(project.store) == expected
+        for expected in past[1:]:
+            assert project.redo() is not None
+            assert _state(project.store) == expected
+        assert sum(not entry.undone for entry in project.history(1000)) == steps
 
 
 def test_the_last_200_edits_can_be_walked_back_and_forth_over_a_restart() -> None:
