@@ -59,8 +59,10 @@ class LoaderConfig(Section):
     unlabelled_per_step: int = Field(8, ge=0)
     unlabelled_pool: Literal["rest", "all"] = "rest"
     """``all``: the labelled frames are among the unlabelled ones too, without their labels (the released code)."""
-    accumulate: int = Field(8, ge=1)
-    """Parts that one step's frames are split into, to bound memory."""
+    accumulate: int = Field(0, ge=0)
+    """Parts that one step's frames are split into, learnt from one after the other, to bound memory. 0: as few as the
+    memory holds. On a GPU all frames are tried at once; whenever the memory is full the parts are halved, down to
+    single frames, and the step is begun anew. A CPU, where too much ends the process, takes one frame at a time."""
 
 
 class SequenceConfig(Section):

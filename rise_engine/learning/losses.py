@@ -78,7 +78,7 @@ class Criterion:
         targets: Sequence[Targets | None],
         *,
         ignore: Sequence[Tensor | None] | None = None,
-        at_least: int = 1,
+        at_least: float = 1,
         share: Share = WHOLE,
     ) -> tuple[LossTerms, list[Assignment]]:
         """The weighted terms, and the last layer's assignment of each image.

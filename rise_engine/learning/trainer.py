@@ -185,7 +185,7 @@ class Trainer:
                 step,
                 kind="memory",
                 message=f"The memory of {self.learner.device} is full: {str(error).splitlines()[0]}",
-                hint="Use a smaller loader.crop, more loader.accumulate, or device cpu.",
+                hint="Set model.checkpointing=true, or use a smaller loader.crop, or device cpu.",
             )
         except RiseError as error:
             yield events.Failed(step, kind="data", message=str(error), hint="Mend it, then train again.")
@@ -250,6 +250,8 @@ class Trainer:
         outcome = self.learner.learn(step, labelled, unlabelled)
         if self.config.sequence.bank_admit == "segmented":
             self._admit(outcome)
+        for sentence in self.learner.memory.news():
+            yield events.Notice(step + 1, sentence)
         if not outcome.applied:
             self._skipped += 1
             yield events.Notice(

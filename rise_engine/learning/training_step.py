@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.losses import Criterion, LossTerms
+from rise_engine.learning.memory import Parts, RandomState, is_full
 from rise_engine.learning.optimiser import build_optimiser, learning_rate, set_learning_rate
 from rise_engine.learning.pseudo_labels import CascadeCounts
 from rise_engine.learning.ranks import Ranks, Share
@@ -67,6 +69,31 @@ def over_all(outcome: StepOutcome, ranks: Ranks) -> StepOutcome:
     return whole
 
 
+@dataclass
+class _Numbers:
+    """Numbers of the outcome that are still on the device: asking for each would hold it up each time."""
+
+    names: list[str] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+
+    def add(self, name: str, value: Tensor) -> None:
+        self.names.append(name)
+        self.values.append(value.detach())
+
+    def into(self, outcome: StepOutcome) -> None:
+        """Adds everything up, with one transfer."""
+        if not self.values:
+            return
+        for name, value in zip(self.names, torch.stack(self.values).tolist(), strict=True):
+            if name in TERMS:
+                outcome.terms[name] = outcome.terms.get(name, 0.0) + value
+            else:
+                setattr(outcome, name, getattr(outcome, name) + value)
+
+
+TERMS = tuple(entry.name for entry in fields(LossTerms))
+
+
 class TrainingStep:
     """The learner, its optional averaged teacher, and the optimiser; knows tensors, no project and no files.
 
@@ -83,6 +110,7 @@ class TrainingStep:
         self.ranks.send_from_first(self.model.state_dict().values())
         self.averaged = copy.deepcopy(self.model).requires_grad_(False) if config.pseudo_labels.ema else None
         self.optimiser = build_optimiser(self.model, config.optimiser)
+        self.memory = Parts(config.loader.accumulate, device)
         self._criterion = Criterion(config.loss)
 
     @property
@@ -92,12 +120,12 @@ class TrainingStep:
 
     def parts(self, labelled: int, unlabelled: int) -> int:
         """How many parts so many frames of either kind are split into."""
-        return max(1, min(self.config.loader.accumulate, max(labelled, unlabelled)))
+        return self.memory.of(max(labelled, unlabelled))
 
     def learn(
         self, step: int, labelled: Sequence[PseudoSequence | None], unlabelled: Sequence[PseudoSequence | None]
     ) -> StepOutcome:
-        """Learns from the sequences; gradients are accumulated over ``loader.accumulate`` parts."""
+        """Learns from the sequences; gradients are accumulated over the parts that they are split into."""
         optimiser = self.config.optimiser
         rate = learning_rate(step, self.config.schedule.steps, optimiser)
         set_learning_rate(self.optimiser, rate)
@@ -105,7 +133,7 @@ class TrainingStep:
         trainable = [tensor for tensor in self.model.parameters() if tensor.requires_grad]
         norm = nn.utils.clip_grad_norm_(trainable, optimiser.clip_norm)
         outcome.learning_rate, outcome.gradient_norm = rate, float(norm)
-        outcome.applied = bool(torch.isfinite(norm))
+        outcome.applied = math.isfinite(outcome.gradient_norm)
         if outcome.applied:
             self.optimiser.step()
             self._average(step)
@@ -115,32 +143,67 @@ class TrainingStep:
     def gradients(
         self, step: int, labelled: Sequence[PseudoSequence | None], unlabelled: Sequence[PseudoSequence | None]
     ) -> StepOutcome:
-        """Adds the step's gradients, of all processes, to the parameters without changing them."""
+        """Adds the step's gradients, of all processes, to the parameters without changing them.
+
+        When the memory does not hold a part, the parts are halved and the step begins anew, as if they had been so from
+        the start. Raises torch's error when a single frame is too much, or several processes would have to agree.
+        """
+        frames = max(len(labelled), len(unlabelled))
+        random = RandomState(self.device)
+        while True:
+            try:
+                return self._gradients(step, labelled, unlabelled)
+            except RuntimeError as error:
+                if not is_full(error) or not self.ranks.alone or not self.memory.double(frames):
+                    raise
+            # Not in the handler: what the attempt had computed is held by its error.
+            self.optimiser.zero_grad(set_to_none=True)
+            random.restore()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _gradients(
+        self, step: int, labelled: Sequence[PseudoSequence | None], unlabelled: Sequence[PseudoSequence | None]
+    ) -> StepOutcome:
         self.model.train()
         parts = self.parts(len(labelled), len(unlabelled))
         seed = self.config.schedule.seed
-        outcome = StepOutcome()
+        outcome, numbers = StepOutcome(), _Numbers()
         for part in range(parts):
             mine = _here(labelled, part, parts), _here(unlabelled, part, parts)
             if not any(mine):
                 continue
             share = self.ranks.share(part, parts)
             self.ranks.reseed(seed, step, part, self.ranks.rank // parts)
-            enabled = self.config.optimiser.bf16
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled):
-                supervised, matched = self._supervised(outcome, mine[0], parts, step, share)
-                at_least = max(1, matched) if self.config.loss.equal_objects else 1
-                losses = supervised + self._unsupervised(outcome, mine[1], parts, step, at_least, share)
-            if losses:
-                torch.stack(losses).sum().backward()
+            weights = _weight(len(labelled), part, parts), _weight(len(unlabelled), part, parts)
+            with self._precision():
+                losses, matched = self._supervised(outcome, numbers, mine[0], weights[0], step, share)
+            # Each kind by itself, so that the memory need not hold what both have computed.
+            _backward(losses)
+            at_least = 1.0
+            if self.config.loss.equal_objects and matched:
+                at_least = max(1.0, matched * weights[1] / weights[0])
+            with self._precision():
+                losses = self._unsupervised(outcome, numbers, mine[1], weights[1], step, at_least, share)
+            _backward(losses)
+        numbers.into(outcome)
         self.ranks.add_gradients(tensor for tensor in self.model.parameters() if tensor.requires_grad)
         return over_all(outcome, self.ranks)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.optimiser.bf16)
 
     def _seed(self, step: int) -> int:
         return self.config.schedule.seed * 1_000_003 + step
 
     def _supervised(
-        self, outcome: StepOutcome, found: dict[int, PseudoSequence], parts: int, step: int, share: Share
+        self,
+        outcome: StepOutcome,
+        numbers: _Numbers,
+        found: dict[int, PseudoSequence],
+        weight: float,
+        step: int,
+        share: Share,
     ) -> tuple[list[Tensor], int]:
         """The losses, and how many queries they matched; ``found`` are sequences by their place in the step."""
         if not found:
@@ -154,21 +217,22 @@ class TrainingStep:
             seed=self._seed(step),
             share=share,
         )
-        supervised = result.terms.total / parts
-        association = self.config.loss.association * result.association / parts
-        outcome.supervised += supervised.item()
+        supervised = result.terms.total * weight
+        association = self.config.loss.association * result.association * weight
+        numbers.add("supervised", supervised)
         for (place, sequence), ids in zip(found.items(), result.segmented, strict=True):
             outcome.segmented[place] = sequence.name, ids
-        self._note(outcome, result.terms, association, result.accuracy, parts)
+        _note(outcome, numbers, result.terms * weight, association, result.accuracy)
         return [supervised, association], result.matched
 
     def _unsupervised(
         self,
         outcome: StepOutcome,
+        numbers: _Numbers,
         found: dict[int, PseudoSequence],
-        parts: int,
+        weight: float,
         step: int,
-        at_least: int,
+        at_least: float,
         share: Share,
     ) -> list[Tensor]:
         if not found:
@@ -185,22 +249,12 @@ class TrainingStep:
             at_least=at_least,
             share=share,
         )
-        unsupervised = self.config.loss.unsupervised * result.terms.total / parts
-        association = self.config.loss.association * result.association / parts
-        outcome.unsupervised += unsupervised.item()
+        unsupervised = self.config.loss.unsupervised * result.terms.total * weight
+        association = self.config.loss.association * result.association * weight
+        numbers.add("unsupervised", unsupervised)
         outcome.cascades += [pseudo.counts() for pseudo in result.pseudo_labels]
-        self._note(outcome, result.terms, association, result.accuracy, parts)
+        _note(outcome, numbers, result.terms * weight, association, result.accuracy)
         return [unsupervised, association]
-
-    def _note(
-        self, outcome: StepOutcome, terms: LossTerms, association: Tensor, accuracy: float | None, parts: int
-    ) -> None:
-        outcome.association += association.item()
-        for entry in fields(terms):
-            value = getattr(terms, entry.name).item() / parts
-            outcome.terms[entry.name] = outcome.terms.get(entry.name, 0.0) + value
-        if accuracy is not None:
-            outcome.accuracies.append(accuracy)
 
     def _average(self, step: int) -> None:
         """Moves the averaged teacher towards the learner, faster while there is little to average."""
@@ -222,3 +276,23 @@ def _here(sequences: Sequence[PseudoSequence | None], part: int, parts: int) -> 
     return {
         place: sequence for place, sequence in enumerate(sequences) if place % parts == part and sequence is not None
     }
+
+
+def _weight(count: int, part: int, parts: int) -> float:
+    """The share of a step's ``count`` frames of a kind that a part has: each frame counts alike, in whatever part."""
+    return len(range(part, count, parts)) / count if count else 0.0
+
+
+def _backward(losses: Sequence[Tensor]) -> None:
+    if losses:
+        torch.stack(list(losses)).sum().backward()
+
+
+def _note(
+    outcome: StepOutcome, numbers: _Numbers, terms: LossTerms, association: Tensor, accuracy: float | None
+) -> None:
+    numbers.add("association", association)
+    for name in TERMS:
+        numbers.add(name, getattr(terms, name))
+    if accuracy is not None:
+        outcome.accuracies.append(accuracy)

@@ -70,7 +70,7 @@ def unsupervised_losses(
     step: int,
     device: torch.device,
     seed: int,
-    at_least: int = 1,
+    at_least: float = 1,
     share: Share = WHOLE,
 ) -> UnsupervisedLosses:
     """Losses of unlabelled pseudo-sequences at a step of the schedule.

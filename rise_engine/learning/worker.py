@@ -16,12 +16,10 @@ import torch
 from rise_engine.config import RiseConfig
 from rise_engine.errors import DeviceError, RiseError, WeightsError
 from rise_engine.learning.events import Event, Failed, Paused
+from rise_engine.learning.memory import is_full
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
-
-FULL = ("out of memory", "can't allocate memory", "alloc_cpu")
-"""How torch says on its several devices that there is no memory left."""
 
 
 def _tell(event: Event) -> None:
@@ -92,7 +90,7 @@ def explain(error: BaseException) -> Failed | None:
             return Failed(0, kind="disk", message=f"The disk is full: {error}", hint="Make room, then go on.")
         case MemoryError():
             return _full("The memory is full.")
-        case RuntimeError() if any(words in str(error).lower() for words in FULL):
+        case RuntimeError() if is_full(error):
             return _full(str(error).splitlines()[0])
     return None
 
