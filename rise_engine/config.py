@@ -72,6 +72,10 @@ class SequenceConfig(Section):
     """Off: one view a frame, nothing pasted and no L_embed, as in Table 3 without pseudo-sequences."""
     paste: bool = True
     """Off: nothing is taken from the instance bank; before and after differ by their weak augmentation alone."""
+    next_frame: Literal["off", "folder", "number"] = "off"
+    """The after view of an unlabelled frame that belongs to a recording is the next frame of it instead, and Eq. 3 says
+    who is who there. ``folder``: the images of a folder are a recording, in their order, as in OCID; ``number``: those
+    whose names differ in the last number alone. Not in the paper, which names it as future work."""
     bank_capacity: int = Field(200, ge=1)
     bank_admit: Literal["all", "segmented"] = "all"
     """``segmented`` admits only instances that a prediction already covers with mask IoU >= 0.5."""

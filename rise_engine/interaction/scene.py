@@ -30,7 +30,8 @@ class PseudoSequence:
     ``before`` to ``strong`` where that was moved as well, else it is None. ``motion`` float (2, 3) takes a point
     (x, y, 1) of ``before`` to its place in ``after`` (a pixel's centre is its column and row plus 0.5) and warps
     pseudo-masks, see ``geometry.warp_masks``; ``covered`` bool (H, W) marks the pixels of ``after`` that objects
-    pasted into it hide. ``labelled`` tells whether every object of the frame is known.
+    pasted into it hide. ``labelled`` tells whether every object of the frame is known. ``recorded``: the after view is
+    the next frame of a recording, seen along the same ``motion``; what moved in it by itself nobody knows.
     """
 
     name: str
@@ -41,3 +42,4 @@ class PseudoSequence:
     covered: Tensor
     labelled: bool
     strong_motion: Tensor | None = None
+    recorded: bool = False

@@ -45,10 +45,14 @@ def targets_after(
 ) -> list[Targets | None]:
     """Targets of L_u in the after views, on ``canvas``: objects pasted there, and pseudo-labels still seen.
 
-    A view without any is None, as it would teach that every object is background.
+    A view without any is None, as it would teach that every object is background; so is the next frame of a recording,
+    where objects moved nobody knows how.
     """
     found: list[Targets | None] = []
     for sequence, pseudo, before in zip(sequences, pseudo_labels, pasted, strict=True):
+        if sequence.recorded:
+            found.append(None)
+            continue
         size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
         certain = known_targets(sequence.after, canvas, device=pseudo.masks.device)
         if not config.pseudo_labels.pasted_targets:

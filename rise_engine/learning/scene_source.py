@@ -10,12 +10,14 @@ import numpy as np
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.recording import with_next_frame
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.interaction.staging import fill_bank, read_for_training
 from rise_engine.learning.frame_stream import FrameStream
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.project import Project
+from rise_engine.project.recordings import next_frames
 from rise_engine.project.splits import TrainingSplit
 
 Kind = Literal["labelled", "unlabelled"]
@@ -38,6 +40,7 @@ class SceneSource:
             "labelled": FrameStream(split.labelled, seed, salt=1),
             "unlabelled": FrameStream(split.unlabelled, seed, salt=2),
         }
+        self._next = self._next_frames()
         self._labelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
 
@@ -56,9 +59,14 @@ class SceneSource:
             if mine is not None and not mine[place]:
                 made.append(None)
                 continue
-            rng = np.random.default_rng([self._config.schedule.seed, step, frame_id, place, int(labelled)])
+            draws = [self._config.schedule.seed, step, frame_id, place, int(labelled)]
             frame = self._labelled_frame(frame_id) if labelled else self._unlabelled_frame(frame_id)
-            made.append(self._maker.make(frame, self.bank, rng))
+            sequence = self._maker.make(frame, self.bank, np.random.default_rng(draws))
+            if not labelled and frame_id in self._next:
+                following = self._unlabelled_frame(self._next[frame_id])
+                bare = self._maker.make(following, None, np.random.default_rng(draws))
+                sequence = with_next_frame(sequence, bare)
+            made.append(sequence)
         return made
 
     def fill_bank(self) -> None:
@@ -81,6 +89,14 @@ class SceneSource:
         frame = self._labelled_frame(self._project.frame(name).id)
         for index in indices:
             self._add(frame, index)
+
+    def _next_frames(self) -> dict[int, int]:
+        """The frame that follows each one in its recording; never a hold-out or skipped one."""
+        config = self._config.sequence
+        if config.next_frame == "off" or not config.enabled:
+            return {}
+        trains = {*self._split.labelled, *self._split.unlabelled}
+        return next_frames([frame for frame in self._project.frames() if frame.id in trains], config.next_frame)
 
     def _add(self, frame: LabelledFrame, index: int) -> None:
         self.bank.add_instance(frame, index, min_area=self._config.sequence.min_area)

@@ -31,6 +31,7 @@ from rise_engine.learning.pseudo_labels import (
     multi_label_matching,
 )
 from rise_engine.learning.ranks import WHOLE, Share
+from rise_engine.learning.recorded_after import look_at_next_frames, recognised
 from rise_engine.learning.strong_view import moved_to_strong
 from rise_engine.learning.supervised import associates, common_objects
 from rise_engine.learning.targets import Targets
@@ -102,6 +103,12 @@ def unsupervised_losses(
         )
         for index in range(len(sequences))
     ]
+    next_frames = {}
+    if associates(config):
+        with predicting(teacher):
+            next_frames = look_at_next_frames(
+                teacher, sequences, config, canvas=before.canvas, step=step, device=device
+            )
     known = [known_targets(sequence.before, before.canvas, device=device) for sequence in sequences]
     targets: list[Targets | None] = []
     for pseudo, certain, size in zip(pseudo_labels, known, before.sizes, strict=True):
@@ -157,7 +164,12 @@ def unsupervised_losses(
     (frames,) = share.total([count])
     if associates(config):
         for index, sequence in enumerate(sequences):
-            pairs = _known_pairs(sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas)
+            if sequence.recorded:
+                pairs = _Pairs(*recognised(reference, index, pseudo_labels[index], known[index], next_frames[index]))
+            else:
+                pairs = _known_pairs(
+                    sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas
+                )
             if not len(pairs.queries):
                 continue
             trained = config.schedule.before_gradient
@@ -165,9 +177,10 @@ def unsupervised_losses(
             after = count + index
             best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
             partners = output.embeddings[after, best.to(device)].detach()
-            accuracies.append(association_accuracy(anchors.detach(), partners))
+            if not sequence.recorded:
+                accuracies.append(association_accuracy(anchors.detach(), partners))
             positives, negatives = views(output.class_logits[after], output.boxes[after], pairs.targets, config.loss)
-            if config.loss.identities == "predicted":
+            if config.loss.identities == "predicted" and not sequence.recorded:
                 rows, columns = identities_by_score(anchors.detach(), partners)
                 anchors = anchors[rows]
                 positives = [positives[column] for column in columns.tolist()]

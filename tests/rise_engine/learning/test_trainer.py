@@ -134,12 +134,13 @@ def test_losses_add_up_to_the_total_of_equation_9(tmp_path: Path) -> None:
             assert event.unsupervised > 0 or event.step <= 1
 
 
-def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("sequence.next_frame=folder", "pseudo_labels.after_view=true")])
+def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more: tuple[str, ...]) -> None:
     """The true annotations of frames that the split leaves unlabelled, then scrambled ones: equal to the last bit."""
     project = drawn_project(tmp_path, labelled=4, holdout=False)
     ids = [frame.id for frame in project.frames()]
     split = TrainingSplit(labelled=ids[:2], unlabelled=ids[2:], holdout=[])
-    config = tiny_config("schedule.steps=5")
+    config = tiny_config("schedule.steps=5", *more)
     first = Trainer(project, config, split)
     told = list(first.run())
     true = last_weights(told)
