@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import kornia
 import numpy as np
@@ -15,6 +15,9 @@ from torch import Tensor
 
 from rise_engine.config import AugmentConfig, StrongOperation
 from rise_engine.interaction.geometry import Matrix, about, rotation, scaling, translation
+
+Recolouring = Callable[[Tensor], Tensor]
+"""Takes an image float (3, H, W) 0..1 on any device to the same in other colours."""
 
 BLUR_KERNEL = 5
 BLUR_SIGMA = (0.1, 2.0)
@@ -74,43 +77,48 @@ def adjust(image: Tensor, *, brightness: float, contrast: float) -> Tensor:
 
 
 def strong_augmentation(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
-    """phi: RandAugment over operations that change colours and never the geometry.
-
-    ``image`` float (3, H, W) RGB 0..1. ``config.strong_operations`` different ones of ``config.strong_choices`` are
-    drawn (all of them when there are fewer) and carried out in the order drawn. The result has the same shape and
-    range.
-    """
-    choices = config.strong_choices
-    for index in rng.choice(len(choices), min(config.strong_operations, len(choices)), replace=False):
-        image = STRONG_OPERATIONS[choices[index]](image, rng, config)
+    """``image`` float (3, H, W) RGB 0..1 after what ``draw_strong`` draws; the result has the same shape and range."""
+    for recolour in draw_strong(rng, config):
+        image = recolour(image)
     return image
 
 
-def colour_jitter(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+def draw_strong(rng: np.random.Generator, config: AugmentConfig) -> tuple[Recolouring, ...]:
+    """phi: RandAugment over operations that change colours and never the geometry.
+
+    ``config.strong_operations`` different ones of ``config.strong_choices`` are drawn (all of them when there are
+    fewer), to be carried out in the order drawn.
+    """
+    choices = config.strong_choices
+    drawn = rng.choice(len(choices), min(config.strong_operations, len(choices)), replace=False)
+    return tuple(STRONG_OPERATIONS[choices[index]](rng, config) for index in drawn)
+
+
+def colour_jitter(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
     """Brightness and contrast, each multiplied by a draw; the default, 0.05 to 0.95, is that of the released RISE."""
     brightness, contrast = rng.uniform(*config.strong_jitter, size=2)
-    return adjust(image, brightness=brightness, contrast=contrast)
+    return partial(adjust, brightness=brightness, contrast=contrast)
 
 
-def planckian_jitter(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+def planckian_jitter(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
     """The light of a black body at another temperature: red and blue scaled, green untouched (Planckian jitter)."""
     table = _blackbody_table()
     red, blue = table[int(rng.integers(len(table)))].tolist()
-    return (image * image.new_tensor([red, 1.0, blue])[:, None, None]).clamp(0, 1)
+    return lambda image: (image * image.new_tensor([red, 1.0, blue])[:, None, None]).clamp(0, 1)
 
 
-def grayscale(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+def grayscale(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
     """No colour, three equal channels."""
-    return kornia.color.rgb_to_grayscale(image).expand_as(image)
+    return lambda image: kornia.color.rgb_to_grayscale(image).expand_as(image)
 
 
-def gaussian_blur(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
+def gaussian_blur(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
     """A Gaussian of random width within a 5 x 5 window."""
-    sigma = float(rng.uniform(*BLUR_SIGMA))
-    return kornia.filters.gaussian_blur2d(image[None], (BLUR_KERNEL, BLUR_KERNEL), (sigma, sigma))[0].clamp(0, 1)
+    sigma, window = float(rng.uniform(*BLUR_SIGMA)), (BLUR_KERNEL, BLUR_KERNEL)
+    return lambda image: kornia.filters.gaussian_blur2d(image[None], window, (sigma, sigma))[0].clamp(0, 1)
 
 
-STRONG_OPERATIONS: dict[StrongOperation, Callable[[Tensor, np.random.Generator, AugmentConfig], Tensor]] = {
+STRONG_OPERATIONS: dict[StrongOperation, Callable[[np.random.Generator, AugmentConfig], Recolouring]] = {
     "colour_jitter": colour_jitter,
     "planckian_jitter": planckian_jitter,
     "grayscale": grayscale,

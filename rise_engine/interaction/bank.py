@@ -18,7 +18,7 @@ MIN_SIDE = 4
 """Pixels; a narrower object has no inside once it is resampled."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class CutOut:
     """One object cut out of its frame along its box.
 

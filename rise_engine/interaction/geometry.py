@@ -44,7 +44,9 @@ def apply(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-def sampling_grid(matrix: Matrix, source_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def sampling_grid(
+    matrix: Matrix, source_size: tuple[int, int], size: tuple[int, int], *, device: torch.device | None = None
+) -> Tensor:
     """For each pixel of a picture of ``size`` (h, w), where ``matrix`` brought it from, as (1, h, w, 2) float.
 
     ``matrix`` takes the source, of ``source_size`` (h, w), to the new picture. Values are normalised as
@@ -53,7 +55,10 @@ def sampling_grid(matrix: Matrix, source_size: tuple[int, int], size: tuple[int,
     from_unit = scaling(size[1] / 2, size[0] / 2) @ translation(1.0, 1.0)
     to_unit = translation(-1.0, -1.0) @ scaling(2 / source_size[1], 2 / source_size[0])
     theta = to_unit @ np.linalg.inv(matrix) @ from_unit
-    return F.affine_grid(torch.from_numpy(theta[None, :2]).float(), [1, 1, *size], align_corners=False)
+    on_device = torch.from_numpy(theta[None, :2]).float().to(device, non_blocking=True)
+    # Autocast would carry the coordinates out in 16 bits: off by more than a pixel.
+    with torch.autocast(on_device.device.type, enabled=False):
+        return F.affine_grid(on_device, [1, 1, *size], align_corners=False)
 
 
 def warp(values: Tensor, matrix: Matrix, size: tuple[int, int], *, padding: str = "zeros") -> Tensor:
@@ -62,7 +67,7 @@ def warp(values: Tensor, matrix: Matrix, size: tuple[int, int], *, padding: str 
     ``padding`` is what lies beyond the source: ``zeros``, ``border`` or ``reflection``.
     """
     height, width = values.shape[-2:]
-    grid = sampling_grid(matrix, (height, width), size).to(values.device)
+    grid = sampling_grid(matrix, (height, width), size, device=values.device)
     return F.grid_sample(values[None], grid, padding_mode=padding, align_corners=False)[0]
 
 

@@ -1,4 +1,8 @@
-"""Objects pasted onto a scene, and what stays visible of everything in it (paper, Sec. 3.2)."""
+"""Objects placed in a scene, and what stays visible of everything in it (paper, Sec. 3.2).
+
+Only shapes are at work here, on the host: where an object may lie follows from what it would hide, and a device that
+had to be asked would have to finish its work first.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +10,41 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from rise_engine.interaction.augment import ObjectAugmentation, adjust
+from rise_engine.interaction.augment import ObjectAugmentation
 from rise_engine.interaction.bank import CutOut
-from rise_engine.interaction.geometry import Matrix, apply, translation, warp
-from rise_engine.interaction.placement import allowed, pixel_counts
-from rise_engine.interaction.scene import Scene
+from rise_engine.interaction.geometry import Matrix, apply, translation
+from rise_engine.interaction.instance_map import InstanceMap, Layers, layer_type, moved_layers
+from rise_engine.interaction.placement import allowed
+
+MARGIN = 1
+"""Pixels around a cut-out within which its alpha falls to zero."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamp:
-    """An object rendered for one place of a scene.
+    """The outline of an object at one place of a scene, wholly inside it.
 
-    ``colours`` float (3, h, w) and ``alpha`` float (h, w), both 0..1; ``left`` and ``top`` place its corner. It lies
-    wholly inside the scene.
+    ``mask`` bool (h, w), the pixels that belong to the object; ``left`` and ``top`` place its corner; ``matrix`` takes
+    the cut-out, with its margin, to the stamp.
     """
 
-    colours: Tensor
-    alpha: Tensor
+    mask: NDArray[np.bool_]
     left: int
     top: int
-
-    @property
-    def mask(self) -> Tensor:
-        """The pixels that belong to the object, bool (h, w)."""
-        return self.alpha > 0.5
+    matrix: Matrix
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return self.alpha.shape[0], self.alpha.shape[1]
+        return self.mask.shape[0], self.mask.shape[1]
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """The rows and columns of the scene that it spans."""
+        height, width = self.mask.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     def moved_to(self, left: int, top: int) -> Stamp:
         """The same stamp with its corner elsewhere."""
@@ -47,15 +52,16 @@ class Stamp:
 
 
 class ObjectPatch:
-    """A cut-out with its own colours, ready to be rendered at any pose (a map from patch to scene coordinates)."""
+    """A cut-out with its own augmentation, to be stamped at any pose: a map from the cut-out to the scene.
+
+    All around the cut-out there is a margin of ``MARGIN`` pixels, where its coordinates begin.
+    """
 
     def __init__(self, cut_out: CutOut, augmentation: ObjectAugmentation) -> None:
-        colours = torch.from_numpy(cut_out.image.transpose(2, 0, 1).astype(np.float32) / 255)
-        colours = adjust(colours, brightness=augmentation.brightness, contrast=augmentation.contrast)
-        alpha = torch.from_numpy(cut_out.mask.astype(np.float32))[None]
-        # One pixel of margin lets the alpha fall to zero at the crop's edge without darkening the colours there.
-        self._values = torch.cat([F.pad(colours[None], (1, 1, 1, 1), "replicate")[0], F.pad(alpha, (1, 1, 1, 1))])
-        self._outline = _outline(cut_out.mask) + 1
+        self.cut_out = cut_out
+        self.augmentation = augmentation
+        self._layer = np.pad(cut_out.mask, MARGIN).astype(np.uint8)[None]
+        self._outline = _outline(cut_out.mask) + MARGIN
 
     def extent(self, pose: Matrix) -> tuple[float, float, float, float]:
         """The box (x0, y0, x1, y1) of the object at ``pose``."""
@@ -68,75 +74,98 @@ class ObjectPatch:
         x0, y0, _, _ = self.extent(pose)
         return translation(-x0, -y0) @ pose
 
-    def render(self, pose: Matrix, size: tuple[int, int]) -> Stamp | None:
+    def stamp(self, pose: Matrix, size: tuple[int, int]) -> Stamp | None:
         """The part of the object inside a scene of ``size`` (h, w), or None when all of it is outside."""
         x0, y0, x1, y1 = self.extent(pose)
         left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
         right, bottom = min(size[1], math.ceil(x1)), min(size[0], math.ceil(y1))
         if left >= right or top >= bottom:
             return None
-        values = warp(self._values, translation(-left, -top) @ pose, (bottom - top, right - left))
-        return Stamp(values[:3], values[3], left, top)
+        matrix = translation(-left, -top) @ pose
+        layers = moved_layers(self._layer, matrix, (bottom - top, right - left))
+        return Stamp(layers[0] > 0, left, top, matrix)
 
 
-class Canvas:
-    """A scene under construction: the picture, and of each known object what is still visible.
+@dataclass(frozen=True, slots=True, eq=False)
+class Visible:
+    """What a finished scene shows: rows of the objects of which enough is left, and the map that holds them.
 
-    ``image`` float (3, H, W) 0..1, changed in place; ``masks`` bool (N, H, W) and ``labels`` int64 (N,) of the frame's
-    own objects, which get the identities 0..N-1; ``room`` is how many objects may be pasted.
+    ``numbers`` int64 (K,) are theirs in ``layers``, where ``layer_of`` int64 (K,) says in which one; ``labels`` and
+    ``ids`` int64 (K,) and ``pasted`` bool (K,) are as in a ``Scene``. ``own`` objects are the frame's, and have the
+    numbers up to that.
     """
 
-    def __init__(self, image: Tensor, masks: Tensor, labels: Tensor, *, room: int) -> None:
-        self.image = image
-        height, width = image.shape[-2:]
-        self.size = (height, width)
-        self._count = len(masks)
-        self._own = len(masks)
-        self._masks = torch.cat([masks, masks.new_zeros((room, height, width))])
-        self._full_areas = pixel_counts(self._masks)
-        self._areas = self._full_areas.clone()
-        self._labels = torch.cat([labels, labels.new_zeros(room)])
-        self._ids = torch.arange(len(self._masks))
+    layers: Layers
+    numbers: NDArray[np.int64]
+    layer_of: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    pasted: NDArray[np.bool_]
+    own: int
+
+
+class Layout:
+    """A scene under construction: of each known object what is still visible.
+
+    ``objects`` are the frame's own, where they are in the scene, with ``labels`` int64 (N,); they get the identities
+    0..N-1. ``room`` is how many objects may be pasted.
+    """
+
+    def __init__(self, objects: InstanceMap, labels: NDArray[np.int64], *, room: int) -> None:
+        self._own = len(objects)
+        self._layers: Layers = objects.layers.astype(layer_type(self._own + room))
+        self.size: tuple[int, int] = (self._layers.shape[1], self._layers.shape[2])
+        # An object's number is its row here; row 0 is where nothing is.
+        self._areas = _counts(self._layers, self._own)
+        self._full_areas = self._areas.copy()
+        self._layer_of = [0, *objects.layer_of.tolist()]
+        self._labels = [0, *labels.tolist()]
+        self._ids = [0, *range(self._own)]
 
     def allows(self, stamp: Stamp, max_overlap: float, *, pasted_only: bool = False) -> bool:
         """Whether ``stamp`` leaves enough of every known object, or of every pasted one (Sec. 3.2 and App. F)."""
-        first = self._own if pasted_only else 0
-        visible, areas = self._masks[first : self._count], self._areas[first : self._count]
-        return allowed(visible, areas, stamp.mask, left=stamp.left, top=stamp.top, max_overlap=max_overlap)
+        first = self._own + 1 if pasted_only else 1
+        lost = self._beneath(stamp)
+        return allowed(lost[first:], self._areas[first:], max_overlap=max_overlap)
 
     def paste(self, stamp: Stamp, *, label: int, identity: int) -> None:
         """Put ``stamp`` on top; it hides what lies beneath."""
-        mask, (height, width) = stamp.mask, stamp.size
-        rows, columns = slice(stamp.top, stamp.top + height), slice(stamp.left, stamp.left + width)
-        self.image[:, rows, columns].lerp_(stamp.colours, stamp.alpha)
-        index = self._count
-        beneath = self._masks[:index, rows, columns]
-        self._areas[:index] -= pixel_counts(beneath & mask)
-        beneath &= ~mask
-        self._masks[index, rows, columns] = mask
-        self._full_areas[index] = self._areas[index] = mask.sum()
-        self._labels[index] = label
-        self._ids[index] = identity
-        self._count += 1
+        self._areas -= self._beneath(stamp)
+        region = self._layers[:, *stamp.place]
+        region[:, stamp.mask] = 0
+        region[0, stamp.mask] = len(self._areas)
+        area = np.count_nonzero(stamp.mask)
+        self._areas = np.append(self._areas, area)
+        self._full_areas = np.append(self._full_areas, area)
+        self._layer_of.append(0)
+        self._labels.append(label)
+        self._ids.append(identity)
 
-    def covered(self) -> Tensor:
-        """The pixels that pasted objects hide, bool (H, W)."""
-        return self._masks[self._own : self._count].any(dim=0)
-
-    def scene(self, *, brightness: float, min_visible: float, min_area: int) -> Scene:
-        """The finished view, with the objects of which enough is left to be seen.
-
-        ``min_visible`` is a share of what the object would show with nothing on top of it, ``min_area`` in pixels.
-        """
-        areas, full = self._areas[: self._count], self._full_areas[: self._count]
-        keep = torch.nonzero((areas >= max(min_area, 1)) & (areas >= min_visible * full.double()))[:, 0]
-        return Scene(
-            image=(self.image * brightness).clamp_(0, 1),
-            masks=self._masks[keep],
-            labels=self._labels[keep],
-            ids=self._ids[keep],
-            pasted=keep >= self._own,
+    def visible(self, *, min_visible: float, min_area: int) -> Visible:
+        """The objects of which enough is left to be seen, as pixels and as a share of what would show with nothing on
+        top."""
+        enough = (self._areas >= max(min_area, 1)) & (self._areas >= min_visible * self._full_areas)
+        enough[0] = False
+        numbers = np.flatnonzero(enough)
+        return Visible(
+            layers=self._layers,
+            numbers=numbers,
+            layer_of=np.asarray(self._layer_of)[numbers],
+            labels=np.asarray(self._labels)[numbers],
+            ids=np.asarray(self._ids)[numbers],
+            pasted=numbers > self._own,
+            own=self._own,
         )
+
+    def _beneath(self, stamp: Stamp) -> NDArray[np.int64]:
+        """How many visible pixels of each number lie under the stamp."""
+        lost = _counts(self._layers[:, *stamp.place][:, stamp.mask], len(self._areas) - 1)
+        lost[0] = 0
+        return lost
+
+
+def _counts(numbers: Layers, largest: int) -> NDArray[np.int64]:
+    return np.bincount(numbers.ravel(), minlength=largest + 1)
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 
 def draw_corner(
@@ -22,24 +21,15 @@ def draw_corner(
     return round(float(u) * spare_width), round(float(v) * spare_height)
 
 
-def pixel_counts(masks: Tensor) -> Tensor:
-    """The area of each mask of a bool CPU tensor (N, h, w), int64 (N,)."""
-    # torch widens every pixel to 64 bits before it sums; counting a mask at a time is some twenty times faster.
-    return torch.tensor([np.count_nonzero(mask) for mask in masks.numpy()], dtype=torch.int64)
+def hidden_share(lost: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of its visible area that each object would lose to a new one on top, (N,).
 
-
-def hidden_share(visible: Tensor, areas: Tensor, mask: Tensor, *, left: int, top: int) -> Tensor:
-    """The share of its visible area that each object would lose to a new one on top, float (N,).
-
-    ``visible`` bool (N, H, W) and ``areas`` (N,), its pixel counts; ``mask`` bool (h, w) of the new object, lying
-    inside the frame with its corner at (``left``, ``top``). Nothing left to lose counts as 0.
+    ``areas`` (N,) are pixels that are visible now, ``lost`` (N,) those of them beneath the new object. Nothing left to
+    lose counts as 0.
     """
-    height, width = mask.shape
-    lost = pixel_counts(visible[:, top : top + height, left : left + width] & mask)
-    return lost / areas.clamp(min=1)
+    return lost / np.maximum(areas, 1)
 
 
-def allowed(visible: Tensor, areas: Tensor, mask: Tensor, *, left: int, top: int, max_overlap: float) -> bool:
+def allowed(lost: NDArray[np.int64], areas: NDArray[np.int64], *, max_overlap: float) -> bool:
     """Whether no object would lose more than ``max_overlap`` of what is visible of it now; as ``hidden_share``."""
-    shares = hidden_share(visible, areas, mask, left=left, top=top)
-    return not bool(torch.any(shares > max_overlap))
+    return not bool(np.any(hidden_share(lost, areas) > max_overlap))

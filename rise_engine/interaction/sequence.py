@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from rise_engine.config import AugmentConfig, LoaderConfig, SequenceConfig
-from rise_engine.interaction.augment import WeakAugmentation, draw_object, draw_weak, strong_augmentation
+from rise_engine.interaction.augment import draw_object, draw_strong, draw_weak
 from rise_engine.interaction.bank import CutOut, InstanceBank
-from rise_engine.interaction.geometry import Matrix, sampling_grid, scaling, translation, warp
-from rise_engine.interaction.paste import Canvas, ObjectPatch
+from rise_engine.interaction.geometry import Matrix, scaling, translation
+from rise_engine.interaction.instance_map import InstanceMap, moved_layers
+from rise_engine.interaction.paste import Layout, ObjectPatch, Stamp
 from rise_engine.interaction.placement import draw_corner
-from rise_engine.interaction.scene import PseudoSequence, Scene
+from rise_engine.interaction.plan import Paste, SequencePlan, ViewPlan
+from rise_engine.interaction.render import SceneRenderer
+from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.interaction.still import StillFrame
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 
 ALIASING_SCALE = 0.75
@@ -35,33 +37,27 @@ class _Pasted:
     pose: Matrix
 
 
-class _StillFrame:
-    """The frame as tensors, seen through any map: ``size`` (h, w) of a view and the map from frame to view."""
+class _View:
+    """A view under construction: what is visible where the frame's objects came by ``matrix``, and what was pasted."""
 
-    def __init__(self, frame: LabelledFrame | UnlabelledFrame, scale: float) -> None:
-        image = torch.from_numpy(frame.image.transpose(2, 0, 1).astype(np.float32))
-        height, width = frame.image.shape[:2]
-        if isinstance(frame, LabelledFrame):
-            self.labels = torch.from_numpy(frame.categories.astype(np.int64))
-            values = torch.cat([image, torch.from_numpy(frame.masks.astype(np.float32))])
-        else:
-            self.labels = torch.zeros(0, dtype=torch.int64)
-            values = image
-        if scale < ALIASING_SCALE:
-            reduced = [max(1, round(height * scale)), max(1, round(width * scale))]
-            values = F.interpolate(values[None], reduced, mode="bilinear", antialias=True)[0]
-        self._values = values
-        self.size: tuple[int, int] = (values.shape[1], values.shape[2])
+    def __init__(
+        self, still: StillFrame, reduced: tuple[int, int], matrix: Matrix, size: tuple[int, int], *, room: int
+    ) -> None:
+        (height, width), objects = still.size, still.objects
+        layers = moved_layers(objects.layers, matrix @ scaling(reduced[1] / width, reduced[0] / height), size)
+        self.layout = Layout(InstanceMap(layers, objects.layer_of), still.labels, room=room)
+        self.size = size
+        self._matrix = matrix
+        self._pastes: list[Paste] = []
 
-    def seen(self, matrix: Matrix, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Image float (3, h, w) 0..1 and masks bool (N, h, w).
+    def paste(self, patch: ObjectPatch, stamp: Stamp, *, label: int, identity: int) -> None:
+        self.layout.paste(stamp, label=label, identity=identity)
+        self._pastes.append(Paste(patch.cut_out, patch.augmentation, stamp))
 
-        Beyond the frame's edge its outermost pixels go on, so no black wedge gives the motion away; masks end there.
-        """
-        grid = sampling_grid(matrix, self.size, size)
-        values = F.grid_sample(self._values[None], grid, padding_mode="border", align_corners=False)[0]
-        inside = (grid[0].abs() <= 1).all(dim=-1)
-        return values[:3] / 255, (values[3:] > 0.5) & inside
+    def plan(self, config: SequenceConfig, *, brightness: float) -> ViewPlan:
+        visible = self.layout.visible(min_visible=config.min_visible, min_area=config.min_area)
+        layers = torch.from_numpy(visible.layers)
+        return ViewPlan(self._matrix, tuple(self._pastes), brightness, visible, layers)
 
 
 class SequenceMaker:
@@ -71,10 +67,19 @@ class SequenceMaker:
     some of them were moved or removed and others added. The strong view is the before view in other colours.
     """
 
-    def __init__(self, config: SequenceConfig, augment: AugmentConfig, loader: LoaderConfig) -> None:
+    def __init__(
+        self,
+        config: SequenceConfig,
+        augment: AugmentConfig,
+        loader: LoaderConfig,
+        *,
+        device: torch.device | None = None,
+    ) -> None:
+        """Pictures and masks are made on ``device``, by default the CPU; all draws are the same wherever that is."""
         self._config = config
         self._augment = augment
         self._loader = loader
+        self._renderer = SceneRenderer(device or torch.device("cpu"))
 
     def make(
         self, frame: LabelledFrame | UnlabelledFrame, bank: InstanceBank | None, rng: np.random.Generator
@@ -84,15 +89,23 @@ class SequenceMaker:
         A labelled frame's objects have the identities 0..N-1 in its order, pasted ones the next. All draws are from
         ``rng``: equal frames, banks and states of ``rng`` give equal sequences.
         """
+        return self.render(self.plan(StillFrame.of(frame), bank, rng))
+
+    def render(self, plan: SequencePlan) -> PseudoSequence:
+        """The pictures of a plan."""
+        return self._renderer.render(plan)
+
+    def plan(self, still: StillFrame, bank: InstanceBank | None, rng: np.random.Generator) -> SequencePlan:
+        """All that ``make`` decides; safe to be called in several threads at once, as long as the bank stays."""
         short_side = int(rng.choice(self._loader.short_sides))
-        still = _StillFrame(frame, short_side / min(frame.image.shape[:2]))
-        to_scene, size = self._draw_crop(rng, still.size, short_side)
+        reduced = _reduced(still.size, short_side / min(still.size))
+        to_scene, size = self._draw_crop(rng, reduced, short_side)
         first = draw_weak(rng, self._augment, size, flip=self._augment.flip)
         second = draw_weak(rng, self._augment, size, flip=False)
         pasted, added = self._draw_cut_outs(rng, bank)
 
         to_before = first.matrix @ to_scene
-        before = Canvas(*still.seen(to_before, size), still.labels, room=len(pasted))
+        before = _View(still, reduced, to_before, size, room=len(pasted))
         first_identity = len(still.labels)
         objects = []
         for identity, cut_out in enumerate(pasted, start=first_identity):
@@ -100,27 +113,25 @@ class SequenceMaker:
             if (place := self._paste(rng, before, patch, pose, label=cut_out.label, identity=identity)) is not None:
                 objects.append(_Pasted(patch, cut_out.label, identity, place))
 
-        after = Canvas(*still.seen(second.matrix @ to_before, size), still.labels, room=len(objects) + len(added))
+        after = _View(still, reduced, second.matrix @ to_before, size, room=len(objects) + len(added))
         self._interact(rng, after, objects, second.matrix)
         for identity, cut_out in enumerate(added, start=first_identity + len(pasted)):
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
-        before_scene = self._finished(before, first.brightness)
         again = draw_weak(rng, self._augment, size, flip=False) if self._augment.reweaken else None
-        return PseudoSequence(
-            name=frame.name,
-            before=before_scene,
-            after=self._finished(after, first.brightness * second.brightness),
-            strong=strong_augmentation(_moved(before_scene.image, again), rng, self._augment),
-            motion=torch.from_numpy(second.matrix[:2]).float(),
-            covered=after.covered(),
-            labelled=isinstance(frame, LabelledFrame),
-            strong_motion=None if again is None else torch.from_numpy(again.matrix[:2]).float(),
+        return SequencePlan(
+            name=still.name,
+            image=torch.from_numpy(still.image),
+            reduced=reduced,
+            size=size,
+            before=before.plan(self._config, brightness=first.brightness),
+            after=after.plan(self._config, brightness=first.brightness * second.brightness),
+            again=again,
+            strong=draw_strong(rng, self._augment),
+            motion=second.matrix,
+            labelled=still.labelled,
         )
-
-    def _finished(self, canvas: Canvas, brightness: float) -> Scene:
-        return canvas.scene(brightness=brightness, min_visible=self._config.min_visible, min_area=self._config.min_area)
 
     def _draw_crop(
         self, rng: np.random.Generator, frame_size: tuple[int, int], short_side: int
@@ -153,7 +164,7 @@ class SequenceMaker:
         shrink = min(1.0, MAX_SIDE_SHARE * size[1] / (x1 - x0), MAX_SIDE_SHARE * size[0] / (y1 - y0))
         return patch, patch.at_origin(scaling(shrink, shrink) @ pose)
 
-    def _interact(self, rng: np.random.Generator, after: Canvas, objects: list[_Pasted], motion: Matrix) -> None:
+    def _interact(self, rng: np.random.Generator, after: _View, objects: list[_Pasted], motion: Matrix) -> None:
         """Put the before view's objects into the after view, except those removed; those moved come to lie on top."""
         moved = []
         for item in objects:
@@ -162,32 +173,31 @@ class SequenceMaker:
                 continue
             if draw < self._config.remove_probability + self._config.move_probability:
                 moved.append(item)
-            elif (stamp := item.patch.render(motion @ item.pose, after.size)) is not None:
-                after.paste(stamp, label=item.label, identity=item.identity)
+            elif (stamp := item.patch.stamp(motion @ item.pose, after.size)) is not None:
+                after.paste(item.patch, stamp, label=item.label, identity=item.identity)
         for item in moved:
             pose = item.patch.at_origin(motion @ item.pose)
             self._paste(rng, after, item.patch, pose, label=item.label, identity=item.identity)
 
     def _paste(
-        self, rng: np.random.Generator, canvas: Canvas, patch: ObjectPatch, pose: Matrix, *, label: int, identity: int
+        self, rng: np.random.Generator, view: _View, patch: ObjectPatch, pose: Matrix, *, label: int, identity: int
     ) -> Matrix | None:
         """Find a place for the object and paste it; returns its pose there, or None when every try hid too much."""
-        stamp = patch.render(pose, canvas.size)
+        stamp = patch.stamp(pose, view.size)
         if stamp is None:
             return None
         config = self._config
         for _ in range(config.placement_tries):
-            left, top = draw_corner(rng, canvas.size, stamp.size, config.beta_alpha, config.beta_beta)
+            left, top = draw_corner(rng, view.size, stamp.size, config.beta_alpha, config.beta_beta)
             stamp = stamp.moved_to(left, top)
-            if canvas.allows(stamp, config.max_overlap, pasted_only=not config.protect_labelled):
-                canvas.paste(stamp, label=label, identity=identity)
+            if view.layout.allows(stamp, config.max_overlap, pasted_only=not config.protect_labelled):
+                view.paste(patch, stamp, label=label, identity=identity)
                 return translation(left, top) @ pose
         return None
 
 
-def _moved(image: Tensor, augmentation: WeakAugmentation | None) -> Tensor:
-    """``image`` (3, H, W) after a weak augmentation of its own, if there is one."""
-    if augmentation is None:
-        return image
-    size = (image.shape[-2], image.shape[-1])
-    return (warp(image, augmentation.matrix, size, padding="border") * augmentation.brightness).clamp(0, 1)
+def _reduced(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """The size (h, w) that a frame is filtered down to before it is sampled at ``scale``; its own if that is near."""
+    if scale >= ALIASING_SCALE:
+        return size
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

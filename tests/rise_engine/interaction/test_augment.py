@@ -80,9 +80,9 @@ def test_adjust_multiplies_then_spreads_about_the_mean_grey() -> None:
 
 def test_colour_jitter_only_darkens_by_default(image: torch.Tensor, rng: np.random.Generator) -> None:
     for _ in range(20):
-        jittered = colour_jitter(image, rng, CONFIG)
+        jittered = colour_jitter(rng, CONFIG)(image)
         assert jittered.mean() < image.mean() and jittered.std() < image.std()
-    mild = colour_jitter(image, rng, AugmentConfig(strong_jitter=(1, 1)))
+    mild = colour_jitter(rng, AugmentConfig(strong_jitter=(1, 1)))(image)
     torch.testing.assert_close(mild, image, atol=1e-5, rtol=0)
 
 
@@ -92,7 +92,7 @@ def test_planckian_jitter_leaves_green_and_uses_the_blackbody_table(
     expected = kornia.augmentation.RandomPlanckianJitter(mode="blackbody").pl
     seen = set()
     for _ in range(300):
-        jittered = planckian_jitter(image * 0.5, rng, CONFIG)
+        jittered = planckian_jitter(rng, CONFIG)(image * 0.5)
         assert torch.equal(jittered[1], image[1] * 0.5)
         # The darkest pixel is never clamped, so it shows the factor.
         factors = torch.stack([jittered[c].min() / (image[c].min() * 0.5) for c in (0, 2)])
@@ -104,14 +104,14 @@ def test_planckian_jitter_leaves_green_and_uses_the_blackbody_table(
 
 def test_grayscale_weighs_the_channels(rng: np.random.Generator) -> None:
     colours = torch.eye(3)[:, None]
-    grey = grayscale(colours, rng, CONFIG)
+    grey = grayscale(rng, CONFIG)(colours)
     torch.testing.assert_close(grey, torch.tensor([0.299, 0.587, 0.114]).expand(3, 1, 3))
 
 
 def test_blur_spreads_a_dot_evenly_around_its_place(rng: np.random.Generator) -> None:
     image = torch.zeros(3, 15, 17)
     image[:, 6, 9] = 1
-    blurred = gaussian_blur(image, rng, CONFIG)
+    blurred = gaussian_blur(rng, CONFIG)(image)
     assert blurred.sum().item() == pytest.approx(3, abs=1e-4)
     assert int(blurred[0].argmax()) == 6 * 17 + 9
     torch.testing.assert_close(blurred[0, 4:9, 7:12], blurred[0, 4:9, 7:12].flip(0, 1))
@@ -131,7 +131,7 @@ def test_strong_keeps_the_geometry_and_the_range(rng: np.random.Generator) -> No
 def test_as_many_different_operations_as_asked(image: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     recorded = {
-        name: lambda image, rng, config, name=name: (calls.append(name), image)[1] for name in STRONG_OPERATIONS
+        name: lambda rng, config, name=name: lambda image: (calls.append(name), image)[1] for name in STRONG_OPERATIONS
     }
     monkeypatch.setattr("rise_engine.interaction.augment.STRONG_OPERATIONS", recorded)
     rng = np.random.default_rng(0)
