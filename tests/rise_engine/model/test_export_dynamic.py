@@ -32,10 +32,10 @@ def frames(count: int, size: tuple[int, int]) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def model() -> DeformableSegmenter:
-    """With convolutions that pad by what their input's size lacks."""
+
     torch.manual_seed(0)
     config = ModelConfig(
-        backbone="tf_mobilenetv3_small_minimal_100", num_classes=2, hidden_dim=64, encoder_layers=1, decoder_layers=2,
+        backbone="resnet10t", num_classes=2, hidden_dim=64, encoder_layers=1, decoder_layers=1,
         num_queries=10, num_heads=2, num_points=2, feedforward_dim=32, freeze_stages=0,
     )  # fmt: skip
     network = build_segmenter(config).eval()
