@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rise_engine.commands.training_display import TrainingDisplay
     from rise_engine.config import RiseConfig
     from rise_engine.learning.events import Finished
+    from rise_engine.learning.ranks import Ranks
     from rise_engine.learning.trainer import Trainer
     from rise_engine.project.project import Project
     from rise_engine.project.splits import TrainingSplit
@@ -67,8 +69,8 @@ def train(
     \b
     Example:
       rise train totes.rise --minutes 15 --set schedule.unsupervised_after=100
+      torchrun --nproc-per-node=4 -m rise_engine.cli train totes.rise --preset r50
     """
-    from rise_engine.project.project import Project
     from rise_engine.project.splits import choose_split, read_name_list
 
     amount = (steps, minutes, labelled_count, labelled_fraction)
@@ -77,7 +79,7 @@ def train(
         raise RiseError("--resume keeps the run's own settings and frames: leave out all but --preset and --device")
     if steps is not None and minutes is not None:
         raise RiseError("--steps and --minutes both say how long to train: give one of them")
-    with Project.open(project) as opened:
+    with _processes(device) as ranks, _opened(project, ranks) as opened:
         if resume:
             config, split = run_to_resume(opened, preset, device)
         else:
@@ -99,15 +101,41 @@ def train(
                 holdout_names=None if holdout_list is None else read_name_list(holdout_list),
                 seed=config.schedule.seed,
             )
-        typer.echo(describe_split(opened, split, config))
+        speaks = ranks is None or ranks.first
+        if speaks:
+            typer.echo(describe_split(opened, split, config))
         from rise_engine.learning.trainer import Trainer
 
-        finished = follow(Trainer(opened, config, split, minutes=minutes, resume=resume))
+        finished = follow(Trainer(opened, config, split, minutes=minutes, resume=resume, ranks=ranks), quiet=not speaks)
+    if not speaks:
+        return
     stopped = "stopped early, and saved" if finished.stopped else "finished"
     typer.echo(f"Run {finished.run} {stopped} after {number_of(finished.step, 'step')}: {finished.folder}")
     if finished.stopped:
         typer.echo(f"Go on with `rise train {project} --resume`.")
     typer.echo(f"Next: `rise predict {project}`, then `rise queue {project}` says which frame to fix first.")
+
+
+def _processes(device: str) -> AbstractContextManager[Ranks | None]:
+    """The processes that a launcher such as torchrun has started with this one; None when it is by itself."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return nullcontext()
+    from rise_engine.learning.ranks import joined
+
+    return joined(device)
+
+
+@contextmanager
+def _opened(path: Path, ranks: Ranks | None) -> Iterator[Project]:
+    """The project; of several processes only the first may write, and it opens first: it may have to update it."""
+    from rise_engine.project.project import Project
+
+    if ranks is not None and not ranks.first:
+        ranks.gather(None)
+    with Project.open(path, read_only=ranks is not None and not ranks.first) as project:
+        if ranks is not None and ranks.first:
+            ranks.gather(None)
+        yield project
 
 
 def new_config(preset: str | None, recipe: str, device: str, settings: list[str]) -> RiseConfig:
@@ -151,15 +179,15 @@ def describe_split(project: Project, split: TrainingSplit, config: RiseConfig) -
     )
 
 
-def follow(trainer: Trainer, *, note: Callable[[float], str] | None = None) -> Finished:
+def follow(trainer: Trainer, *, note: Callable[[float], str] | None = None, quiet: bool = False) -> Finished:
     """Runs a training to its end and shows how it goes; RiseError when it failed.
 
-    ``note`` makes a few more words of the seconds left.
+    ``note`` makes a few more words of the seconds left; ``quiet`` shows nothing.
     """
     from rise_engine.commands.training_display import TrainingDisplay
     from rise_engine.learning.events import Failed, Finished
 
-    with TrainingDisplay(note=note) as display, _stopping_on_signals(trainer, display):
+    with TrainingDisplay(note=note, quiet=quiet) as display, _stopping_on_signals(trainer, display):
         for event in trainer.run():
             display.show(event)
             if isinstance(event, Failed):

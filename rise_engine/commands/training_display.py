@@ -18,10 +18,10 @@ SECONDS_BETWEEN_LINES = 10.0
 class TrainingDisplay:
     """Shows events as they come. A context manager: the bar is gone when it ends."""
 
-    def __init__(self, *, note: Callable[[float], str] | None = None) -> None:
-        """``note`` makes a few more words of the seconds left."""
+    def __init__(self, *, note: Callable[[float], str] | None = None, quiet: bool = False) -> None:
+        """``note`` makes a few more words of the seconds left; ``quiet`` shows nothing."""
         self._note = note
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("", total=None)

@@ -11,9 +11,10 @@ import json
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,8 @@ class Ranks:
     def fail(self, reason: str) -> None:
         """Tells the others, wherever they wait for each other next, why this process cannot go on."""
         if not self.alone:
-            self._exchange({"failed": reason})
+            with suppress(RankError):
+                self._exchange({"failed": reason})
 
     def any(self, mine: bool) -> bool:
         """Whether it is so for any process."""
@@ -100,7 +102,7 @@ class Ranks:
 
     def agree(self, what: str, value: Any) -> None:
         """RankError unless ``value``, which JSON can hold, is the same for all."""
-        said = self.gather(value)
+        said = self.gather(sha256(json.dumps(value).encode()).hexdigest())
         for rank, other in enumerate(said):
             if other != said[0]:
                 raise RankError(
@@ -146,6 +148,16 @@ class Ranks:
     def mine(self, count: int, parts: int) -> list[bool]:
         """Which of a step's ``count`` frames of one kind this process learns from."""
         return [self.owner(place, parts) == self.rank for place in range(count)]
+
+    def check(self, *, labelled: int, unlabelled: int, parts: int) -> None:
+        """RiseError when steps of so many frames, in so many parts, leave a process without any of a kind."""
+        for kind, count in (("labelled", labelled), ("unlabelled", unlabelled)):
+            busy = {self.owner(place, parts) for place in range(count)}
+            if self.world > parts and count and len(busy) < self.world:
+                raise RiseError(
+                    f"{self.world} processes cannot share the {count} {kind} frames of a step: start at most "
+                    f"{len(busy)}, or give a step more with --set loader.{kind}_per_step={self.world}"
+                )
 
     def share(self, part: int, parts: int) -> Share:
         """This process' share of a part in which it has frames."""

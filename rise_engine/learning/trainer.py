@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -22,12 +22,13 @@ from rise_engine.learning.holdout_exam import judge_holdout
 from rise_engine.learning.initial_weights import build_initial
 from rise_engine.learning.metrics_log import MetricsLog
 from rise_engine.learning.preview import preview_frame
-from rise_engine.learning.ranks import Ranks
+from rise_engine.learning.ranks import RankError, Ranks
 from rise_engine.learning.report import losses_event, thresholds_event
 from rise_engine.learning.scene_source import SceneSource
 from rise_engine.learning.training_state import TrainingState, load_state, save_state
 from rise_engine.learning.training_step import StepOutcome, TrainingStep
 from rise_engine.learning.unsupervised import predicting
+from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device
 from rise_engine.model.weights import save_weights
 from rise_engine.project.project import Project
@@ -82,7 +83,12 @@ class Trainer:
         self._preview_due = False
         self._stopping = False
         torch.manual_seed(config.schedule.seed)
-        model, self._origin = build_initial(project, self.config)
+        # The others get theirs from the first one, and need no file for it.
+        model, self._origin = (
+            build_initial(project, self.config)
+            if self._ranks.first
+            else (build_segmenter(self.config.model), "weights of the first process")
+        )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
         self._scenes = SceneSource(project, self.split, self.config)
         self._skipped = 0
@@ -97,21 +103,44 @@ class Trainer:
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
-        """Trains to the end of the schedule. The last event is ``Finished`` or ``Failed``."""
+        """Trains to the end of the schedule. The last event is ``Finished`` or ``Failed``.
+
+        Of several processes the first one measures and writes, while the others wait for it at the next step.
+        """
+        self._meet()
         if self._resume:
             folder, state = self._reopen_run()
+            self._ranks.agree("checkpoint", [str(folder.name), asdict(state)])
         else:
             if self.config.sequence.bank_admit == "all":
                 self._scenes.fill_bank()
+                self._ranks.agree("objects in the instance bank", self._scenes.bank_references())
             if self._minutes is not None:
                 self.config.schedule.steps = max(1, int(self._minutes * 60 / self.seconds_a_step()))
             folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
+        if not self._ranks.first:
+            yield from self._train(folder, state)
+            return
         with MetricsLog(folder, keep_until=state.step if self._resume else None) as log:
             for event in self._train(folder, state):
                 log.write(event)
                 yield event
 
+    def _meet(self) -> None:
+        """Makes sure that all processes do the same, and that each has something to do."""
+        if self._ranks.alone:
+            return
+        self._ranks.agree("settings", [self.config.model_dump(mode="json"), self.class_names, self._resume])
+        self._ranks.agree("frames", asdict(self.split))
+        for unlabelled in {0, 0 if self.config.schedule.supervised_only else self._scenes.count("unlabelled")}:
+            labelled = self._scenes.count("labelled")
+            parts = self.learner.parts(labelled, unlabelled)
+            self._ranks.check(labelled=labelled, unlabelled=unlabelled, parts=parts)
+
     def _new_run(self) -> Path:
+        if not self._ranks.first:
+            self._number, folder = self._ranks.gather(None)[0]
+            return Path(folder)
         run = self.project.start_run(
             preset=self.config.preset_name,
             recipe=self.config.recipe_name,
@@ -128,6 +157,7 @@ class Trainer:
             "holdout": [names[frame] for frame in self.split.holdout],
         }
         write_text(run.folder / "config.json", json.dumps(description, indent=1))
+        self._ranks.gather([run.number, str(run.folder)])
         return run.folder
 
     def _reopen_run(self) -> tuple[Path, TrainingState]:
@@ -152,7 +182,7 @@ class Trainer:
             self.learner.gradients(after, *self._sequences(after))
             took.append(time.monotonic() - began)
         self.learner.optimiser.zero_grad(set_to_none=True)
-        return min(took)
+        return max(self._ranks.gather(min(took)))
 
     def _sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
         schedule = self.config.schedule
@@ -180,7 +210,11 @@ class Trainer:
         )
         try:
             yield from self._loop(folder, state)
+        except RankError as error:
+            hint = "Start it again with --resume, which goes on from the last checkpoint."
+            yield events.Failed(step, kind="crash", message=f"The training stopped: {error}", hint=hint)
         except torch.OutOfMemoryError as error:
+            self._ranks.fail(f"the memory of {self.learner.device} is full")
             yield events.Failed(
                 step,
                 kind="memory",
@@ -188,6 +222,7 @@ class Trainer:
                 hint="Set model.checkpointing=true, or use a smaller loader.crop, or device cpu.",
             )
         except RiseError as error:
+            self._ranks.fail(str(error))
             yield events.Failed(step, kind="data", message=str(error), hint="Mend it, then train again.")
 
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
@@ -199,7 +234,7 @@ class Trainer:
             yield to_beat
         pace: float | None = None
         saved_at = time.monotonic()
-        while step < schedule.steps and not self._stopping:
+        while step < schedule.steps and not self._ranks.any(self._stopping):
             began = time.monotonic()
             yield from self._learn(step)
             step += 1
@@ -207,6 +242,8 @@ class Trainer:
             pace = took if pace is None else 0.95 * pace + 0.05 * took
             left = (schedule.steps - step) * pace
             yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
+            if not self._ranks.first:
+                continue
             if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
                 yield self._preview(step)
             if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
@@ -221,9 +258,12 @@ class Trainer:
             if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
                 yield self._checkpoint(folder, step, best)
                 saved_at = time.monotonic()
-        yield self._checkpoint(folder, step, best)
         current, verdict = takes_over(best, to_beat, run=self._number)
-        self.project.finish_run(self._number, steps=step, current=current)
+        if self._ranks.first:
+            yield self._checkpoint(folder, step, best)
+            self.project.finish_run(self._number, steps=step, current=current)
+        # The others stay until everything is saved.
+        self._ranks.gather(None)
         yield events.Finished(
             step,
             run=self._number,
@@ -235,7 +275,7 @@ class Trainer:
         )
 
     def _to_beat(self) -> events.ToBeat | None:
-        if not self._rival:
+        if not self._rival or not self._ranks.first:
             return None
         return score_to_beat(
             self.project,
