@@ -60,8 +60,9 @@ class Result:
 def identity_of(record: dict[str, Any]) -> str:
     """All that the outcome of a training depends on besides the annotations, as text; "" for settings unknown here.
 
-    Settings that came into being since the record was written have their defaults. Those of the unlabelled frames mean
-    nothing to a training without any, so tables share such a training; its averaged teacher stays, as it is measured.
+    Settings that came into being since the record was written have their defaults, and what only memory and display
+    depend on means nothing. Nor do those of the unlabelled frames to a training without any, so that tables share it;
+    its averaged teacher stays, as it is measured.
     """
     try:
         config = RiseConfig.model_validate(record["config"])
@@ -69,6 +70,7 @@ def identity_of(record: dict[str, Any]) -> str:
         return ""
     default = RiseConfig()
     config.recipe_name, config.device = default.recipe_name, default.device
+    config.loader.accumulate = default.loader.accumulate
     config.schedule.preview_every = default.schedule.preview_every
     config.schedule.checkpoint_seconds = default.schedule.checkpoint_seconds
     if config.schedule.supervised_only:
