@@ -18,6 +18,7 @@ from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.formats.coco import import_coco
 from rise_engine.inference import LoadedModel
+from rise_engine.model_export import OnnxReport
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask, to_mask
@@ -238,3 +239,20 @@ def test_what_a_run_has_predicted_stays_unless_asked_again(project: Path, capsys
     assert rise("predict", project, "--again") == 0
     with Project.open(project) as opened:
         assert len(opened.predictions(opened.frames()[0].id)) == 1
+
+
+def test_an_export_can_leave_the_size_open(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def export(_: Project, path: Path, **options: Any) -> OnnxReport:
+        asked.update(options)
+        return OnnxReport(path, options["run"], (256, 352), 3, 1e-6, dynamic=options["dynamic"])
+
+    monkeypatch.setattr("rise_engine.model_export.export_onnx_from_run", export)
+    assert rise("export", "onnx", project, tmp_path / "m.onnx", "--size", "dynamic") == 0
+    assert asked == {"run": 1, "size": None, "half": False, "dynamic": True}
+    assert "any multiples of 32, such as 256x352" in capsys.readouterr().out
+    assert rise("export", "onnx", project, tmp_path / "m.onnx", "--size", "64x96") == 0
+    assert (asked["size"], asked["dynamic"]) == ((64, 96), False)
