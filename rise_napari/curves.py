@@ -13,13 +13,12 @@ import numpy as np
 import qtpy  # first, so that pyqtgraph takes the binding that napari runs on
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QSize
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import QImage, QPainter, QPalette, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 os.environ.setdefault("PYQTGRAPH_QT_LIB", qtpy.API_NAME)
 
 import pyqtgraph as pg
-from pyqtgraph.exporters import ImageExporter
 
 from rise_engine.learning.events import Event, HoldoutScore, Losses, PseudoLabelScore, Thresholds, ToBeat
 from rise_napari.columns import Columns
@@ -53,6 +52,7 @@ Words = tuple[str, str, str]
 KEPT = ("lowest_kept", "highest_kept")
 HEIGHT = 240
 POINTS_SHOWN = 2000
+PICTURE_SCALE = 2
 
 
 class Curves(QWidget):
@@ -278,9 +278,19 @@ class Curves(QWidget):
             writer.writerows(rows[step] for step in sorted(rows))
 
     def save_png(self, path: Path) -> None:
-        """The plots as they are."""
+        """The plots as they are, on the window's ground. Raises OSError when the file cannot be written."""
         self._draw()
-        ImageExporter(self.graphics.scene()).export(str(path))
+        for cursor in self._cursors:
+            cursor.hide()
+        # Drawn by hand: the exporter of pyqtgraph knows no ground, and makes the faint grid a heavy one.
+        picture = QImage(self.graphics.size() * PICTURE_SCALE, QImage.Format.Format_RGB32)
+        picture.setDevicePixelRatio(PICTURE_SCALE)
+        picture.fill(self.palette().color(QPalette.ColorRole.Window))
+        painter = QPainter(picture)
+        self.graphics.render(painter)
+        painter.end()
+        if not picture.save(str(path)):
+            raise OSError(f"{path} cannot be written: choose a folder that may be written to, and a name with .png.")
 
     def _ask_csv(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the numbers", "curves.csv", "CSV (*.csv)")

@@ -25,7 +25,8 @@ class TrainingFrames(QWidget):
         self.counts = QLabel()
         self.counts.setWordWrap(True)
         self.names = QListWidget()
-        self.names.setMaximumHeight(130)
+        # Of itself the list would be one line high: what surrounds it takes the room.
+        self.names.setFixedHeight(130)
         self.names.setToolTip("Click on a frame to look at it; Annotate and Project say what each one is")
         self.names.itemClicked.connect(self._show)
         self._folding = QCollapsible("Which frames")
