@@ -39,7 +39,7 @@ SUGGEST = 2
 """A box around the object, and Enter."""
 SHAKE = 0.03
 """A hand's box: each side is off by this share of its length."""
-SHOWN_FROM, RIGHT_FROM, STRICT = 0.3, 0.5, 0.75
+SHOWN_FROM, RIGHT_FROM, STRICT = 0.4, 0.5, 0.75
 """The Review tab's own score, the promise's IoU, and that of a person who wants it exact."""
 SCORES = (0.2, 0.3, 0.4, 0.5, 0.6)
 

@@ -31,6 +31,8 @@ from rise_napari.steps.step import Step, button
 from rise_napari.workspace import Workspace
 
 STORED_SCORE = 0.3
+SHOWN_SCORE = 0.4
+"""With fewer shown more is drawn by hand, with more shown more is rejected: here the two together are least."""
 
 
 class ReviewStep(Step):
@@ -114,7 +116,7 @@ class ReviewStep(Step):
         self.table.itemSelectionChanged.connect(self._selection_changed)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(int(STORED_SCORE * 100), 99)
-        self.slider.setValue(50)
+        self.slider.setValue(round(SHOWN_SCORE * 100))
         self.slider.setToolTip("Predictions below this score are hidden, and not accepted")
         self.slider.valueChanged.connect(self._score_moved)
         self.score = QLabel()
