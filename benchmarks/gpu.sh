@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What is worth doing on a GPU in one go: the network beside transformers' Deformable DETR, and then starter weights from
-# many more drawn totes than a CPU can see.
+# What is worth doing on a GPU in one go: the network beside transformers' Deformable DETR, where the time of a training
+# step goes, and then starter weights from many more drawn totes than a CPU can see.
 #
 #   benchmarks/gpu.sh BACKBONE.safetensors OUT_DIR [MINUTES]
 #
@@ -21,6 +21,11 @@ for form in "${forms[@]}"; do
     python3 benchmarks/network.py --device cuda --size 480x640 --batch 4 --repeats 10 --attention "$form" $precision
   done
 done 2>&1 | tee "$out/network.log"
+for settings in optimiser.bf16=false optimiser.bf16=true "optimiser.bf16=true model.checkpointing=true"; do
+  echo "a training step of r50 with $settings"
+  # shellcheck disable=SC2086 - several settings
+  python3 benchmarks/training.py --preset r50 --device cuda --steps 10 --set $settings
+done 2>&1 | tee "$out/training.log"
 start=()
 [ -f resources/starter-laptop.safetensors ] && start=(--weights resources/starter-laptop.safetensors)
 python3 -m rise_engine.experiments.starter --backbone-weights "$backbone" "${start[@]}" --minutes "$minutes" \

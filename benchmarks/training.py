@@ -17,6 +17,7 @@ by their bytes alone. On a CPU these rates, too, are a second of CPU time.
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +75,9 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self._turn()
         self._open.append(name)
         try:
@@ -179,15 +183,15 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     """The best of some runs: what the machine can do when nobody else uses it."""
     best = float("inf")
     for _ in range(8):
-        _wait(device)
-        began = _clock(device)
+        wait(device)
+        began = clock(device)
         work()
-        _wait(device)
-        best = min(best, _clock(device) - began)
+        wait(device)
+        best = min(best, clock(device) - began)
     return best
 
 
-def _clock(device: torch.device) -> float:
+def clock(device: torch.device) -> float:
     """On a machine that does other things too, only the time that was given to this process says something."""
     return time.perf_counter() if device.type == "cuda" else time.process_time() / torch.get_num_threads()
 
@@ -204,7 +208,8 @@ def abilities(device: torch.device, *, half: bool) -> tuple[float, float]:
     return rate, bandwidth
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -230,8 +235,8 @@ class Steps:
         self.step = trainer.config.schedule.unsupervised_after
 
     def forget_frames(self) -> None:
-        for read in (self.trainer._scenes._labelled_frame, self.trainer._scenes._unlabelled_frame):
-            getattr(read, "cache_clear", lambda: None)()
+        for kept in vars(self.trainer._scenes).values():
+            getattr(kept, "cache_clear", lambda: None)()
 
     def __call__(self, watch: Stopwatch | None = None) -> None:
         self.forget_frames()
@@ -268,21 +273,21 @@ def whole_step(steps: Steps, repeats: int, device: torch.device) -> float:
     """Seconds of a step that nobody watches; prints them, and how busy and how full a GPU was."""
     walls, cpus = [], []
     for _ in range(repeats):
-        _wait(device)
+        wait(device)
         wall, cpu = time.perf_counter(), time.process_time()
         steps()
-        _wait(device)
+        wait(device)
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
     print(f"\na step, unwatched: {median(walls):.3f} s, {median(cpus):.3f} s of CPU (median of {repeats})")
     if device.type != "cuda":
         return median(cpus) / torch.get_num_threads()
     torch.cuda.reset_peak_memory_stats(device)
-    _wait(device)
+    wait(device)
     began = time.perf_counter()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
         steps()
-        _wait(device)
+        wait(device)
     wall = time.perf_counter() - began
     busy = sum(event.self_device_time_total for event in profiler.key_averages()) / 1e6
     print(f"the device worked {busy / wall:.1%} of a step and waited the rest")
@@ -297,7 +302,7 @@ def print_floor(steps: Steps, took: float, device: torch.device, *, half: bool) 
     sequences = trainer._sequences(steps.step)
     with WorkCounter(rate, bandwidth) as work:
         trainer.learner.learn(steps.step, *sequences)
-    _wait(device)
+    wait(device)
     print(f"\nthis machine: {rate / 1e9:.0f} GFLOP/s in a matrix product, {bandwidth / 1e9:.1f} GB/s in a copy")
     rows = [
         ("operations", f"{work.operations / 1e9:.1f} GFLOP", work.operations / rate),
@@ -326,17 +331,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as folder:
         frames = LABELLED + max(8, config.loader.unlabelled_per_step)
         with drawn_project(Path(folder), config, frames) as project:
-            trainer = Trainer(project, config)
-            trainer._scenes.fill_bank()
-            steps = Steps(trainer)
+            # Stages are told apart only where one comes after the other.
+            loader = config.loader.model_copy(update={"workers": 0})
+            staged = Steps(Trainer(project, config.model_copy(update={"loader": loader})))
+            staged.trainer._scenes.fill_bank()
             print(
                 f"{options.preset}, {options.recipe}, on {device}, {options.threads} thread(s)"
                 f"{', bf16' if config.optimiser.bf16 else ''}: {config.loader.labelled_per_step} labelled and "
                 f"{config.loader.unlabelled_per_step} unlabelled frames a step\n",
                 flush=True,
             )
+            staged()
+            print_stages(staged, options.steps, device)
+            del staged
+            steps = Steps(Trainer(project, config))
+            steps.trainer._scenes.fill_bank()
             steps()
-            print_stages(steps, options.steps, device)
             took = whole_step(steps, options.steps, device)
             print_floor(steps, took, device, half=config.optimiser.bf16)
 

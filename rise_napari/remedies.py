@@ -39,11 +39,10 @@ def remedy(failure: Failed, config: RiseConfig, *, checkpoint: bool) -> Remedy |
 
 
 def _smaller(config: RiseConfig) -> Remedy | None:
-    """Fewer frames at once first, since that changes nothing that is learnt; then smaller ones; then no GPU."""
-    loader = config.loader
-    largest = max(loader.labelled_per_step, loader.unlabelled_per_step)
-    if loader.accumulate < largest:
-        return Remedy("Try again with one frame at a time", (f"loader.accumulate={largest}",))
+    """Fewer frames at once have been tried by then. Keeping less changes nothing that is learnt; then smaller frames;
+    then no GPU."""
+    if config.model.kind == "deformable_detr" and not config.model.checkpointing:
+        return Remedy("Try again with less kept in memory", ("model.checkpointing=true",))
     return _cropped(config)
 
 
