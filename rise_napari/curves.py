@@ -284,7 +284,6 @@ class Curves(QWidget):
             cursor.hide()
         # Drawn by hand: the exporter of pyqtgraph knows no ground, and makes the faint grid a heavy one.
         picture = QImage(self.graphics.size() * PICTURE_SCALE, QImage.Format.Format_RGB32)
-        picture.setDevicePixelRatio(PICTURE_SCALE)
         picture.fill(self.palette().color(QPalette.ColorRole.Window))
         painter = QPainter(picture)
         self.graphics.render(painter)
