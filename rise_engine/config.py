@@ -143,6 +143,8 @@ class PseudoLabelConfig(Section):
     """Objects pasted into an unlabelled frame are targets of L_u, beside the pseudo-labels."""
     after_view: bool = False
     """The after view must meet the pseudo-labels too, moved as it was; not in the paper."""
+    edge_reach: float = Field(0.0, ge=0, lt=0.5)
+    """Masks move towards edges within this share of the picture's shorter side; 0 leaves them; not in the paper."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
@@ -199,7 +201,7 @@ class ScheduleConfig(Section):
     steps: int = Field(12_000, ge=1)
     """T: the learning rate, the thresholds and the quantile level all follow step / T."""
     unsupervised_after: int = Field(200, ge=0)
-    """The step at which L_u starts."""
+    """The step at which L_u starts; see ``burn_in``."""
     supervised_only: bool = False
     before_gradient: bool = False
     """Train on the unlabelled before frame too, instead of using it as a detached anchor."""
@@ -210,6 +212,11 @@ class ScheduleConfig(Section):
 
 
 class RiseConfig(Section):
+    @property
+    def burn_in(self) -> int:
+        """How many steps learn from labels alone: ``unsupervised_after``, in a short training a third of it."""
+        return min(self.unsupervised_after, self.steps // 3)
+
     """Everything that a run depends on besides its frames; written to ``config.json`` of the run."""
 
     preset_name: PresetName = "laptop"
@@ -299,7 +306,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "unlabelled_per_step": 1,
             "accumulate": 1,
         },
-        "schedule": {"steps": 1000, "unsupervised_after": 50, "holdout_every": 250, "preview_every": 10},
+        "schedule": {"steps": 1000, "unsupervised_after": 200, "holdout_every": 250, "preview_every": 10},
     },
     "r50": {"weights": "coco", "model": {"backbone": "resnet50"}},
     "r101": {"weights": "coco", "model": {"backbone": "resnet101"}},
@@ -322,12 +329,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0, "equal_objects": True},
         "augment": {"strong_jitter": (0.5, 1.2)},
         "pseudo_labels": {
-            "threshold_start": 0.5,
-            "threshold_peak": 0.5,
+            "threshold_start": 0.6,
+            "threshold_peak": 0.6,
             "quantile_start": 0.0,
             "ignore_unkept": 0.05,
             "max_overlapping": 1,
             "teacher_scales": (1.0, 1.25),
+            "edge_reach": 1 / 64,
             "teacher_mirror": True,
             "ema": 0.99,
         },

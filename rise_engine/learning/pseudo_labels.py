@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert, box_iou
 
 from rise_engine.config import PseudoLabelConfig
+from rise_engine.learning.edges import follow_edges
 from rise_engine.learning.targets import Targets, boxes_of_masks
 from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.model.segmenter import SegmenterOutput
@@ -140,10 +141,12 @@ def make_pseudo_labels(
     config: PseudoLabelConfig,
     step: int,
     steps: int,
+    picture: Tensor | None = None,
 ) -> PseudoLabels:
     """Pseudo-labels of one image of a teacher's output, at a step of the schedule.
 
-    ``image_size`` (height, width) without padding, ``canvas`` with it. Masks are computed only for predictions whose
+    ``image_size`` (height, width) without padding, ``canvas`` with it; ``picture`` (3, *image_size) is what the teacher
+    saw, for ``config.edge_reach``. Masks are computed only for predictions whose
     score passes, then come Eq. 7, Eq. 8 and Multi-Label Matching (or box NMS); those under 32 pixels are dropped.
     """
     gamma_cls = staircase(step, steps, config.threshold_start, config.threshold_peak, config.stairs)
@@ -155,7 +158,15 @@ def make_pseudo_labels(
     selection = select(scores, gamma=gamma_cls, level=level, strategy=config.strategy)
     queries = selection.kept
     if len(queries):
-        masks = binary_masks(output.masks(image, queries), threshold=gamma_mask, image_size=image_size, canvas=canvas)
+        logits = output.masks(image, queries)
+        masks = binary_masks(
+            logits,
+            threshold=gamma_mask,
+            image_size=image_size,
+            canvas=canvas,
+            picture=picture,
+            edge_reach=round(config.edge_reach * min(image_size)),
+        )
     else:
         masks = torch.zeros((0, *canvas), dtype=torch.bool, device=scores.device)
     large = masks.flatten(1).sum(1) >= MIN_AREA
@@ -182,11 +193,26 @@ def make_pseudo_labels(
     )
 
 
-def binary_masks(logits: Tensor, *, threshold: float, image_size: tuple[int, int], canvas: tuple[int, int]) -> Tensor:
-    """Eq. 7: bool (N, *canvas) where sigmoid(logits) > ``threshold``, from logits (N, H/4, W/4); none on padding."""
+def binary_masks(
+    logits: Tensor,
+    *,
+    threshold: float,
+    image_size: tuple[int, int],
+    canvas: tuple[int, int],
+    picture: Tensor | None = None,
+    edge_reach: int = 0,
+) -> Tensor:
+    """Eq. 7: bool (N, *canvas) where sigmoid(logits) > ``threshold``, from logits (N, H/4, W/4); none on padding.
+
+    With ``edge_reach`` pixels and the ``picture`` (3, *image_size) the borders first move towards its edges.
+    """
     height, width = min(image_size[0], canvas[0]), min(image_size[1], canvas[1])
     enlarged = F.interpolate(logits[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False)[:, 0]
-    inside = enlarged[:, :height, :width] > math.log(threshold / (1 - threshold))
+    enlarged = enlarged[:, :height, :width]
+    if picture is not None and edge_reach:
+        inside = follow_edges(enlarged.sigmoid(), picture, reach=edge_reach) > threshold
+    else:
+        inside = enlarged > math.log(threshold / (1 - threshold))
     return F.pad(inside, (0, canvas[1] - inside.shape[2], 0, canvas[0] - inside.shape[1]))
 
 

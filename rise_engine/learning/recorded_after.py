@@ -63,6 +63,7 @@ def look_at_next_frames(
             config=config.pseudo_labels,
             step=step,
             steps=config.schedule.steps,
+            picture=image.to(device),
         )
         one_each = multi_label_matching(pseudo.masks, pseudo.labels, most=1)
         targets = Targets(pseudo.labels[one_each], pseudo.boxes[one_each], pseudo.masks[one_each])

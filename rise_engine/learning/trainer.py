@@ -175,7 +175,7 @@ class Trainer:
 
     def seconds_a_step(self) -> float:
         """How long a step of the whole method takes here, measured on full steps that change no weight."""
-        after = self.config.schedule.unsupervised_after
+        after = self.config.schedule.burn_in
         took = []
         for _ in range(TIMED_STEPS):
             began = time.monotonic()
@@ -186,7 +186,7 @@ class Trainer:
 
     def _sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
         schedule = self.config.schedule
-        due = not schedule.supervised_only and step >= schedule.unsupervised_after
+        due = not schedule.supervised_only and step >= schedule.burn_in
         labelled, unlabelled = self._scenes.count("labelled"), self._scenes.count("unlabelled") if due else 0
         parts = self.learner.parts(labelled, unlabelled)
         return (

@@ -100,8 +100,9 @@ def unsupervised_losses(
             config=config.pseudo_labels,
             step=step,
             steps=config.schedule.steps,
+            picture=sequence.before.image.to(device),
         )
-        for index in range(len(sequences))
+        for index, sequence in enumerate(sequences)
     ]
     next_frames = {}
     if associates(config):

@@ -187,6 +187,20 @@ def rectangle(y0: int, y1: int, x0: int, x1: int) -> Tensor:
     return mask
 
 
+def test_the_border_moves_towards_an_edge_of_the_picture_that_is_near() -> None:
+    picture = torch.full((3, 24, 48), 0.2)
+    picture[:, :, 20:] = 0.8
+    logits = torch.full((1, 6, 12), 4.0)
+    logits[:, :, 6:] = -4.0
+    size = {"threshold": 0.5, "image_size": (24, 48), "canvas": (24, 48)}
+    coarse = binary_masks(logits, **size)
+    assert coarse[0, 12].nonzero().max() == 23
+    sharp = binary_masks(logits, **size, picture=picture, edge_reach=8)
+    assert 19 <= sharp[0, 12].nonzero().max() <= 21, "half of the way to the edge between columns 19 and 20, or more"
+    flat = binary_masks(logits, **size, picture=torch.full((3, 24, 48), 0.5), edge_reach=8)
+    assert flat.equal(coarse), "without an edge the border stays"
+
+
 def test_mask_iou_by_hand() -> None:
     first = torch.stack([rectangle(0, 10, 0, 10), rectangle(0, 0, 0, 0)])
     second = torch.stack([rectangle(0, 10, 5, 15), rectangle(0, 10, 0, 10), rectangle(0, 0, 0, 0)])
