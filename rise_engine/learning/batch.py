@@ -11,6 +11,7 @@ from torch import Tensor
 from rise_engine.interaction.scene import Scene
 from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.targets import Targets
+from rise_engine.model.device import moved
 
 STRIDE = 32
 """The canvas is a multiple of the coarsest backbone stride, so that no level is cut off."""
@@ -45,8 +46,8 @@ def collate(images: Sequence[Tensor], *, device: torch.device, share: Share = WH
         batch[index, :, :h, :w] = image
         padding[index, :h, :w] = False
     return Batch(
-        images=batch.to(device, non_blocking=True),
-        padding_mask=padding.to(device, non_blocking=True) if bool(padding.any()) else None,
+        images=moved(batch, device),
+        padding_mask=moved(padding, device) if bool(padding.any()) else None,
         sizes=sizes,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from rise_engine.config import LossConfig
 from rise_engine.learning.matching import Assignment, assign_layers
 from rise_engine.learning.ranks import WHOLE, Share
 from rise_engine.learning.targets import Targets
+from rise_engine.model.device import moved
 from rise_engine.model.segmenter import LayerOutput, SegmenterOutput
 
 MASK_STRIDE = 4
@@ -99,15 +101,14 @@ class Criterion:
                 raise ValueError(f"{len(targets)} targets for {class_logits.shape[1]} images: give one per image")
             assignments = assign_layers(class_logits.detach(), boxes.detach(), targets, self.config)
             matches = _gather(assignments, targets, device)
-            per_layer = torch.bincount(matches.layers, minlength=len(layers))
+            per_layer = [sum(len(match.queries) for match in images) for images in assignments]
             if not share.whole:
-                per_layer = torch.tensor(share.total(per_layer.tolist()), device=device)
-            per_layer = per_layer.clamp(min=at_least)
-            weight = 1.0 / per_layer
+                per_layer = share.total(per_layer)
+            weight = moved(1.0 / torch.tensor(per_layer).clamp(min=at_least), device)
             classification = self._classification(class_logits, targets, assignments, matches, weight, ignore)
             if len(matches.queries):
                 l1, giou = self._boxes(boxes, targets, matches, weight)
-                mask_focal, dice = self._masks(layers, targets, assignments, weight)
+                mask_focal, dice = self._masks(layers, targets, assignments, matches, weight)
             else:
                 l1 = giou = boxes.sum() * 0.0
                 first = torch.zeros(1, dtype=torch.int64, device=device)
@@ -133,7 +134,7 @@ class Criterion:
     ) -> Tensor:
         wanted = torch.zeros_like(class_logits)
         counted = torch.stack([torch.stack([~match.ignored for match in layer]) for layer in assignments])
-        counted = counted.to(class_logits.device)
+        counted = moved(counted, class_logits.device)
         for image, known in enumerate(targets):
             if known is None:
                 counted[:, image] = False
@@ -164,24 +165,28 @@ class Criterion:
         layers: Sequence[LayerOutput],
         targets: Sequence[Targets | None],
         assignments: Sequence[Sequence[Assignment]],
+        matches: _Matches,
         share: Tensor,
     ) -> tuple[Tensor, Tensor]:
         focal_sums, dice_sums = [], []
+        places = _places(assignments)
+        offset = 0
         for image, known in enumerate(targets):
             if known is None or len(known) == 0:
                 continue
             sampled: Tensor | None = None
             for index, layer in enumerate(layers):
-                match = assignments[index][image]
-                if len(match.queries) == 0:
+                place = places[index][image]
+                if place.start == place.stop:
                     continue
-                logits = layer.masks(image, match.queries.to(share.device)).float()
+                logits = layer.masks(image, matches.queries[place]).float()
                 if sampled is None:
                     sampled = sample_masks(known.masks, size=(logits.shape[1], logits.shape[2]))
-                wanted = sampled[match.targets.to(share.device)]
+                wanted = sampled[matches.targets[place] - offset]
                 focal, dice = mask_losses(logits, wanted, alpha=self.config.focal_alpha, gamma=self.config.focal_gamma)
                 focal_sums.append(focal.sum() * share[index])
                 dice_sums.append(dice.sum() * share[index])
+            offset += len(known)
         return torch.stack(focal_sums).sum(), torch.stack(dice_sums).sum()
 
 
@@ -196,8 +201,16 @@ def _gather(
             columns.append(torch.cat((place, match.queries[None], match.targets[None] + offset)))
             known = targets[image]
             offset += 0 if known is None else len(known)
-    layers, images_, queries, wanted = torch.cat(columns, dim=1).to(device)
+    layers, images_, queries, wanted = moved(torch.cat(columns, dim=1), device)
     return _Matches(layers=layers, images=images_, queries=queries, targets=wanted)
+
+
+def _places(assignments: Sequence[Sequence[Assignment]]) -> list[list[slice]]:
+    """Where the pairs of each layer and image lie among all of ``_gather``."""
+    ends = list(accumulate(len(match.queries) for images in assignments for match in images))
+    flat = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    count = len(assignments[0])
+    return [flat[layer * count : (layer + 1) * count] for layer in range(len(assignments))]
 
 
 def focal_loss(logits: Tensor, wanted: Tensor, *, alpha: float, gamma: float) -> Tensor:

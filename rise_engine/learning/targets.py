@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from rise_engine.model.device import moved
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -49,9 +51,9 @@ class Targets:
     def to(self, device: torch.device | str) -> Targets:
         """The same targets on another device."""
         return Targets(
-            labels=self.labels.to(device, non_blocking=True),
-            boxes=self.boxes.to(device, non_blocking=True),
-            masks=self.masks.to(device, non_blocking=True),
+            labels=moved(self.labels, torch.device(device)),
+            boxes=moved(self.boxes, torch.device(device)),
+            masks=moved(self.masks, torch.device(device)),
         )
 
 

@@ -17,6 +17,7 @@ from timm.layers.format import Format
 from torch import Tensor, nn
 
 from rise_engine.errors import RiseError, WeightsError
+from rise_engine.model.depthwise import keep_depthwise_precise
 from rise_engine.model.hub import HubFile, fetch
 from rise_engine.model.swin_windows import pad_before_shifting
 
@@ -45,6 +46,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.net = _create(name, pretrained)
+        keep_depthwise_precise(self.net)
         info = self.net.feature_info
         reductions = info.reduction()
         missing = [stride for stride in strides if stride not in reductions]

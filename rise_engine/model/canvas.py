@@ -20,6 +20,7 @@ def fill_canvas(images: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Te
         if padding_mask is None:
             padding_mask = torch.zeros(images.shape[0], height, width, dtype=torch.bool, device=images.device)
         return F.pad(images, fill), F.pad(padding_mask, fill, value=True)
-    if padding_mask is not None and not padding_mask.any():
+    # A GPU would have to be waited for; a mask of nothing costs less there.
+    if padding_mask is not None and padding_mask.device.type == "cpu" and not padding_mask.any():
         padding_mask = None
     return images, padding_mask

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
 from rise_engine.model.bag_sampling import BagSampling
+from rise_engine.model.device import moved
 from rise_engine.model.fused_sampling import sample_fused
 
 AttentionForm = Literal["auto", "grid", "bag", "gather", "fused"]
@@ -86,7 +87,8 @@ def sampling_locations(references: Tensor, offsets: Tensor, sizes: LevelSizes) -
     """
     centre = references[:, :, None, :, None, :2]
     if references.shape[-1] == 2:
-        scale = torch.tensor([(1 / width, 1 / height) for height, width in sizes]).to(offsets)
+        scale = torch.tensor([(1 / width, 1 / height) for height, width in sizes]).to(offsets.dtype)
+        scale = moved(scale, offsets.device)
         return centre + offsets * scale[:, None]
     return centre + offsets * (references[:, :, None, :, None, 2:] * (0.5 / offsets.shape[-2]))
 

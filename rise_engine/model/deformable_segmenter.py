@@ -149,7 +149,7 @@ class DeformableSegmenter(nn.Module):
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
             result: Tensor = checkpoint(layer, *inputs, use_reentrant=False)
             return result
-        return layer(*inputs)  # type: ignore[no-any-return]
+        return layer(*inputs)
 
     def _decode(self, memory: Tensor, frame: _Canvas, source: MaskSource) -> list[LayerPredictions]:
         batch = memory.shape[0]
