@@ -63,6 +63,8 @@ class LoaderConfig(Section):
     """Parts that one step's frames are split into, learnt from one after the other, to bound memory. 0: as few as the
     memory holds. On a GPU all frames are tried at once; whenever the memory is full the parts are halved, down to
     single frames, and the step is begun anew. A CPU, where too much ends the process, takes one frame at a time."""
+    workers: int = Field(2, ge=0)
+    """Threads that read frames and plan scenes while the network learns; 0 does it in between."""
 
 
 class SequenceConfig(Section):
@@ -141,10 +143,10 @@ class PseudoLabelConfig(Section):
     """Box NMS used instead when Multi-Label Matching is off."""
     pasted_targets: bool = True
     """Objects pasted into an unlabelled frame are targets of L_u, beside the pseudo-labels."""
-    after_view: bool = False
-    """The after view must meet the pseudo-labels too, moved as it was; not in the paper."""
     edge_reach: float = Field(0.0, ge=0, lt=0.5)
     """Masks move towards edges within this share of the picture's shorter side; 0 leaves them; not in the paper."""
+    after_view: bool = False
+    """The after view must meet the pseudo-labels too, moved as it was; not in the paper."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
     """Queries on a teacher's prediction above this score that was not kept are no negatives;
     None makes them plain negatives, as the paper's text has it."""
@@ -210,13 +212,13 @@ class ScheduleConfig(Section):
     checkpoint_seconds: float = Field(60.0, gt=0)
     seed: int = 0
 
-
-class RiseConfig(Section):
     @property
     def burn_in(self) -> int:
         """How many steps learn from labels alone: ``unsupervised_after``, in a short training a third of it."""
         return min(self.unsupervised_after, self.steps // 3)
 
+
+class RiseConfig(Section):
     """Everything that a run depends on besides its frames; written to ``config.json`` of the run."""
 
     preset_name: PresetName = "laptop"
@@ -305,6 +307,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "labelled_per_step": 1,
             "unlabelled_per_step": 1,
             "accumulate": 1,
+            "workers": 0,
         },
         "schedule": {"steps": 1000, "unsupervised_after": 200, "holdout_every": 250, "preview_every": 10},
     },
@@ -332,10 +335,10 @@ RECIPES: dict[str, dict[str, Any]] = {
             "threshold_start": 0.6,
             "threshold_peak": 0.6,
             "quantile_start": 0.0,
+            "edge_reach": 1 / 64,
             "ignore_unkept": 0.05,
             "max_overlapping": 1,
             "teacher_scales": (1.0, 1.25),
-            "edge_reach": 1 / 64,
             "teacher_mirror": True,
             "ema": 0.99,
         },

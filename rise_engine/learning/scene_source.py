@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.plan import SequencePlan
 from rise_engine.interaction.recording import with_next_frame
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.interaction.staging import fill_bank, read_for_training
+from rise_engine.interaction.still import StillFrame
 from rise_engine.learning.frame_stream import FrameStream
+from rise_engine.learning.plan_ahead import PlanAhead
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.project import Project
 from rise_engine.project.recordings import next_frames
@@ -25,23 +30,48 @@ Kind = Literal["labelled", "unlabelled"]
 KEPT_IN_MEMORY = 64
 """Decoded frames kept, at training size; few enough to matter on no machine."""
 
+STEPS_AHEAD = 2
+"""Steps planned before they are asked for: one to learn from next, one in case that its frames are slow to read."""
+
+
+class _Wanted(NamedTuple):
+    """One frame of a step: all that its scene follows from, beside the seed and the bank."""
+
+    step: int
+    kind: Kind
+    place: int
+    frame: int
+
 
 class SceneSource:
-    """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them."""
+    """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them.
 
-    def __init__(self, project: Project, split: TrainingSplit, config: RiseConfig) -> None:
+    ``loader.workers`` threads read frames and plan scenes while the network learns; the pictures are made on
+    ``device``, by default the CPU. A bank that changes with what the network segments cannot be planned from ahead.
+    """
+
+    def __init__(
+        self, project: Project, split: TrainingSplit, config: RiseConfig, *, device: torch.device | None = None
+    ) -> None:
         self._project = project
         self._split = split
         self._config = config
         self.bank = InstanceBank(config.sequence.bank_capacity)
-        self._maker = SequenceMaker(config.sequence, config.augment, config.loader)
+        self._maker = SequenceMaker(config.sequence, config.augment, config.loader, device=device)
+        self._pinned = device is not None and device.type == "cuda"
+        workers = 0 if config.sequence.bank_admit == "segmented" else config.loader.workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scenes") if workers else None
+        self._plans: dict[Kind, PlanAhead[_Wanted, SequencePlan]] = {
+            "labelled": PlanAhead(self._plan, self._pool),
+            "unlabelled": PlanAhead(self._plan, self._pool),
+        }
         seed = config.schedule.seed
         self._streams = {
             "labelled": FrameStream(split.labelled, seed, salt=1),
             "unlabelled": FrameStream(split.unlabelled, seed, salt=2),
         }
         self._next = self._next_frames()
-        self._labelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
+        self._labelled_still = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
 
     def count(self, kind: Kind) -> int:
@@ -53,25 +83,49 @@ class SceneSource:
 
     def sequences(self, step: int, kind: Kind, mine: Sequence[bool] | None = None) -> list[PseudoSequence | None]:
         """The step's pseudo-sequences of one kind; None in the places that are not ``mine`` but another process'."""
-        labelled = kind == "labelled"
-        made: list[PseudoSequence | None] = []
-        for place, frame_id in enumerate(self._streams[kind].take(step, self.count(kind))):
-            if mine is not None and not mine[place]:
-                made.append(None)
-                continue
-            draws = [self._config.schedule.seed, step, frame_id, place, int(labelled)]
-            frame = self._labelled_frame(frame_id) if labelled else self._unlabelled_frame(frame_id)
-            sequence = self._maker.make(frame, self.bank, np.random.default_rng(draws))
-            if not labelled and frame_id in self._next:
+        everyone = range(self.count(kind))
+        places = [place for place in everyone if mine is None or mine[place]]
+        wanted, *soon = (self._wanted(later, kind, places) for later in range(step, step + STEPS_AHEAD + 1))
+        plans = self._plans[kind].take(wanted, soon=[one for later in soon for one in later])
+        made: list[PseudoSequence | None] = [None] * len(everyone)
+        for (_, _, place, frame_id), plan in zip(wanted, plans, strict=True):
+            sequence = self._maker.render(plan)
+            if kind == "unlabelled" and frame_id in self._next:
                 following = self._unlabelled_frame(self._next[frame_id])
-                bare = self._maker.make(following, None, np.random.default_rng(draws))
-                sequence = with_next_frame(sequence, bare)
-            made.append(sequence)
+                draws = self._draws(_Wanted(step, kind, place, frame_id))
+                sequence = with_next_frame(sequence, self._maker.make(following, None, draws))
+            made[place] = sequence
         return made
+
+    def close(self) -> None:
+        """Ends the threads; what they are at is finished first. Scenes are then made when they are asked for."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+        for kind in self._plans:
+            self._plans[kind] = PlanAhead(self._plan, None)
+
+    def _wanted(self, step: int, kind: Kind, places: Sequence[int]) -> list[_Wanted]:
+        frames = self._streams[kind].take(step, self.count(kind))
+        return [_Wanted(step, kind, place, frames[place]) for place in places]
+
+    def _plan(self, wanted: _Wanted) -> SequencePlan:
+        still = (
+            self._labelled_still(wanted.frame)
+            if wanted.kind == "labelled"
+            else StillFrame.of(self._unlabelled_frame(wanted.frame))
+        )
+        plan = self._maker.plan(still, self.bank, self._draws(wanted))
+        return plan.pinned() if self._pinned else plan
+
+    def _draws(self, wanted: _Wanted) -> np.random.Generator:
+        seed = self._config.schedule.seed
+        return np.random.default_rng([seed, wanted.step, wanted.frame, wanted.place, int(wanted.kind == "labelled")])
 
     def fill_bank(self) -> None:
         """Puts the labelled frames' objects into the bank, as many as it holds, in the order they are learnt from."""
         order = [self._streams["labelled"].at(position) for position in range(len(self._split.labelled))]
+        self._forget_plans()
         self.bank = fill_bank(self._project, order, self._config, read=self._labelled_frame)
 
     def bank_references(self) -> list[tuple[str, int]]:
@@ -80,6 +134,7 @@ class SceneSource:
 
     def restore_bank(self, references: list[tuple[str, int]]) -> None:
         """Puts the named instances back, oldest first, for an exact resume."""
+        self._forget_plans()
         ids = {record.name: record.id for record in self._project.frames()}
         for name, index in references:
             self._add(self._labelled_frame(ids[name]), index)
@@ -101,8 +156,15 @@ class SceneSource:
     def _add(self, frame: LabelledFrame, index: int) -> None:
         self.bank.add_instance(frame, index, min_area=self._config.sequence.min_area)
 
-    def _read_labelled(self, frame_id: int) -> LabelledFrame:
-        return read_for_training(self._project, frame_id, self._config)
+    def _forget_plans(self) -> None:
+        for plans in self._plans.values():
+            plans.forget()
+
+    def _labelled_frame(self, frame_id: int) -> LabelledFrame:
+        return self._labelled_still(frame_id).as_labelled()
+
+    def _read_labelled(self, frame_id: int) -> StillFrame:
+        return StillFrame.of(read_for_training(self._project, frame_id, self._config))
 
     def _read_unlabelled(self, frame_id: int) -> UnlabelledFrame:
         return self._project.unlabelled_frame(frame_id, short_side=max(self._config.loader.short_sides))

@@ -90,7 +90,7 @@ class Trainer:
             else (build_segmenter(self.config.model), "weights of the first process")
         )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
-        self._scenes = SceneSource(project, self.split, self.config)
+        self._scenes = SceneSource(project, self.split, self.config, device=device)
         self._skipped = 0
 
     def watch(self, frame: str | None) -> None:
@@ -224,6 +224,8 @@ class Trainer:
         except RiseError as error:
             self._ranks.fail(str(error))
             yield events.Failed(step, kind="data", message=str(error), hint="Mend it, then train again.")
+        finally:
+            self._scenes.close()
 
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
         schedule = self.config.schedule
