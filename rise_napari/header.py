@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
-from rise_engine.project.records import FrameState, Split
+from rise_engine.project.records import FrameState
+from rise_napari.colours import MESSAGES, pill
 from rise_napari.duration import duration
 from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
-COLOURS = {
-    RunState.STARTING: "#d9a520",
-    RunState.TRAINING: "#2fa866",
-    RunState.PAUSED: "#d9a520",
-    RunState.STOPPING: "#d9a520",
-    RunState.FINISHED: "#3d8fd1",
-    RunState.FAILED: "#d64545",
-}
-MESSAGE_COLOURS = {"info": "", "warning": "color: #d9a520", "error": "color: #e26a6a"}
+STALE_SECONDS = 3.0
+"""A warning or an error stays at least so long; after that, whatever succeeds clears it."""
 
 
 class Header(QWidget):
@@ -27,18 +23,24 @@ class Header(QWidget):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
+        self._told, self._level = 0.0, "info"
         self.title = QLabel()
         self.title.setStyleSheet("font-weight: bold; font-size: 14px")
         self.counts = QLabel()
+        self.counts.setWordWrap(True)
+        self.counts.setToolTip(
+            "Frames that count as labelled, of all; those reviewed; those that only measure; how often a model was "
+            "trained; and the device of the training (auto: a GPU when there is one)"
+        )
         self.state = QLabel()
-        self.state.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.state.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.keys = QPushButton("Keys")
-        self.keys.setToolTip("Show the list of keys")
+        self.keys.setToolTip("Show the list of keys (W); the first introductions can be had again there")
         self.keys.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         layout = QGridLayout(self)
         layout.setContentsMargins(8, 6, 8, 2)
@@ -54,6 +56,15 @@ class Header(QWidget):
             signal.connect(self.refresh)
         workspace.training.state_changed.connect(self.refresh)
         workspace.training.happened.connect(self.refresh)
+        for signal in (
+            workspace.project_changed,
+            workspace.frame_changed,
+            workspace.instances_changed,
+            workspace.strokes_saved,
+            workspace.predictions_changed,
+        ):
+            signal.connect(self.clear_stale)
+        workspace.training.state_changed.connect(self._training_changed)
         workspace.message.connect(self.show_message)
         self.refresh()
 
@@ -65,10 +76,9 @@ class Header(QWidget):
         self.counts.setText(self._counts() if project is not None else "")
         self.counts.setVisible(project is not None)
         state = training.state
-        shown = "" if state is RunState.IDLE else str(state)
-        colour = COLOURS.get(state, "#808080")
-        self.state.setText(shown)
-        self.state.setStyleSheet(f"color: {colour}; font-weight: bold")
+        self.state.setText(str(state))
+        self.state.setVisible(project is not None)
+        self.state.setStyleSheet(pill(state))
         self._show_progress()
 
     def _counts(self) -> str:
@@ -76,14 +86,14 @@ class Header(QWidget):
         assert workspace.project is not None
         labelled, total = workspace.count(FrameState.LABELLED), len(workspace.frames)
         parts = [f"labelled {labelled:,}/{total:,}", f"reviewed {workspace.count(FrameState.REVIEWED):,}"]
-        parts.append(f"hold-out {sum(frame.split is Split.HOLDOUT for frame in workspace.frames):,}")
+        parts.append(f"hold-out {workspace.holdout_count:,}")
         trainings = sum(run.steps > 0 for run in workspace.project.runs())
         parts.append(f"round {max(1, trainings)}")
-        if workspace.training.started is not None:
-            parts.append(workspace.training.started.device)
+        started = workspace.training.started
+        parts.append(started.device if started is not None else "auto")
         if workspace.project.read_only:
             parts.append("read-only")
-        return "  ·  ".join(parts)
+        return " · ".join(parts)
 
     def _show_progress(self) -> None:
         training = self._workspace.training
@@ -101,6 +111,23 @@ class Header(QWidget):
 
     def show_message(self, level: str, sentence: str) -> None:
         """Shows a sentence under the progress bar until the next one."""
-        self.message.setStyleSheet(MESSAGE_COLOURS.get(level, ""))
+        self._told, self._level = time.monotonic(), level
+        self.message.setStyleSheet(MESSAGES.get(level, "") if sentence else "")
         self.message.setText(sentence)
         self.message.setToolTip(sentence)
+
+    def clear_stale(self, _what: object = None) -> None:
+        """Something went well since: an older warning or error is no longer how things stand."""
+        if time.monotonic() - self._told >= STALE_SECONDS:
+            self._clear_trouble()
+
+    def _clear_trouble(self) -> None:
+        if self._level != "info":
+            self.show_message("info", "")
+
+    def _training_changed(self) -> None:
+        state = self._workspace.training.state
+        if state is RunState.STARTING:
+            self._clear_trouble()
+        elif state in (RunState.TRAINING, RunState.FINISHED):
+            self.clear_stale()

@@ -1,4 +1,4 @@
-"""The one list of keys; bound on the viewer and on our annotation layer, and shown in a dialog."""
+"""The one list of actions: bound to keys on the viewer and on our annotation layer, and shown in a dialog."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from typing import Any
 
 from napari.layers import Labels
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDialog, QDialogButtonBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+DIALOG = 620, 680
+PALETTE = (
+    "Everything here is in napari's command palette as well (Ctrl + Shift + P, then type RISE). The keys work wherever "
+    "the window is in focus, except in fields that take letters for themselves: F6 leads out of them."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """A key in napari's spelling, what it does in the person's words, and the call behind it."""
+    """A key in napari's spelling (or none), what it does in the person's words, and the call behind it."""
 
     key: str
     does: str
@@ -23,18 +39,22 @@ class Shortcut:
     """Bound on the annotation layer alone, where napari uses the key for something else on other layers."""
     listed: bool = True
     """Off for one of a row of keys of which the first is listed for all."""
+    command: str = ""
+    """Its name in the manifest, by which the command palette calls it."""
 
     @property
     def shown(self) -> str:
         """The key as a person reads it."""
-        return self.key.replace("Control", "Ctrl").replace("-", " + ")
+        return "palette" if not self.key else self.key.replace("Control", "Ctrl").replace("-", " + ")
 
 
 class Shortcuts:
     """Binds shortcuts, and takes them off again."""
 
     def __init__(self, viewer: Viewer, shortcuts: Sequence[Shortcut]) -> None:
-        self.all = tuple(shortcuts)
+        self.listed = tuple(shortcut for shortcut in shortcuts if shortcut.listed)
+        self.all = tuple(shortcut for shortcut in shortcuts if shortcut.key)
+        self.commands = {shortcut.command: shortcut for shortcut in shortcuts if shortcut.command}
         self._viewer = viewer
         for shortcut in self.all:
             if not shortcut.layer_only:
@@ -45,31 +65,60 @@ class Shortcuts:
         for shortcut in self.all:
             layer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
 
+    def let_through(self, widget: QWidget) -> None:
+        """Lists and tables inside ``widget`` hand letters on, instead of looking for a row that begins with one."""
+        self._passage = _Letters(widget)
+        boxes = [box for box in widget.findChildren(QComboBox) if not box.isEditable()]
+        for one in (*widget.findChildren(QAbstractItemView), *boxes):
+            one.installEventFilter(self._passage)
+
     def close(self) -> None:
         """Takes the keys off the viewer."""
         for shortcut in self.all:
             if not shortcut.layer_only:
                 self._viewer.bind_key(shortcut.key, None, overwrite=True)
 
-    def dialog(self, parent: QWidget) -> QDialog:
-        """A window that lists the keys."""
+    def run(self, command: str) -> None:
+        """Does what the command palette asks for, by its name in the manifest."""
+        self.commands[command].action()
+
+    def dialog(self, parent: QWidget, *, introduce: Callable[[], object]) -> QDialog:
+        """A window that lists every action; ``introduce`` shows the introductions of the tabs again."""
         dialog = QDialog(parent)
         dialog.setWindowTitle("RISE: keys")
         rows = "".join(
-            f"<tr><td style='padding-right:18px'><b>{shortcut.shown}</b></td><td>{shortcut.does}</td></tr>"
-            for shortcut in self.all
-            if shortcut.listed
+            f"<tr><td style='padding-right:18px; white-space: nowrap'><b>{shortcut.shown}</b></td>"
+            f"<td>{shortcut.does}</td></tr>"
+            for shortcut in self.listed
         )
-        text = QLabel(
-            f"<table cellspacing='4'>{rows}</table><p>The keys work with the picture in focus: click on it.</p>"
-        )
+        text = QLabel(f"<p>{PALETTE}</p><table cellspacing='4'>{rows}</table>")
         text.setTextFormat(Qt.TextFormat.RichText)
+        text.setWordWrap(True)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(text)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        again = buttons.addButton("Show the introductions again", QDialogButtonBox.ButtonRole.ActionRole)
+        again.clicked.connect(lambda _checked=False: introduce())
         buttons.rejected.connect(dialog.reject)
         layout = QVBoxLayout(dialog)
-        layout.addWidget(text)
+        layout.addWidget(scroll, 1)
         layout.addWidget(buttons)
+        dialog.resize(*DIALOG)
         return dialog
+
+
+class _Letters(QObject):
+    """Leaves letters to whatever lies behind a list, where they are keys."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        plain = Qt.KeyboardModifier.NoModifier
+        if isinstance(event, QKeyEvent) and event.modifiers() == plain and event.text().isalpha():
+            # Taken from the list, but not accepted: Qt offers it to the parents then, up to napari's window.
+            event.ignore()
+            return event.type() == QEvent.Type.KeyPress
+        return super().eventFilter(watched, event)
 
 
 def _handler(shortcut: Shortcut) -> Callable[[Any], None]:

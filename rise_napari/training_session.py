@@ -119,7 +119,7 @@ class TrainingSession:
         """Starts a training; ``watch`` names the frame to predict live."""
         if self.running:
             return
-        self.started = self.progress = self.preview = self.failure = self.finished = None
+        self._forget()
         self.job, self.began = job, time.monotonic()
         self._trainer = self._factory(job)
         self._become(RunState.STARTING)
@@ -150,15 +150,21 @@ class TrainingSession:
             self._become(RunState.STOPPING)
 
     def close(self) -> None:
-        """Ends the training for good: it may save, and is killed when that takes too long."""
-        if self._trainer is None or not self._trainer.alive:
-            return
-        self._trainer.stop()
-        patience = time.monotonic() + STOP_PATIENCE_SECONDS
-        while self._trainer.alive and time.monotonic() < patience:
-            time.sleep(0.05)
-        if self._trainer.alive:
-            self._trainer.kill()
+        """Ends the training for good and forgets it, without a word; it may save, and is killed when it takes long."""
+        trainer, self._trainer = self._trainer, None
+        if trainer is not None and trainer.alive:
+            trainer.stop()
+            patience = time.monotonic() + STOP_PATIENCE_SECONDS
+            while trainer.alive and time.monotonic() < patience:
+                time.sleep(0.05)
+            if trainer.alive:
+                trainer.kill()
+        self._forget()
+        self.state = RunState.IDLE
+
+    def _forget(self) -> None:
+        """What was told of the training before: another project, or another training, has nothing to do with it."""
+        self.job = self.started = self.progress = self.preview = self.failure = self.finished = None
 
     def pump(self) -> Iterator[list[Event]]:
         """Batches of events until the process has ended and told everything; an empty batch where nothing came.
@@ -176,7 +182,9 @@ class TrainingSession:
             time.sleep(PUMP_SECONDS)
 
     def follow(self, events: list[Event]) -> None:
-        """Takes a batch of events in, and tells it."""
+        """Takes a batch of events in, and tells it; the last words of a training that was closed are not heard."""
+        if self._trainer is None:
+            return
         before = self.state
         for event in events:
             match event:

@@ -6,17 +6,21 @@ from functools import partial
 from pathlib import Path
 
 from napari.viewer import Viewer
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
-from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from rise_napari.actions import actions
+from rise_napari.colours import FOCUS
 from rise_napari.curves import Curves
 from rise_napari.header import Header
+from rise_napari.identity import PLUGIN
+from rise_napari.introduction import Introductions
 from rise_napari.layers import ProjectLayers
 from rise_napari.prediction_picker import PredictionPicker
 from rise_napari.preferences import reopens_last
-from rise_napari.shortcuts import Shortcut, Shortcuts
-from rise_napari.steps.annotate import CATEGORY_KEYS, AnnotateStep
+from rise_napari.shortcuts import Shortcuts
+from rise_napari.steps.annotate import AnnotateStep
 from rise_napari.steps.bank import BankStep
 from rise_napari.steps.export import ExportStep
 from rise_napari.steps.project import ProjectStep
@@ -68,6 +72,7 @@ class Workbench(QWidget):
         self.tabs.setTabPosition(QTabWidget.TabPosition.West)
         for step in self.steps:
             self.tabs.addTab(step, step.name)
+        self.introductions = Introductions(self.steps, self.project.remembered)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -75,9 +80,12 @@ class Workbench(QWidget):
         layout.addWidget(self.tabs, 1)
         self.setMinimumWidth(MINIMUM_WIDTH)
         self.setAcceptDrops(True)
-        self.shortcuts = Shortcuts(napari_viewer, self._shortcuts())
+        self.setStyleSheet(FOCUS)
+        self.shortcuts = Shortcuts(napari_viewer, actions(self))
+        self.shortcuts.let_through(self)
         self.layers.annotations_added.connect(self.shortcuts.bind_layer)
         self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
+        self.workspace.project_changed.connect(self._drop_sample_layers)
         for signal in (self.workspace.project_changed, self.workspace.frames_changed):
             signal.connect(self._mark_step)
         self.workspace.training.state_changed.connect(self._training_changed)
@@ -99,47 +107,39 @@ class Workbench(QWidget):
         """The tabs in their order."""
         return self.project, self.annotate, self.bank, self.train, self.review, self.export
 
-    def _shortcuts(self) -> list[Shortcut]:
-        return [
-            Shortcut("n", "New instance: the next stroke starts it", self.workspace.new_instance_asked.emit),
-            Shortcut(
-                "s",
-                "Suggest: click on an object or drag a box; Enter takes the outline, Esc drops it, S shows another",
-                self.tools.suggest,
-                layer_only=True,
-            ),
-            Shortcut(
-                "c", "Copy the instances of the frame before", self.tools.editor.copy_from_previous, layer_only=True
-            ),
-            Shortcut("t", "Cut: draw a line through an instance", self.tools.cut, layer_only=True),
-            Shortcut("u", "Split the selected instance into its separate parts", self.annotate.split_selected),
-            Shortcut("y", "Merge the instances selected in the table", self.annotate.merge_selected, layer_only=True),
-            Shortcut("q", "Delete the selected instance", self.annotate.delete_selected),
-            Shortcut("g", "Done: count the frame as labelled, go to the next unlabelled one", self.annotate.mark_done),
-            Shortcut("h", "Empty: there is no object in this frame; next", self.annotate.mark_empty),
-            Shortcut("k", "Skip: leave this frame out; next", self.annotate.mark_skipped),
-            Shortcut("j", "Next unlabelled frame", self.workspace.next_unlabelled),
-            Shortcut(
-                "a", "Accept all shown predictions; next of the queue", self.review.accept_and_go_on, layer_only=True
-            ),
-            Shortcut("r", "Reject the predictions selected in the table", self.review.reject_selected, layer_only=True),
-            *(
-                Shortcut(
-                    f"Control-{place + 1}",
-                    "The first category, for new instances and the selected ones; Ctrl + 2 to 9 for the next ones",
-                    partial(self.annotate.choose_category, place),
-                    listed=place == 0,
-                )
-                for place in range(CATEGORY_KEYS)
-            ),
-            Shortcut("Control-Z", "Undo the last action, whichever frame it was on", self.workspace.undo),
-            Shortcut("Control-Shift-Z", "Redo it", self.workspace.redo),
-            Shortcut("w", "This list", self.show_keys),
-        ]
+    def keys_dialog(self) -> QDialog:
+        """The list of keys, and of what has none."""
+        return self.shortcuts.dialog(self, introduce=self.introductions.show_again)
 
     def show_keys(self) -> None:
         """Shows the list of keys."""
-        self.shortcuts.dialog(self).open()
+        self.keys_dialog().open()
+
+    def go_to(self, step: Step) -> None:
+        """Brings a tab into view, with the keyboard in its first control."""
+        self.tabs.setCurrentWidget(step)
+        self._focus_controls()
+
+    def switch_focus(self) -> None:
+        """Moves the keyboard from the picture to the controls of the tab, and back."""
+        focused = QApplication.focusWidget()
+        if focused is not None and self.isAncestorOf(focused):
+            # The main window has it then, which hands keys on to the picture.
+            focused.clearFocus()
+        else:
+            self._focus_controls()
+
+    def _focus_controls(self) -> None:
+        self.tabs.tabBar().setFocus(Qt.FocusReason.TabFocusReason)
+
+    def press(self, button: QPushButton) -> None:
+        """Presses a button of a tab in front of the person's eyes; says so where it cannot be pressed now."""
+        for step in self.steps:
+            if step.isAncestorOf(button):
+                self.tabs.setCurrentWidget(step)
+                if not button.isEnabled():
+                    self.workspace.tell(f"{button.text().strip('…')} is not possible now. {step.advice()}", "warning")
+        button.click()
 
     def _mark_step(self) -> None:
         """Marks the first step that is not finished."""
@@ -183,6 +183,19 @@ class Workbench(QWidget):
         """Opens a folder of images, a project, or a COCO file beside its images."""
         self.tabs.setCurrentWidget(self.project)
         self.project.open_path(path)
+
+    def open_samples(self) -> None:
+        """Opens sample totes to work with."""
+        if not self.workspace.ended:
+            self.tabs.setCurrentWidget(self.project)
+            self.project.open_samples()
+
+    def _drop_sample_layers(self) -> None:
+        """What File > Open Sample put into the viewer gives way to the project that it opened."""
+        if self.workspace.project is not None:
+            layers = self._viewer.layers
+            for layer in [one for one in layers if one.source.sample is not None and one.source.sample[0] == PLUGIN]:
+                layers.remove(layer)
 
     def _reopen(self) -> None:
         if self.workspace.project is None and not self.workspace.ended:

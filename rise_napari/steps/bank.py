@@ -23,6 +23,7 @@ class BankStep(Step):
         self.cut_outs.changed.connect(self.preview.restage)
         self.body.addWidget(self.cut_outs, 1)
         self.body.addWidget(self.preview)
+        self.body.addStretch(0)
         for signal in (workspace.project_changed, workspace.frames_changed):
             signal.connect(self.refresh)
         self.refresh()
@@ -33,6 +34,12 @@ class BankStep(Step):
         if not self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED):
             return "The bank is empty: draw the objects of a frame in the Annotate tab, and they appear here."
         return "These cut-outs are pasted, moved and removed to stage interactions. Exclude those that are cut badly."
+
+    def refresh(self) -> None:
+        super().refresh()
+        # Empty boxes say nothing that the sentence above them does not.
+        for widget in (self.cut_outs, self.preview):
+            widget.setVisible(self.workspace.project is not None)
 
     def finished(self) -> bool:
         return bool(self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QSettings, QStandardPaths, Qt
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -18,11 +21,14 @@ from qtpy.QtWidgets import (
     QSizePolicy,
 )
 
-from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Instance, Split
+from rise_engine.project.segmentation import from_mask
 from rise_napari.background import run_beside
+from rise_napari.frame_sizes import FrameSizes, Size
 from rise_napari.importing import CocoImport
-from rise_napari.steps.step import Step, button
-from rise_napari.workspace import Workspace
+from rise_napari.steps.step import Step, button, shipped_icon
+from rise_napari.workspace import FIRST_CATEGORY, Workspace
 
 if TYPE_CHECKING:
     from rise_engine.formats.coco_import import OnConflict
@@ -30,12 +36,6 @@ if TYPE_CHECKING:
 RECENT = "recent"
 RECENT_COUNT = 8
 SAMPLES = 12
-STATE_COLOURS = {
-    FrameState.UNLABELLED: QColor("#8a8f98"),
-    FrameState.LABELLED: QColor("#2fa866"),
-    FrameState.REVIEWED: QColor("#3d8fd1"),
-    FrameState.SKIPPED: QColor("#9b6b43"),
-}
 
 
 def settings() -> QSettings:
@@ -49,11 +49,37 @@ def samples_folder() -> Path:
     return Path(data) / "rise-napari" / "sample totes"
 
 
+def draw_samples(folder: Path, count: int) -> Path:
+    """Draws totes into a folder and labels the first third of them, so that every tab has something to show."""
+    from rise_engine.totes import write_sample_folder
+
+    frames = write_sample_folder(folder, count=count)
+    path = Project.default_path(folder)
+    if not path.exists():
+        with Project.create(path, folder) as project:
+            project.scan()
+            category = project.add_category(FIRST_CATEGORY).id
+            for frame in frames[: count // 3]:
+                number = project.frame(frame.name).id
+                drawn = [Instance(None, number, category, from_mask(mask)) for mask in np.asarray(frame.masks)]
+                project.add_instances(number, drawn)
+                project.set_state(number, FrameState.LABELLED)
+    return folder
+
+
+@cache
+def state_icon(state: FrameState) -> QIcon:
+    """A mark for a frame's state, told by its shape and not by its colour alone."""
+    return shipped_icon(str(state))
+
+
 class FrameModel(QAbstractListModel):
     """Frames as rows; nothing is built for a row before it is seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, size_of: Callable[[int], Size | None]) -> None:
+        """``size_of`` gives (width, height) of a frame by its number, as far as it is known."""
         super().__init__()
+        self._size_of = size_of
         self.frames: list[FrameRecord] = []
         self._rows: dict[int, int] = {}
 
@@ -83,10 +109,10 @@ class FrameModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return frame.name + ("   (hold-out)" if frame.split is Split.HOLDOUT else "")
         if role == Qt.ItemDataRole.DecorationRole:
-            return STATE_COLOURS[frame.state]
+            return state_icon(frame.state)
         if role == Qt.ItemDataRole.ToolTipRole:
-            size = f", {frame.width} x {frame.height}" if frame.width is not None else ""
-            return f"{frame.name}: {frame.state}{size}"
+            size = self._size_of(frame.id)
+            return f"{frame.name}: {frame.state}" + (f", {size[0]} x {size[1]}" if size is not None else "")
         return None
 
 
@@ -111,7 +137,7 @@ class ProjectStep(Step):
             "Open COCO file…", self._ask_coco_project, "Open a COCO JSON file with the images beside it", tall=True
         )
         self.samples = button(
-            "Sample totes", self._open_samples, "Draw a dozen totes and open them, to try everything", tall=True
+            "Sample totes", self.open_samples, "Draw a dozen totes and open them, to try everything", tall=True
         )
         second = QHBoxLayout()
         second.addWidget(self.open_coco)
@@ -127,7 +153,9 @@ class ProjectStep(Step):
         self.filter = QComboBox()
         self.filter.setToolTip("Which frames to list")
         self.filter.currentIndexChanged.connect(self._list_frames)
-        self.model = FrameModel()
+        self.sizes = FrameSizes(workspace)
+        self.sizes.changed.connect(self._show_where)
+        self.model = FrameModel(self.sizes.of)
         self.list = QListView()
         self.list.setModel(self.model)
         self.list.setUniformItemSizes(True)
@@ -178,9 +206,7 @@ class ProjectStep(Step):
     def refresh(self) -> None:
         super().refresh()
         project = self.workspace.project
-        self.where.setText(f"Images: {project.images}" if project is not None else "")
-        self.where.setToolTip(self.where.text())
-        self.where.setVisible(project is not None)
+        self._show_where()
         for widget in (self.filter, self.list):
             widget.setVisible(project is not None)
         self._show_last()
@@ -197,6 +223,12 @@ class ProjectStep(Step):
         self.filter.setCurrentIndex(max(0, self.filter.findData(chosen)))
         self.filter.blockSignals(False)
         self._list_frames()
+
+    def _show_where(self) -> None:
+        project, sizes = self.workspace.project, self.sizes.summary()
+        words = [f"Images: {project.images}", sizes] if project is not None else []
+        self.where.setText("\n".join(word for word in words if word))
+        self.where.setVisible(project is not None)
 
     def _list_frames(self) -> None:
         chosen = self.filter.currentData()
@@ -256,7 +288,8 @@ class ProjectStep(Step):
             self.last.setText(f"Go on with {path.name}")
             self.last.setToolTip(f"{path}, at the frame where it was left")
 
-    def _open_samples(self) -> None:
+    def open_samples(self) -> None:
+        """Opens a folder of drawn totes that the person may do with as he likes; they are drawn the first time."""
         folder = samples_folder()
         if folder.is_dir() and any(folder.iterdir()):
             self.workspace.open_folder(folder)
@@ -264,14 +297,11 @@ class ProjectStep(Step):
         self.samples.setEnabled(False)
         self.workspace.tell("Drawing sample totes…")
 
-        def work() -> Path:
-            from rise_engine.totes import write_sample_folder
-
-            write_sample_folder(folder, count=SAMPLES)
-            return folder
-
         run_beside(
-            self.workspace, work, done=self.workspace.open_folder, finished=lambda: self.samples.setEnabled(True)
+            self.workspace,
+            partial(draw_samples, folder, SAMPLES),
+            done=self.workspace.open_folder,
+            finished=lambda: self.samples.setEnabled(True),
         )
 
     def _project_changed(self) -> None:
@@ -282,6 +312,10 @@ class ProjectStep(Step):
             settings().setValue(RECENT, [path, *known][:RECENT_COUNT])
             self._show_recent()
         self.refresh()
+
+    def remembered(self) -> QSettings:
+        """What the window remembers between sessions, for other parts of it."""
+        return settings()
 
     def _recent_paths(self) -> list[str]:
         stored = settings().value(RECENT, [])

@@ -109,6 +109,8 @@ class ReviewStep(Step):
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["#", "category", "score"])
         self.table.verticalHeader().hide()
+        # Tab goes on to the next button, the arrows go through the rows.
+        self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from rise_engine.errors import RiseError
 from rise_engine.resources import resource_path
+from rise_napari.colours import ADVICE
 from rise_napari.workspace import Workspace
 
 
@@ -23,7 +25,7 @@ class Step(QWidget):
         self.workspace = workspace
         self.hint = QLabel()
         self.hint.setWordWrap(True)
-        self.hint.setStyleSheet("padding: 6px; background: rgba(61, 143, 209, 45); border-radius: 4px")
+        self.hint.setStyleSheet(ADVICE)
         content = QWidget()
         self.body = QVBoxLayout(content)
         self.body.setContentsMargins(0, 0, 0, 0)
@@ -63,6 +65,18 @@ def button(
     made.clicked.connect(lambda _checked=False: action())
     if tall:
         made.setMinimumHeight(34)
+    return made
+
+
+def folding(title: str, content: QWidget) -> QCollapsible:
+    """What most people need not see, behind a line that unfolds it; folded at first."""
+    made = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
+    # superqt takes the ring of the focus away, by which those without a mouse see where they are.
+    made.toggleButton().setStyleSheet("text-align: left")
+    made.layout().setContentsMargins(0, 0, 0, 0)
+    made.setDuration(0)
+    made.addWidget(content)
+    made.collapse(False)
     return made
 
 

@@ -31,7 +31,7 @@ from rise_napari.background import stream_beside
 from rise_napari.duration import duration
 from rise_napari.remedies import Remedy, remedy
 from rise_napari.steps.model_in_use import ModelInUse
-from rise_napari.steps.step import Step, button
+from rise_napari.steps.step import Step, button, folding
 from rise_napari.steps.training_frames import TrainingFrames
 from rise_napari.training_session import HOLDING, Job, RunState
 from rise_napari.workspace import Workspace
@@ -133,6 +133,7 @@ class TrainStep(Step):
         for widget in (self.go_on, self.live, self.report, self.fix, self.use_anyway, self.model):
             self.body.addWidget(widget)
         self.body.addStretch(1)
+        workspace.project_changed.connect(self._forget)
         for signal in (workspace.project_changed, workspace.frames_changed, workspace.training.state_changed):
             signal.connect(self.refresh)
         workspace.frame_changed.connect(self._show_live_counts)
@@ -187,11 +188,7 @@ class TrainStep(Step):
         form.addRow("Learning rate", self.rate)
         form.addRow("Seed", self.seed)
         form.addRow("Settings", self.more)
-        folding = QCollapsible("Advanced")
-        folding.setDuration(0)
-        folding.addWidget(content)
-        folding.collapse(False)
-        return folding
+        return folding("Advanced", content)
 
     # -- what the tab says ------------------------------------------------------------------------------------------
 
@@ -268,7 +265,8 @@ class TrainStep(Step):
         lines = []
         if training.started is not None:
             started = training.started
-            lines.append(f"Run {started.run} on {started.device}. {started.message}".strip())
+            said = f"{started.message[:1].upper()}{started.message[1:]}"
+            lines.append(f"Run {started.run} on {started.device}. {said}".strip())
         if training.progress is not None:
             progress = training.progress
             pace = f"{progress.seconds_per_step:.2f} s a step"
@@ -372,7 +370,7 @@ class TrainStep(Step):
 
     def _begin(self, job: Job) -> None:
         workspace = self.workspace
-        self._score = self._loss = self._to_beat = None
+        self._forget()
         watch = workspace.frame.name if workspace.frame is not None else None
         workspace.training.start(job, watch=watch)
         stream_beside(
@@ -382,6 +380,9 @@ class TrainStep(Step):
             finished=workspace.training.ended,
             name="RISE is training; it will save and stop",
         )
+
+    def _forget(self) -> None:
+        self._score = self._loss = self._to_beat = None
 
     def _pause_or_resume(self) -> None:
         training = self.workspace.training

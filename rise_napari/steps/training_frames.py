@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from rise_engine.errors import RiseError
 from rise_engine.project.splits import TrainingSplit, choose_split
+from rise_napari.steps.step import folding
 from rise_napari.workspace import Workspace
 
 LISTED = 300
@@ -29,10 +29,7 @@ class TrainingFrames(QWidget):
         self.names.setFixedHeight(130)
         self.names.setToolTip("Click on a frame to look at it; Annotate and Project say what each one is")
         self.names.itemClicked.connect(self._show)
-        self._folding = QCollapsible("Which frames")
-        self._folding.setDuration(0)
-        self._folding.addWidget(self.names)
-        self._folding.collapse(False)
+        self._folding = folding("Which frames", self.names)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

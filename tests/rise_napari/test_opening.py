@@ -184,3 +184,17 @@ def test_sample_totes_are_drawn_once_and_open(
     workbench.project.samples.click()
     assert len(workbench.workspace.frames) == 2
     assert (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns == drawn
+
+
+def test_naparis_open_sample_leads_to_a_project_to_work_with(
+    viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(project_step, "samples_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(project_step, "SAMPLES", 3)
+    viewer.open_sample(PLUGIN, "totes")
+    workspace = bench_of(viewer).workspace
+    qtbot.waitUntil(lambda: workspace.project is not None, timeout=60_000)
+    assert workspace.writable
+    assert len(workspace.frames) == 3
+    assert workspace.count(*workspace_states()) == 1, "a third of them is labelled, to try every tab at once"
+    assert [layer.name for layer in viewer.layers] == ["frames", "annotations"], "the plain layers have given way"
