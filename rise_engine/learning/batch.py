@@ -40,7 +40,8 @@ def collate(images: Sequence[Tensor], *, device: torch.device, share: Share = WH
     sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
     largest = share.largest([max(side) for side in zip(*sizes, strict=True)])
     height, width = (-(-side // STRIDE) * STRIDE for side in largest)
-    batch = torch.zeros(len(images), 3, height, width)
+    # Views mostly are on the device already; what is known here is not asked for there.
+    batch = images[0].new_zeros(len(images), 3, height, width)
     padding = torch.ones(len(images), height, width, dtype=torch.bool)
     for index, (image, (h, w)) in enumerate(zip(images, sizes, strict=True)):
         batch[index, :, :h, :w] = image

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import masks_to_boxes
 
 from rise_engine.model.device import moved
 
@@ -63,8 +62,10 @@ def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
     A box ends after the last pixel (half-open), so that one pixel has the width 1 / image width.
     """
     height, width = image_size
-    x0, y0, x1, y1 = masks_to_boxes(masks).float().unbind(1)
-    x1, y1 = x1 + 1, y1 + 1
+    # The first of equal maxima is what argmax finds; nothing here waits for a GPU, as a search of each mask would.
+    columns, rows = masks.any(1).byte(), masks.any(2).byte()
+    x0, y0 = columns.argmax(1).float(), rows.argmax(1).float()
+    x1, y1 = columns.shape[1] - columns.flip(1).argmax(1).float(), rows.shape[1] - rows.flip(1).argmax(1).float()
     return torch.stack(
         ((x0 + x1) / (2 * width), (y0 + y1) / (2 * height), (x1 - x0) / width, (y1 - y0) / height), dim=1
     )
