@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -154,6 +155,7 @@ class _Import:
 
     def carry_out(self, coming: Incoming, *, empty_is_labelled: bool) -> ImportReport:
         """Store the rows and show them at once."""
+        coming.require_room(chain(self._fresh, *(merged.insert for merged in self._merges.values())))
         self._add_frames()
         coming.add(self._fresh)
         for merged in self._merges.values():

@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from rise_engine.errors import RiseError
@@ -94,7 +95,8 @@ class Frames:
                     sizes[frame] = (record.width, record.height)
         finally:
             if fresh and not self._store.read_only:
-                with self._store.write() as connection:
+                # They can be read again, so a full disk is no reason to stop.
+                with suppress(RiseError), self._store.write() as connection:
                     connection.executemany("UPDATE frames SET width = ?, height = ? WHERE id = ?", fresh)
         return sizes
 

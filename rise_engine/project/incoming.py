@@ -7,6 +7,7 @@ between leaves hidden rows, which the next import clears away. Undo hides an imp
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,9 @@ COLUMNS = ("frame", "category", "segmentation", "source", "crowd", "extra", "ori
 _LOCK = "import.lock"
 _FRAMES = "coming_frames"
 _ROWS_A_TRANSACTION = 1000
+_BYTES_A_ROW = 100
+_BYTES_BESIDE = 8_000_000
+"""For the log, and what marks the frames."""
 _PAUSE_SECONDS = 0.006
 """After each transaction; whoever waits to write looks three times as often."""
 
@@ -37,6 +41,19 @@ class Incoming:
         self._store = store
         self._number: int | None = None
         self._frames = False
+
+    def require_room(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Raise RiseError when the disk has no room for these rows: a full one is hard to empty again."""
+        needed = _BYTES_BESIDE + sum(_BYTES_A_ROW + sum(len(x) for x in row if isinstance(x, str)) for row in rows)
+        try:
+            free = shutil.disk_usage(self._store.path.parent).free
+        except OSError:
+            return
+        if free < needed:
+            raise RiseError(
+                f"The import needs about {needed / 1e6:,.0f} MB of disk where {self._store.path} is, and "
+                f"{free / 1e6:,.0f} MB are free; make room and import again, nothing was changed."
+            )
 
     def add(self, rows: Iterable[Sequence[Any]]) -> int:
         """Store annotations, each with a value for every one of ``COLUMNS``, and count them; nobody sees them yet."""

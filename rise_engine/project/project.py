@@ -101,8 +101,14 @@ class Project:
             ) from error
         if not os.access(path, os.W_OK):
             raise RiseError(f"The folder {path} is read-only; choose another place for the project.")
-        project = cls(path)
-        project._set_images(images)
+        try:
+            project = cls(path)
+            project._set_images(images)
+        except RiseError:
+            # On a full disk, say: the half of a project would be in the way of the next attempt.
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                (path / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
+            raise
         return project
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -56,6 +57,73 @@ print(json.dumps([saved, said]))
 """
 
 
+SMALL_DISK = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from rise_engine.errors import RiseError
+from rise_engine.formats.coco import export_coco, import_coco
+from rise_engine.project.project import Project
+from rise_engine.project.records import Instance
+from rise_engine.project.segmentation import from_mask
+
+disk, many = Path(sys.argv[1]), Path(sys.argv[2])
+images = disk / "totes"
+images.mkdir()
+for number in range(3):
+    Image.new("RGB", (80, 60)).save(images / f"tote{number}.png")
+rng = np.random.default_rng(0)
+saved = []
+
+def strokes(project):
+    for _ in range(100):
+        saved.extend(project.add_instances(1, [Instance(None, 1, 1, from_mask(rng.random((60, 80)) < 0.5))]))
+
+said = {}
+
+def attempt(name, work):
+    try:
+        work()
+        said[name] = "done"
+    except RiseError as error:
+        said[name] = str(error)
+
+with Project.create(disk / "totes.rise", images) as project:
+    project.scan()
+    project.add_category("object")
+    strokes(project)
+    before = len(saved)
+    attempt("import", lambda: import_coco(project, many))
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    for _ in range(10):
+        # What was set aside for the log may still hold a few.
+        attempt("stroke", lambda: strokes(project))
+    attempt("undo", project.undo)
+    attempt("export", lambda: export_coco(project, disk / "out.json"))
+    attempt("run", lambda: project.start_run(preset="laptop", recipe="paper", steps=1, base="none"))
+attempt("new", lambda: Project.create(disk / "other.rise", images))
+with Project.open(disk / "totes.rise", exclusive=True) as project:
+    seen = [one.id for one in project.instances(1)]
+    imported = len(project.instances(2))
+(disk / "filler").unlink()
+with Project.open(disk / "totes.rise", exclusive=True) as project:
+    assert [one.id for one in project.instances(1)] == seen == saved
+    whole = project.store.read("PRAGMA integrity_check")[0][0]
+    attempt("undo again", project.undo)
+    saved.pop()
+    attempt("stroke again", lambda: strokes(project))
+    assert [one.id for one in project.instances(1)] == saved, said
+attempt("new again", lambda: Project.create(disk / "other.rise", images).close())
+print(json.dumps([said, imported, whole]))
+"""
+
+
 @pytest.fixture
 def project_path(tmp_path: Path) -> Path:
     """Three small pictures and a category."""
@@ -99,6 +167,35 @@ def test_a_full_disk_costs_the_edit_in_hand_and_no_other(project_path: Path, tmp
         project.add_instances(1, [_square(1)])
     assert (tmp_path / "out.json").read_text() == "the old one"
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".out.json")]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a disk of its own in memory")
+def test_a_disk_that_is_truly_full_says_so_and_goes_on_with_room(tmp_path: Path) -> None:
+    disk, many = tmp_path / "disk", tmp_path / "many.json"
+    disk.mkdir()
+    outline = [[float(number % 60) for number in range(400)]]
+    dataset = {
+        "images": [{"id": 1, "file_name": "tote1.png", "width": 80, "height": 60}],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": [{"id": n, "image_id": 1, "category_id": 1, "segmentation": outline} for n in range(12_000)],
+    }
+    many.write_text(json.dumps(dataset))
+    script = 'mount -t tmpfs -o size=16m tmpfs "$1" && shift && exec "$@"'
+    mounted = ["unshare", "-rm", "sh", "-c", script, "sh", str(disk)]
+    tried = subprocess.run([*mounted, "true"], capture_output=True, check=False) if shutil.which("unshare") else None
+    if tried is None or tried.returncode:
+        pytest.skip("this system lets nobody mount a disk in memory")
+    done = subprocess.run(
+        [*mounted, sys.executable, "-c", SMALL_DISK, str(disk), str(many)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said, imported, whole = json.loads(done.stdout)
+    assert (imported, whole) == (0, "ok")
+    assert "needs about 33 MB of disk" in said.pop("import")
+    full = [said.pop(name) for name in ("stroke", "undo", "run", "new")]
+    assert all(words.startswith("The disk is full") and "make room" in words for words in full), full
+    assert "No space left on device" in said.pop("export")
+    assert said == {"undo again": "done", "stroke again": "done", "new again": "done"}
 
 
 def test_a_clock_that_goes_back_changes_no_order(project_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,7 +267,9 @@ def test_pycocotools_opens_what_leaves(project: Project, tmp_path: Path, dataset
 # Names with .. and two categories of one name leave as they came, but datumaro opens neither from anybody.
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool != "label-studio-roundabout"])
 def test_datumaro_opens_what_leaves(project: Project, tmp_path: Path, tool: str) -> None:
-    datumaro = pytest.importorskip("datumaro", reason="datumaro reads COCO as CVAT does; it wants an older Pillow")
+    datumaro = pytest.importorskip(
+        "datumaro", reason="CVAT's reader wants Pillow 12: docs/formats.md says how to run this"
+    )
     dataset = json.loads(json.dumps(TOOLS[tool]))
     if tool == "roboflow":
         dataset["categories"][0]["name"] = "totes"
