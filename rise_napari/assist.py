@@ -56,6 +56,8 @@ class Assist:
         self._workspace, self._editor, self._overlay, self._picture = workspace, editor, overlay, picture
         self._used = _Candidates([], [])
         self._engine_told: list[PredictedInstance] = []
+        self._looking: int | None = None
+        """The frame that the engine was asked about and has not answered for."""
         self._suggestions: list[Suggestion] = []
         self._place = 0
         self._asked = 0
@@ -90,7 +92,10 @@ class Assist:
             number = f"{self._place + 1} of {len(self._suggestions)}, " if len(self._suggestions) > 1 else ""
             another = ", S shows another" if len(self._suggestions) > 1 else ""
             return f"Suggestion {number}{suggestion.words}: Enter takes it, Esc drops it{another}."
-        return "Click on an object, or drag a box around it." if self.active else ""
+        if not self.active:
+            return ""
+        looking = " The model is still looking: until then colours and edges must do." if self._looking else ""
+        return f"Click on an object, or drag a box around it.{looking}"
 
     def start_or_next(self) -> None:
         """Takes the tool in hand; with a suggestion in view, shows the next one."""
@@ -180,7 +185,7 @@ class Assist:
         self._show()
 
     def _frame_changed(self) -> None:
-        self._engine_told = []
+        self._engine_told, self._looking = [], None
         self._drop()
         if self.active:
             self._look_ahead()
@@ -217,10 +222,18 @@ class Assist:
                     for one in answer["result"]["candidates"]
                 ]
 
+        def looked() -> None:
+            if self._looking == frame.id:
+                self._looking = None
+                self.changed.emit()
+
+        self._looking = frame.id
+        self.changed.emit()
         stream_beside(
             self._workspace,
             lambda: self._workspace.engine.run("candidates", project=path, frame=frame.id, min_score=CANDIDATE_SCORE),
             each=keep,
+            finished=looked,
         )
 
 
