@@ -81,6 +81,7 @@ def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
     assert states == [
         RunState.STARTING,
         RunState.TRAINING,
+        RunState.PAUSING,
         RunState.PAUSED,
         RunState.TRAINING,
         RunState.STOPPING,
