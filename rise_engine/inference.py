@@ -34,7 +34,7 @@ FRAMES_A_TRANSACTION = 20
 BATCH = 8
 """Frames in one pass on a GPU; on a CPU, passing them together gains nothing."""
 NMS_IOU = 0.7
-"""Of two boxes of one class that overlap more than this, the worse one goes."""
+"""What ``LoadedModel.nms_iou`` is for a network by itself."""
 SecondLook = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
 """Given a frame's number, picture and predictions: how much a second opinion differs, 0 to 1."""
 RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
@@ -61,6 +61,8 @@ class LoadedModel:
     config: RiseConfig
     class_names: tuple[str, ...]
     device: torch.device
+    nms_iou: float = NMS_IOU
+    """Of two boxes of one class that overlap more than this, the worse one goes."""
 
 
 def resize_for_network(image: NDArray[np.uint8], loader: LoaderConfig) -> NetworkInput:
@@ -146,7 +148,13 @@ def _predict_batch(
         )
         return [
             predictions_from_output(
-                output, index, network_size=frame.size, original_size=size, min_score=min_score, top=top
+                output,
+                index,
+                network_size=frame.size,
+                original_size=size,
+                min_score=min_score,
+                top=top,
+                nms_iou=loaded.nms_iou,
             )
             for index, (frame, size) in enumerate(zip(frames, original_sizes, strict=True))
         ]

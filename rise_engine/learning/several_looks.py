@@ -9,15 +9,16 @@ from torch import Tensor
 
 from rise_engine.errors import RiseError
 from rise_engine.inference import LoadedModel
-from rise_engine.learning.test_time_augmentation import predict_augmented
+from rise_engine.learning.test_time_augmentation import SAME_PLACE, predict_augmented
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 
-SCALES = (1.0, 1.25)
-"""Of the looks, every second of which is at the mirror image: 1 + 1.25 * 1.25 = 2.6 times the work of one."""
+LARGER = 1.25
+"""The second look's size, in that of the only look otherwise: 1 + 1.25 * 1.25 = 2.6 times the work."""
+LOOKS = 2
 
 
 class LookingTwice:
-    """A ``Segmenter`` whose output merges what ``model`` sees in an image and in its larger mirror image."""
+    """A ``Segmenter`` whose output merges what ``model`` sees in an image made smaller and in its mirror image."""
 
     def __init__(self, model: Segmenter, device: torch.device) -> None:
         self.model = model
@@ -32,14 +33,23 @@ class LookingTwice:
         return predict_augmented(
             self.model,  # type: ignore[arg-type]  # our networks are modules, which the protocol does not say
             frames,
-            scales=SCALES,
+            scales=(1 / LARGER, 1.0),
             mirror=True,
             device=self.device,
         )
 
 
 def looking(loaded: LoadedModel, looks: int) -> LoadedModel:
-    """``loaded`` as it is for one look, or looking twice; RiseError for any other number."""
-    if looks not in (1, len(SCALES)):
+    """``loaded`` as it is for one look, or looking twice; RiseError for any other number.
+
+    Frames are read larger, for the second look to see more than the first. Both looks have a query for the same object,
+    with the same score; the boxes of these overlap by ``SAME_PLACE`` at least, so that is where one of them has to go.
+    """
+    if looks == 1:
+        return loaded
+    if looks != LOOKS:
         raise RiseError(f"--looks {looks} does not exist: look once, or twice with --looks 2")
-    return loaded if looks == 1 else replace(loaded, model=LookingTwice(loaded.model, loaded.device))
+    loader = loaded.config.loader
+    sides = {name: round(getattr(loader, name) * LARGER) for name in ("predict_short_side", "predict_long_side")}
+    config = loaded.config.model_copy(update={"loader": loader.model_copy(update=sides)})
+    return replace(loaded, model=LookingTwice(loaded.model, loaded.device), config=config, nms_iou=SAME_PLACE)

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from rise_engine.config import RiseConfig
+from rise_engine.inference import LoadedModel, predict
 from rise_engine.learning.pseudo_labels import binary_masks
-from rise_engine.learning.several_looks import LookingTwice
+from rise_engine.learning.several_looks import LookingTwice, looking
 from rise_engine.learning.test_time_augmentation import predict_augmented
 
 
@@ -123,3 +126,24 @@ def test_a_network_that_looks_twice_knows_the_images_from_their_padding() -> Non
         assert mask.shape == (16, 24)
         assert mask[4:10, 2:10].float().mean() > 0.9
         assert mask.sum() < 60
+
+
+class DrawsWiderBoxesOfLargerImages(FindsBrightRectangle):
+    """So that the boxes of two looks at one object overlap by 0.62 only."""
+
+    def forward(self, images: Tensor, padding_mask: Tensor | None = None) -> Seen:
+        seen = super().forward(images, padding_mask)
+        if images.shape[-1] > 400:
+            seen.boxes[:, :, 2] *= 1.6
+        return seen
+
+
+def test_an_object_that_both_looks_see_is_predicted_once() -> None:
+    config, device = RiseConfig.preset("laptop"), torch.device("cpu")
+    loaded = LoadedModel(DrawsWiderBoxesOfLargerImages(), config, ("object",), device)  # type: ignore[arg-type]
+    image = np.zeros((512, 768, 3), np.uint8)
+    image[128:320, 64:320] = 255
+    assert looking(loaded, 1) is loaded
+    [found] = predict(looking(loaded, 2), image, min_score=0.3)
+    assert found.score == pytest.approx(0.8, abs=0.01)
+    assert found.box == pytest.approx([64, 128, 320, 320], abs=8)
