@@ -24,11 +24,15 @@ NAPARI_ASYNC ?= 0
 TEST_WORKERS ?= 2
 TESTS = QT_API=$(QT_API) PYTEST_QT_API=$(PYTEST_QT_API) NAPARI_ASYNC=$(NAPARI_ASYNC) $(SCREEN) $(BIN)/python -m pytest
 
+# napari names the versions of PyQt6 that it works with; two of 6.11 do not dock.
+QT6 := $(CURDIR)/$(VENV)/pyqt6
+QT6_NEEDS := 'PyQt6>6.5,!=6.11.0,!=6.11.1' 'PyQt6-Qt6>6.5,!=6.11.0,!=6.11.1'
+
 .DEFAULT_GOAL := help
-.PHONY: help demo gui test faults fuzz lint format venv system clean
+.PHONY: help demo gui test test-qt6 faults fuzz lint format venv system clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(READY) ## train, predict and measure on drawn totes; writes demo/
 	$(BIN)/rise demo --out demo
@@ -39,6 +43,11 @@ gui: $(READY) ## make demo, then open its project in napari
 test: system $(READY) lint ## lint, then every test: first those of the engine, then those of the window
 	OMP_NUM_THREADS=1 $(TESTS) -n $(TEST_WORKERS) --dist loadfile tests --ignore=tests/rise_napari
 	$(TESTS) tests/rise_napari
+
+test-qt6: system $(READY) ## the tests of the window on PyQt6, which is put beside the environment and not into it
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(QT6) --upgrade $(QT6_NEEDS)
+	PYTHONPATH=$(QT6) QT_API=pyqt6 PYTEST_QT_API=pyqt6 NAPARI_ASYNC=$(NAPARI_ASYNC) $(SCREEN) \
+		$(BIN)/python -m pytest tests/rise_napari
 
 faults: $(READY) ## a hundred rounds of kill -9 at random moments; half an hour
 	OMP_NUM_THREADS=1 RISE_FAULT_ROUNDS=100 $(BIN)/python -m pytest tests/rise_engine/faults

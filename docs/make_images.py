@@ -22,6 +22,7 @@ os.environ["NAPARI_CONFIG"] = ""
 import napari
 import napari.settings
 from PIL import Image
+from qtpy.QtCore import QSettings
 from qtpy.QtWidgets import QApplication
 
 from rise_engine.project.project import Project
@@ -72,15 +73,19 @@ class Camera:
             self._viewer.theme = theme
             wait(1.0)
             picture = self._viewer.window.screenshot(canvas_only=False)
-            Image.fromarray(picture[..., :3]).quantize(COLOURS, kmeans=REFINEMENTS).save(
-                folder / f"{name}.png", optimize=True
+            # Coverage, and not frequency, decides over the colours: else a large white canvas leaves greys alone.
+            few = Image.fromarray(picture[..., :3]).quantize(
+                COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=REFINEMENTS
             )
+            few.save(folder / f"{name}.png", optimize=True)
 
 
 def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, steps: int) -> None:
     """From the empty window to the export, with a picture of each step."""
     workspace = bench.workspace
     shoot("empty")
+    for introduction in bench.introductions.of.values():
+        introduction.hide()
     workspace.open_path(path)
     wait(1.0)
     viewer.reset_view()
@@ -127,6 +132,8 @@ def main() -> None:
     folders = {"dark": chosen.out} | ({"light": chosen.light} if chosen.light is not None else {})
     with tempfile.TemporaryDirectory() as folder:
         path = make_project(Path(folder))
+        # Nor are the projects that somebody opened here lately, or what he has read.
+        QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, folder)
         # What napari has to say about this machine is not for the documents.
         napari.settings.get_settings().application.gui_notification_level = "error"
         viewer = napari.Viewer()
