@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -18,6 +18,7 @@ from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
+from rise_engine.experiments.reproduce.chart import FONT_SIZE, INK
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.inference import NMS_IOU, LoadedModel, load_model
@@ -29,12 +30,15 @@ from rise_engine.learning.pseudo_labels import mask_iou
 
 SHOWN_SCORE = 0.3
 FOUND_IOU = 0.5
+FITS_IOU = 0.3
+"""From this mask IoU on a prediction has the colour of the object it fits best."""
 ROWS = 4
 FRAMES_TRIED = 16
 """Hold-out frames among which Figure 8 looks for the worst case."""
 STAGINGS = 20
 """How often a frame is staged until an object was inserted into it."""
 GAP = 6
+TITLE = 26
 TINT = 0.55
 MISSED = (255, 40, 40)
 Picture = NDArray[np.uint8]
@@ -58,14 +62,16 @@ def draw_figure_3(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     for frame in grid.holdout[::every]:
         seen = look(loaded, _plain_scene(grid, job, frame))
         photo = _photo(seen.scene)
-        rows.append([photo, _coloured(photo, seen.scene.masks), _coloured(photo, seen.soft > 0.5)])
-    return [_save(folder / "figure3.png", rows)]
+        truth = _coloured(photo, seen.scene.masks, _colours(len(seen.scene.masks)))
+        rows.append([photo, truth, _coloured(photo, seen.soft > 0.5, _own_colours(seen))])
+    return [_save(folder / "figure3.png", ("photo", "truth", "predictions"), rows)]
 
 
 def draw_figure_8(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     """Photo, truth, soft masks and misses (red outlines) of a hold-out frame, and below with an object inserted.
 
-    Of some hold-out frames it is the one where the insertion loses the most objects.
+    Of some hold-out frames it is the one where the insertion loses the most objects. Nothing but the insertion tells
+    the rows apart.
     """
     job = jobs[0]
     loaded = _loaded(grid, job)
@@ -73,6 +79,8 @@ def draw_figure_8(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     config.sequence.min_pasted = config.sequence.max_pasted = 0
     config.sequence.enabled = config.sequence.paste = True
     config.sequence.max_added = max(1, config.sequence.max_added)
+    still_camera = {"rotation": 0.0, "scale": (1.0, 1.0), "shift": 0.0, "brightness": 0.0, "flip": False}
+    config.augment = config.augment.model_copy(update=still_camera)
     bank = fill_bank(grid.project, grid.split(job).labelled, config)
     maker = SequenceMaker(config.sequence, config.augment, config.loader)
     worst: tuple[int, Seen, Seen] | None = None
@@ -91,8 +99,10 @@ def draw_figure_8(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     rows = []
     for seen in worst[1:]:
         photo = _photo(seen.scene)
-        rows.append([photo, _coloured(photo, seen.scene.masks), _soft(seen.soft), _misses(photo, seen)])
-    return [_save(folder / "figure8.png", rows)]
+        truth = _coloured(photo, seen.scene.masks, _colours(len(seen.scene.masks)))
+        rows.append([photo, truth, _soft(seen.soft, _own_colours(seen)), _misses(photo, seen)])
+    titles = ("photo, and with an object inserted", "truth", "soft masks", "missed")
+    return [_save(folder / "figure8.png", titles, rows)]
 
 
 @torch.no_grad()
@@ -142,19 +152,32 @@ def _colours(count: int) -> NDArray[np.float64]:
     return np.array([colorsys.hsv_to_rgb(index * 0.618 % 1, 0.75, 1.0) for index in range(count)]).reshape(count, 3)
 
 
-def _coloured(photo: Picture, masks: Tensor) -> Picture:
+def _own_colours(seen: Seen) -> NDArray[np.float64]:
+    """Of each prediction: that of the object it fits, if none fits it better; white where there is no such object."""
+    colours = np.ones((len(seen.soft), 3))
+    overlap = mask_iou(seen.scene.masks, seen.soft > 0.5)
+    if overlap.numel():
+        truth = _colours(len(seen.scene.masks))
+        for row, (value, column) in enumerate(zip(*overlap.max(1), strict=True)):
+            if float(value) > FITS_IOU:
+                colours[int(column)] = truth[row]
+    return colours
+
+
+def _coloured(photo: Picture, masks: Tensor, colours: NDArray[np.float64]) -> Picture:
     picture = photo.astype(np.float64) / 255
-    for mask, colour in zip(masks.numpy(), _colours(len(masks)), strict=True):
+    for mask, colour in zip(masks.numpy(), colours, strict=True):
         picture[mask] = (1 - TINT) * picture[mask] + TINT * colour
         picture[find_boundaries(mask, mode="inner")] = colour
     return (picture * 255).astype(np.uint8)
 
 
-def _soft(soft: Tensor) -> Picture:
-    """Mask probabilities as brightness, each object in its colour, on black."""
+def _soft(soft: Tensor, colours: NDArray[np.float64]) -> Picture:
+    """Mask probabilities as brightness, each object in its colour, on black; the most probable one lies on top."""
     picture = np.zeros((*soft.shape[-2:], 3))
-    for probability, colour in zip(soft.numpy(), _colours(len(soft)), strict=True):
-        picture = np.maximum(picture, probability[..., None] * colour)
+    if len(soft):
+        most, which = soft.max(0)
+        picture = most.numpy()[..., None] * colours[which.numpy()]
     return (picture * 255).astype(np.uint8)
 
 
@@ -166,12 +189,17 @@ def _misses(photo: Picture, seen: Seen) -> Picture:
     return picture
 
 
-def _save(path: Path, rows: Sequence[Sequence[Picture]]) -> Path:
-    """Rows of pictures with gaps between them; rows may differ in size."""
-    height = sum(row[0].shape[0] for row in rows) + GAP * (len(rows) - 1)
+def _save(path: Path, titles: Sequence[str], rows: Sequence[Sequence[Picture]]) -> Path:
+    """Rows of pictures with gaps between them, below the titles of the columns; rows may differ in size."""
+    height = TITLE + sum(row[0].shape[0] for row in rows) + GAP * (len(rows) - 1)
     width = max(sum(picture.shape[1] for picture in row) + GAP * (len(row) - 1) for row in rows)
     sheet = Image.new("RGB", (width, height), "white")
-    top = 0
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
+    left = 0
+    for title, picture in zip(titles, rows[0], strict=True):
+        pen.text((left + picture.shape[1] / 2, TITLE / 2), title, INK, font, anchor="mm")
+        left += picture.shape[1] + GAP
+    top = TITLE
     for row in rows:
         left = 0
         for picture in row:

@@ -22,8 +22,10 @@ from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
 from rise_engine.experiments.reproduce.grid import Grid, InterruptedGridError
 from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecords
 from rise_engine.experiments.reproduce.job import Job, only
+from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_2, TABLES, Table, with_counts
+from rise_engine.interaction.scene import Scene
 from rise_engine.learning.events import Finished, HoldoutScore, Progress
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
@@ -435,3 +437,17 @@ def test_bad_input_is_a_sentence(project: Project, arguments: list[str], said: s
     out = ["--out", str(project.path.parent / "out"), "--device", "cpu"]
     done = CliRunner().invoke(app, ["reproduce", arguments[0], str(project.path), *arguments[1:], *out])
     assert isinstance(done.exception, RiseError) and said in str(done.exception)
+
+
+def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
+    masks = torch.zeros(3, 8, 12, dtype=torch.bool)
+    masks[0, :4, :4] = masks[1, :4, 6:10] = masks[2, 6:, :2] = True
+    soft = torch.zeros(3, 8, 12)
+    soft[0, :4, 6:10] = 0.9  # The second object, all of it.
+    soft[1, :4, :2] = 0.9  # Half of the first one,
+    soft[2, :3, :4] = 0.9  # and three quarters of it.
+    scene = Scene(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
+    colours = _own_colours(Seen(scene, soft, torch.zeros(3).bool()))
+    truth = _colours(3)
+    assert np.array_equal(colours, [truth[1], [1, 1, 1], truth[0]])
+    assert np.array_equal(_own_colours(Seen(scene, soft[:0], torch.ones(3).bool())), np.ones((0, 3)))
