@@ -26,6 +26,8 @@ for settings in optimiser.bf16=false optimiser.bf16=true "optimiser.bf16=true mo
   # shellcheck disable=SC2086 - several settings
   python3 benchmarks/training.py --preset r50 --device cuda --steps 10 --set $settings
 done 2>&1 | tee "$out/training.log"
+python3 -m pytest -q tests/rise_engine/interaction/test_render.py 2>&1 | tee "$out/scene-tests.log"
+python3 benchmarks/scenes.py --device cuda 2>&1 | tee "$out/scenes.log"
 start=()
 [ -f resources/starter-laptop.safetensors ] && start=(--weights resources/starter-laptop.safetensors)
 python3 -m rise_engine.experiments.starter --backbone-weights "$backbone" "${start[@]}" --minutes "$minutes" \

@@ -47,7 +47,8 @@ class SceneSource:
     """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them.
 
     ``loader.workers`` threads read frames and plan scenes while the network learns; the pictures are made on
-    ``device``, by default the CPU. A bank that changes with what the network segments cannot be planned from ahead.
+    ``device`` where that is a GPU of CUDA, else on the CPU. A bank that changes with what the network segments cannot
+    be planned from ahead.
     """
 
     def __init__(
@@ -57,8 +58,11 @@ class SceneSource:
         self._split = split
         self._config = config
         self.bank = InstanceBank(config.sequence.bank_capacity)
-        self._maker = SequenceMaker(config.sequence, config.augment, config.loader, device=device)
+        # Elsewhere than on a GPU of CUDA not every operator that scenes need is there.
         self._pinned = device is not None and device.type == "cuda"
+        self._maker = SequenceMaker(
+            config.sequence, config.augment, config.loader, device=device if self._pinned else None
+        )
         workers = 0 if config.sequence.bank_admit == "segmented" else config.loader.workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scenes") if workers else None
         self._plans: dict[Kind, PlanAhead[_Wanted, SequencePlan]] = {

@@ -63,7 +63,7 @@ def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
     """
     height, width = image_size
     # The first of equal maxima is what argmax finds; nothing here waits for a GPU, as a search of each mask would.
-    columns, rows = masks.any(1).byte(), masks.any(2).byte()
+    columns, rows = masks.any(1).int(), masks.any(2).int()
     x0, y0 = columns.argmax(1).float(), rows.argmax(1).float()
     x1, y1 = columns.shape[1] - columns.flip(1).argmax(1).float(), rows.shape[1] - rows.flip(1).argmax(1).float()
     return torch.stack(
