@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rise_engine.config import PseudoLabelConfig
+from rise_engine.config import PseudoLabelConfig, RecipeName, RiseConfig
 from rise_engine.learning.pseudo_labels import (
     PseudoLabels,
     binary_masks,
@@ -309,3 +309,17 @@ def test_queries_on_half_believed_predictions_are_ignored() -> None:
     assert ignore_queries(student, output, 0, pseudo, config).tolist() == [False, True, False, False]
     assert ignore_queries(student, output, 0, pseudo, PseudoLabelConfig(ignore_unkept=None)) is None
     assert not ignore_queries(student, output, 0, pseudo, PseudoLabelConfig(ignore_unkept=0.7)).any()
+
+
+@pytest.mark.parametrize("recipe", ["recommended", "paper", "idol"])
+def test_a_mask_that_most_queries_show_does_not_take_the_place_of_the_others(recipe: RecipeName) -> None:
+    """What would collapse: nine queries of twelve see one thing, and are surer of it than the rest of theirs."""
+    crowd = [(0, 8, 0, 10)] * 9
+    others = [(9, 14, 0, 6), (9, 14, 7, 12), (0, 6, 12, 18)]
+    output = teacher([0.99] * 9 + [0.95, 0.94, 0.93], crowd + others)
+    config = RiseConfig.preset("laptop", recipe).pseudo_labels
+    config.quantile_start = 0.0
+    pseudo = make(output, config)
+    shown = [int(query) for query in pseudo.queries]
+    assert sum(query < 9 for query in shown) == config.max_overlapping < 9
+    assert set(shown) >= {9, 10, 11}
