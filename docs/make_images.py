@@ -72,8 +72,8 @@ class Camera:
         for theme, folder in self._folders.items():
             self._viewer.theme = theme
             wait(1.0)
-            picture = self._viewer.window.screenshot(canvas_only=False)
-            # Coverage, and not frequency, decides over the colours: else a large white canvas leaves greys alone.
+            # Without the flash: it greys the window, and the next picture with it where the machine is busy.
+            picture = self._viewer.window.screenshot(canvas_only=False, flash=False)
             few = Image.fromarray(picture[..., :3]).quantize(
                 COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=REFINEMENTS
             )

@@ -15,13 +15,14 @@ RUN_STATES = {
     RunState.FINISHED: "#1f6fb2",
     RunState.FAILED: "#b8322f",
 }
+# No padding here: a label that wraps does not reckon with it, and loses its last line. Such labels have a margin.
 # A tint behind text in the theme's own colour: coloured letters would be hard to read in one of the themes.
 MESSAGES = {
     "info": "",
-    "warning": "padding: 3px; background: rgba(224, 176, 58, 75); border-radius: 3px",
-    "error": "padding: 3px; background: rgba(214, 69, 69, 90); border-radius: 3px",
+    "warning": "background: rgba(224, 176, 58, 75); border-radius: 3px",
+    "error": "background: rgba(214, 69, 69, 90); border-radius: 3px",
 }
-ADVICE = "padding: 6px; background: rgba(61, 143, 209, 45); border-radius: 4px"
+ADVICE = "background: rgba(61, 143, 209, 45); border-radius: 4px"
 INTRODUCTION = "border: 1px solid rgba(61, 143, 209, 160); border-radius: 4px"
 
 # At least 3 to 1 against the grounds of both themes. The padding makes room for the ring, so that nothing jumps.

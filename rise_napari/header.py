@@ -38,6 +38,7 @@ class Header(QWidget):
         self.progress.setTextVisible(True)
         self.message = QLabel()
         self.message.setWordWrap(True)
+        self.message.setMargin(3)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.keys = QPushButton("Keys")
         self.keys.setToolTip("Show the list of keys (W); the first introductions can be had again there")

@@ -85,7 +85,8 @@ class AnnotateStep(Step):
             editing.addWidget(widget, 2, column)
         self.tool_state = QLabel()
         self.tool_state.setWordWrap(True)
-        self.tool_state.setStyleSheet("padding: 6px; background: rgba(224, 176, 58, 70); border-radius: 4px")
+        self.tool_state.setMargin(6)
+        self.tool_state.setStyleSheet("background: rgba(224, 176, 58, 70); border-radius: 4px")
         self.done = button(
             "Done, next  (G)", self.mark_done, "Every object is drawn: count the frame as labelled", tall=True
         )

@@ -25,6 +25,7 @@ class Step(QWidget):
         self.workspace = workspace
         self.hint = QLabel()
         self.hint.setWordWrap(True)
+        self.hint.setMargin(6)
         self.hint.setStyleSheet(ADVICE)
         content = QWidget()
         self.body = QVBoxLayout(content)
