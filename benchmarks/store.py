@@ -4,6 +4,7 @@ Makes a data set of 45,000 frames and 470,000 instances in a temporary folder, a
 its own. Run it on an otherwise idle machine; a few minutes on two cores, or ``--frames 4500`` for a tenth of it:
 
     python benchmarks/store.py
+    python benchmarks/store.py --while-training     only how long a stroke waits for a training, a minute
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ import numpy as np
 from PIL import Image
 
 from rise_engine.formats.coco import export_coco, import_coco
+from rise_engine.project.copy import copy_project
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Instance
 from rise_engine.project.review_queue import rank_frames
@@ -44,6 +47,7 @@ LARGE_FRAMES, LARGE_INSTANCES = 6, 30
 PREDICTED, FOUND = 2_000, 20
 """Frames with predictions, and predictions on each."""
 STROKES = 200
+TRAINING_STEPS = 12
 
 
 def write_data(folder: Path, frames: int) -> None:
@@ -123,6 +127,7 @@ def show(project: Project, stack: FrameStack, index: int) -> None:
 
 def open_to_first_frame(folder: Path) -> str:
     """A new project of the folder, as the window opens one: looks for the files, shows the first."""
+    shutil.rmtree(folder / "empty.rise", ignore_errors=True)
     with Project.create(folder / "empty.rise", folder / "totes") as project:
         project.scan()
         return _first_frame(project)
@@ -175,6 +180,7 @@ def _stack(project: Project, frames: list[FrameRecord], *, first: int) -> _Settl
 
 def import_all(folder: Path) -> str:
     """The COCO file into a project that knows its frames."""
+    shutil.rmtree(folder / "totes.rise", ignore_errors=True)
     with Project.create(folder / "totes.rise", folder / "totes") as project:
         project.scan()
         report = import_coco(project, folder / "truth.json")
@@ -246,6 +252,7 @@ def strokes(folder: Path) -> str:
 
 def strokes_during_import(folder: Path) -> str:
     """The same while another process imports everything into the same project."""
+    shutil.rmtree(folder / "busy.rise", ignore_errors=True)
     with Project.create(folder / "busy.rise", folder / "totes") as project:
         project.scan()
     return _beside(
@@ -259,6 +266,19 @@ def import_into_busy(folder: Path) -> str:
         return f"{import_coco(project, folder / 'truth.json', on_conflict='both').instances}"
 
 
+def strokes_while_training(folder: Path) -> str:
+    """The same while another process trains on the project, and stores predictions of all its frames."""
+    path = folder / "trained.rise"
+    shutil.rmtree(path, ignore_errors=True)
+    with Project.open(folder / "large.rise") as large, copy_project(large, path) as project:
+        *_, unlabelled, painted = project.frames()
+        project.delete_instances([one.id for one in project.instances(unlabelled.id) if one.id is not None])
+        # The strokes are smaller than the picture, so nothing may train on them.
+        project.set_state(painted.id, FrameState.SKIPPED)
+    settings = ["--preset", "laptop", "--weights", "none", "--device", "cpu", "--steps", str(TRAINING_STEPS)]
+    return _beside(path, [sys.executable, "-m", "rise_engine.cli", "train", str(path), *settings])
+
+
 def _beside(path: Path, command: list[str]) -> str:
     with Project.open(path, exclusive=True) as project:
         painting = _strokes(project)
@@ -269,8 +289,9 @@ def _beside(path: Path, command: list[str]) -> str:
                 during.append(next(painting))
                 time.sleep(0.02)
         if other.returncode:
-            raise SystemExit("the other process failed")
-    return f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes)"
+            raise SystemExit(f"the other process failed: {' '.join(command)}")
+    later = np.percentile(during, 95) - np.percentile(before, 95)
+    return f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes), p95 {later:+.1f} ms"
 
 
 def _strokes(project: Project) -> Iterator[float]:
@@ -300,7 +321,8 @@ MEASURED: tuple[tuple[Callable[[Path], str], str], ...] = (
     (queue, "queue"),
     (status, "status"),
     (strokes, "strokes"),
-    (strokes_during_import, "strokes during an import (<= 50 ms later)"),
+    (strokes_during_import, "strokes during an import (<= 300 ms)"),
+    (strokes_while_training, "strokes while training (<= 50 ms later)"),
 )
 
 
@@ -352,6 +374,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=45_000)
     parser.add_argument("--only", help="only actions whose name holds this; their project must be in --folder")
+    parser.add_argument("--while-training", dest="only", action="store_const", const=strokes_while_training.__name__)
     parser.add_argument("--folder", type=Path, help="make the data here, or use what is here, and leave it")
     parser.add_argument("--do", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -360,9 +383,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="rise-store-") as temporary:
         folder = chosen.folder or Path(temporary)
-        if not (folder / "truth.json").exists():
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "truth.json").exists() and chosen.only != strokes_while_training.__name__:
             write_data(folder, chosen.frames)
+        if not (folder / "large.rise").exists():
             write_large_project(folder)
         print(f"{'what':66}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}")
         for heading, taken in rows(folder, chosen.only):
