@@ -237,7 +237,11 @@ def test_equal_trainings_of_different_tables_are_one(project: Project, tmp_path:
     first, unread, averaged, longer = grid.jobs(
         [
             Cell("supervised", counted(2), alone),
-            Cell("none", counted(2), (*alone, "pseudo_labels.mask_to_box=false", "loader.accumulate=2")),
+            Cell(
+                "none",
+                counted(2),
+                (*alone, "pseudo_labels.mask_to_box=false", "loader.accumulate=2", "loader.workers=0"),
+            ),
             Cell("averaged", counted(2), (*alone, "pseudo_labels.ema=0.5")),
             Cell("longer", counted(2), (*alone, "schedule.steps=4")),
         ],
