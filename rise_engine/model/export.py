@@ -30,8 +30,8 @@ OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
 TOP = 100
 OPSET = 18
 TOLERANCE = 1e-4
-HALF_TOLERANCE = 1e-2
-"""Half precision holds three digits."""
+HALF_TOLERANCE = 3e-2
+"""Half precision holds three digits, and the worst of a few hundred rows of a trained network loses one of them."""
 SMALLEST_TRACED = 96
 HALF_PARTS = ("model.backbone", "model.input_proj", "model.encoder")
 HALF_OPERATIONS = {"Conv", "MatMul", "Gemm", "Relu", "Clip"}
@@ -92,7 +92,7 @@ def export_onnx(
     ``check_images`` (n, 3, height, width) RGB 0..1 are what the file is compared with torch on before it gets its
     name. ``metadata`` and the class names go into the file, each as JSON. With ``half`` the backbone and the encoder
     compute in half precision, at half the bytes; inputs, outputs, where attention looks, the decoder with its boxes
-    and the masks stay in full precision, for their pixels do not fit into half, and the bound is 1e-2. Raises
+    and the masks stay in full precision, for their pixels do not fit into half, and the bound is 3e-2. Raises
     ``RiseError``, and leaves what was at ``path``, when the extra for ONNX is not installed, the export fails, or the
     file computes something else.
     """
