@@ -89,7 +89,8 @@ class SceneSource:
         """The step's pseudo-sequences of one kind; None in the places that are not ``mine`` but another process'."""
         everyone = range(self.count(kind))
         places = [place for place in everyone if mine is None or mine[place]]
-        wanted, *soon = (self._wanted(later, kind, places) for later in range(step, step + STEPS_AHEAD + 1))
+        ahead = 0 if self._pool is None else STEPS_AHEAD
+        wanted, *soon = (self._wanted(later, kind, places) for later in range(step, step + ahead + 1))
         plans = self._plans[kind].take(wanted, soon=[one for later in soon for one in later])
         made: list[PseudoSequence | None] = [None] * len(everyone)
         for (_, _, place, frame_id), plan in zip(wanted, plans, strict=True):
