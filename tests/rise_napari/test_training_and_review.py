@@ -100,10 +100,10 @@ def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any
     assert "smaller crop" in train.report.text()
     assert train.start.isEnabled()
     assert not train.fix.isHidden()
-    assert "crops of 256" in train.fix.text()
+    assert "less kept in memory" in train.fix.text()
     train.fix.click()
     assert labelled.workspace.training.running
-    assert trainer.job.config.loader.crop == 256
+    assert trainer.job.config.model.checkpointing
     assert train.fix.isHidden()
     trainer.alive = False
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
