@@ -4,8 +4,8 @@ python benchmarks/export.py [PROJECT] [--run R] [--dynamic] [--frames N] [--repe
 
 Exports the run (the latest one) in full and in half precision, lets torch and both files take turns on one frame with
 one thread each, and measures all three on the same hold-out frames. The files are run by examples/segment_folder.py,
-which is what a robot would run, so that reading pictures and masks is measured too; torch sees the frames resized as
-the files do, and a last row has them as `rise predict` sees them: padded instead of stretched. Without PROJECT eight
+which is what a robot would run, and so is torch in their place; a last row has the frames as `rise predict` sees them:
+padded instead of stretched, and resized by torch. Without PROJECT eight
 totes are drawn and the starter weights look at them.
 """
 
@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
-from rise_engine.inference import LoadedModel, load_model, predict, predictions_from_output
+from rise_engine.inference import LoadedModel, load_model, predict
 from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
 from rise_engine.model.export import OUTPUTS, ExportedSegmenter
 from rise_engine.model_export import export_onnx_from_run
@@ -84,35 +84,46 @@ def draw_project(folder: Path) -> Path:
     return folder / "totes.rise"
 
 
-def way_of_file(name: str, path: Path, example: Any, frame: Picture, facts: str) -> Way:
-    """An exported file as the example runs it."""
-    model = example.Model(path, score=MIN_SCORE)
+def seen_by(model: Any) -> See:
+    """What the example's ``Model`` sees, as predictions."""
 
     def see(picture: Picture) -> list[PredictedInstance]:
         size = (picture.shape[0], picture.shape[1])
         found = [(one, rle_codec.frPyObjects(one.rle(size), *size)) for one in model(picture)]
         return [PredictedInstance(rle=rle, box=one.box, label=0, score=one.score) for one, rle in found]
 
+    return see
+
+
+def way_of_file(name: str, path: Path, example: Any, frame: Picture, facts: str) -> Way:
+    """An exported file as the example runs it."""
+    model = example.Model(path, score=MIN_SCORE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     images = stretched(frame, model.input_size(*frame.shape[:2])).numpy()
     facts = f"{facts}  {path.stat().st_size / 2**20:.1f} MiB"
-    return Way(name, see, lambda: session.run(list(OUTPUTS), {"images": images}), facts)
+    return Way(name, seen_by(model), lambda: session.run(list(OUTPUTS), {"images": images}), facts)
 
 
-def way_of_torch(loaded: LoadedModel, input_size: Callable[[int, int], tuple[int, int]], frame: Picture) -> Way:
-    """The network on frames that are resized as the files have them, the best 100 with their masks."""
+class TorchSession:
+    """The network in torch, behind the one call that the example makes of onnxruntime."""
+
+    def __init__(self, network: ExportedSegmenter) -> None:
+        self._network = network
+
+    def run(self, names: Sequence[str], feeds: dict[str, NDArray[np.float32]]) -> list[NDArray[Any]]:
+        outputs = dict(zip(OUTPUTS, self._network(torch.from_numpy(feeds["images"])), strict=True))
+        return [outputs[name].numpy() for name in names]
+
+
+def way_of_torch(loaded: LoadedModel, path: Path, example: Any, frame: Picture) -> Way:
+    """The network in torch in the place of an exported file, so that the runtime is all that differs."""
     network = ExportedSegmenter(loaded.model).eval()  # type: ignore[arg-type]  # our networks are modules
-    images = stretched(frame, input_size(frame.shape[0], frame.shape[1]))
-
-    def see(picture: Picture) -> list[PredictedInstance]:
-        own = (picture.shape[0], picture.shape[1])
-        size = input_size(*own)
-        output = loaded.model(stretched(picture, size))
-        return predictions_from_output(output, 0, network_size=size, original_size=own, min_score=MIN_SCORE)
-
-    return Way("torch, the same input", see, lambda: network(images))
+    model = example.Model(path, score=MIN_SCORE)
+    model.session = TorchSession(network)
+    images = stretched(frame, model.input_size(*frame.shape[:2]))
+    return Way("torch, the same input", seen_by(model), lambda: network(images))
 
 
 def stretched(picture: Picture, size: tuple[int, int]) -> Tensor:
@@ -173,7 +184,7 @@ def main() -> None:
                 facts = f"largest difference {report.max_difference:.0e}"
                 ways.append(way_of_file(name, file, example, frame, facts))
             resized = example.Model(file).input_size
-            ways.insert(0, way_of_torch(loaded, resized, frame))
+            ways.insert(0, way_of_torch(loaded, file, example, frame))
             ways.append(Way("torch, as rise predict", lambda picture: predict(loaded, picture, min_score=MIN_SCORE)))
             taken = time_in_turns(ways, options.repeats)
             print(f"{len(frames)} frames, one of them timed as {' x '.join(map(str, resized(*frame.shape[:2])))}")
