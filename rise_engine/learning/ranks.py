@@ -231,10 +231,11 @@ def joined(device: str) -> Iterator[Ranks]:
         )
     alone = Ranks(rank=int(os.environ["RANK"]), world=world, local=int(os.environ["LOCAL_RANK"]))
     cuda = alone.device(device).startswith("cuda")
+    nccl = cuda and dist.is_nccl_available()
     if cuda:
         torch.cuda.set_device(alone.local)
     try:
-        dist.init_process_group("nccl" if cuda and dist.is_nccl_available() else "gloo", timeout=MEETING)
+        dist.init_process_group("nccl" if nccl else "gloo", timeout=MEETING)
         talk = dist.new_group(backend="gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
@@ -242,8 +243,12 @@ def joined(device: str) -> Iterator[Ranks]:
             f"process {alone.rank + 1} of {world} did not find the others at {where} ({_first_line(error)}): check "
             "that all were started and that the address can be reached from every machine"
         ) from error
-    yield replace(alone, talk=talk)
-    # Not after a failure: the process ends then, which tells the others, and must not wait for them.
+    try:
+        yield replace(alone, talk=talk)
+    except BaseException:
+        # Gloo's threads must end before the interpreter does; NCCL might wait here for processes that are gone.
+        dist.destroy_process_group(talk if nccl else None)
+        raise
     dist.destroy_process_group()
 
 

@@ -72,7 +72,6 @@ def identity_of(record: dict[str, Any]) -> str:
     config.recipe_name, config.device = default.recipe_name, default.device
     config.loader.accumulate = default.loader.accumulate
     config.loader.workers = default.loader.workers
-    config.loader.workers = default.loader.workers
     config.schedule.preview_every = default.schedule.preview_every
     config.schedule.checkpoint_seconds = default.schedule.checkpoint_seconds
     if config.schedule.supervised_only:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +119,12 @@ def drawn_project(folder: Path) -> Project:
 
 
 def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
+    """Below those that the system gives to outgoing connections, one of which might take it before it is used."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as server, suppress(OSError):
+            server.bind(("127.0.0.1", port))
+            return port
 
 
 def start(*arguments: str, count: int = 2) -> list[subprocess.Popen[str]]:
@@ -259,7 +264,7 @@ with joined("cpu") as ranks:
 def test_processes_tell_each_other_what_went_wrong_and_none_waits_for_a_dead_one() -> None:
     processes = start("-c", CONVERSATION)
     outs = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [2, -signal.SIGKILL], outs
+    assert [process.returncode for process in processes] == [2, -signal.SIGKILL], "\n".join(map("\n".join, outs))
     first, second = (out.splitlines() for out, _ in outs)
     assert first[0] == second[0] and "process 2 of 2 has other frames than process 1" in first[0]
     assert first[1] == "process 2 of 2 failed: no such picture"
