@@ -198,6 +198,16 @@ def draw_stroke(bench: Any, mask: np.ndarray, *, new: bool = True) -> None:
     bench.layers.commit()
 
 
+@pytest.fixture
+def labelled(opened: Any) -> Any:
+    """Two labelled frames, the first in view."""
+    draw_stroke(opened, make_disc(20, 20))
+    opened.annotate.mark_done()
+    draw_stroke(opened, make_disc(20, 24))
+    opened.workspace.show(opened.workspace.frames[0].id)
+    return opened
+
+
 class Hand:
     """A person's mouse and keyboard on the picture."""
 

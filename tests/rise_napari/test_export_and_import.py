@@ -1,0 +1,62 @@
+"""The Export tab's files, and the COCO file that comes in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rise_engine.project.records import FrameState
+from rise_engine.project.segmentation import from_mask, to_mask
+
+
+def test_coco_out_is_what_was_drawn(labelled: Any, disc: Any, tmp_path: Path, qtbot: Any) -> None:
+    target = tmp_path / "out.json"
+    labelled.export.export_coco(target)
+    qtbot.waitUntil(lambda: labelled.export.exported, timeout=10_000)
+    written = json.loads(target.read_text())
+    names = {image["id"]: image["file_name"] for image in written["images"]}
+    found = {names[one["image_id"]]: one for one in written["annotations"]}
+    assert set(found) == {"frame_0.png", "frame_1.png"}
+    assert np.array_equal(to_mask(found["frame_1.png"]["segmentation"], 60, 80), disc(20, 24))
+    assert str(target) in labelled.export.coco_where.text()
+
+
+def test_the_report_says_where_it_is(labelled: Any, tmp_path: Path) -> None:
+    labelled.export.export_report(tmp_path / "report.md")
+    assert "| labelled | 2 |" in (tmp_path / "report.md").read_text()
+    assert str(tmp_path / "report.md") in labelled.export.report_where.text()
+    assert not labelled.export.report_open.isHidden()
+
+
+def test_coco_in_labels_the_frames(labelled: Any, tmp_path: Path, qtbot: Any, disc: Any) -> None:
+    mask = disc(30, 30)
+    content = {
+        "images": [{"id": 5, "file_name": "frame_4.png", "width": 80, "height": 60}],
+        "categories": [{"id": 3, "name": "cup"}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 5,
+                "category_id": 3,
+                "segmentation": from_mask(mask),
+                "iscrowd": 0,
+                "area": 197,
+                "bbox": [22, 22, 17, 17],
+            }
+        ],
+    }
+    source = tmp_path / "in.json"
+    source.write_text(json.dumps(content))
+    labelled.project.import_coco(source)
+    qtbot.waitUntil(lambda: labelled.header.message.text().startswith("Imported 1 "), timeout=20_000)
+    frame = next(one for one in labelled.workspace.frames if one.name == "frame_4.png")
+    assert frame.state is FrameState.LABELLED
+    labelled.workspace.show(frame.id)
+    assert np.array_equal(labelled.layers.annotations.data > 0, mask)
+    (tmp_path / "bad.json").write_text("{}")
+    labelled.project.import_coco(tmp_path / "bad.json")
+    qtbot.waitUntil(lambda: "holds no" in labelled.header.message.text() or "has no" in labelled.header.message.text())
+    assert "bad.json" in labelled.header.message.text()
