@@ -33,11 +33,20 @@ class FrameStack:
     ndim = 4
 
     def __init__(
-        self, project: Project, frames: Sequence[FrameRecord], *, first: int, on_problem: Callable[[str], None]
+        self,
+        project: Project,
+        frames: Sequence[FrameRecord],
+        *,
+        first: int,
+        on_problem: Callable[[str], None],
+        beside: Callable[[Project, int, tuple[int, int]], None],
     ) -> None:
+        """``beside`` is called in the thread that reads ahead, with a frame's id and size (H, W), and a project of
+        that thread's own: whatever else of the frame will be wanted can be made ready."""
         self._project = project
         self.ids = [frame.id for frame in frames]
         self._on_problem = on_problem
+        self._beside = beside
         self._cache: OrderedDict[int, Image] = OrderedDict()
         self._lock = threading.Lock()
         self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rise-frames")
@@ -103,9 +112,14 @@ class FrameStack:
                 self._cache.popitem(last=False)
 
     def _read_ahead(self, index: int, path: Path) -> None:
+        if abs(index - self.current) > 1 or index in self._cache:
+            # The person went on faster than frames are read.
+            return
         # A connection of its own: the window's belongs to the window's thread.
         try:
             with Project.open(path, read_only=True) as project:
-                self._keep(index, project.image(self.ids[index]))
+                image = project.image(self.ids[index])
+                self._keep(index, image)
+                self._beside(project, self.ids[index], (image.shape[0], image.shape[1]))
         except RiseError:
             return

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from rise_engine.project.segmentation import Segmentation, to_patch
 
 Mask = NDArray[np.bool_]
+Labelling = NDArray[np.uint16]
+"""Labels (H, W). napari shows 16 bits as they are, and would map 32 pixel by pixel for each look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Change:
 
 
 class LabelView:
-    """The picture of one frame, ``shown`` int32 (H, W), and which label stands for which annotation.
+    """The picture of one frame, ``shown`` uint16 (H, W), and which label stands for which annotation.
 
     Later instances cover earlier ones. Labels start at 1; an annotation keeps its label from one view of the frame to
     the next when ``labels`` (id -> label) of the earlier view is given.
@@ -100,11 +102,11 @@ class LabelView:
         """The annotation behind a label."""
         return next((instance for instance, known in self._labels.items() if known == label), None)
 
-    def free_label(self, data: NDArray[np.int32]) -> int:
+    def free_label(self, data: Labelling) -> int:
         """A label that no instance of this frame has or had, and that is not in ``data``."""
         return max(self._reserved, int(data.max(initial=0))) + 1
 
-    def changes(self, data: NDArray[np.int32]) -> list[Change]:
+    def changes(self, data: Labelling) -> list[Change]:
         """What happened to each instance on the way from the shown picture to ``data`` (H, W)."""
         region = self._moved_region(data)
         if region is None:
@@ -113,7 +115,7 @@ class LabelView:
         moved = before != after
         above = self._above(region, after, moved)
         changes = []
-        for label in np.union1d(np.union1d(before[moved], after[moved]), list(above)).tolist():
+        for label in sorted({*np.unique(before[moved]).tolist(), *np.unique(after[moved]).tolist(), *above}):
             if label == 0:
                 continue
             piece = self._pieces.get(label)
@@ -136,7 +138,7 @@ class LabelView:
             self._pieces[change.label] = Piece.of(change.mask)
             self._labels[instance] = change.label
 
-    def settle(self, data: NDArray[np.int32]) -> bool:
+    def settle(self, data: Labelling) -> bool:
         """Composes the picture again; False when ``data`` must be shown anew, since something hidden came to light."""
         region = self._moved_region(data)
         if region is None:
@@ -144,14 +146,14 @@ class LabelView:
         self.shown[region] = self._compose(region)
         return bool(np.array_equal(self.shown[region], data[region]))
 
-    def _moved_region(self, data: NDArray[np.int32]) -> tuple[slice, slice] | None:
+    def _moved_region(self, data: Labelling) -> tuple[slice, slice] | None:
         moved = data != self.shown
         rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
         if not len(rows):
             return None
         return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
-    def _above(self, region: tuple[slice, slice], after: NDArray[np.int32], moved: Mask) -> dict[int, Mask]:
+    def _above(self, region: tuple[slice, slice], after: Labelling, moved: Mask) -> dict[int, Mask]:
         """For each instance, its pixels (inside the region) that would lie on what was just painted.
 
         Where three overlap, painting the lowest takes the highest away and would otherwise bring the middle one to
@@ -177,10 +179,10 @@ class LabelView:
                 found[label][inside] = hiding
         return found
 
-    def _compose(self, region: tuple[slice, slice]) -> NDArray[np.int32]:
+    def _compose(self, region: tuple[slice, slice]) -> Labelling:
         """The picture inside a region, from all pieces, the later on top."""
         rows, columns = region
-        picture = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.int32)
+        picture = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint16)
         for label, piece in self._pieces.items():
             height, width = piece.mask.shape
             top, bottom = max(rows.start, piece.row), min(rows.stop, piece.row + height)
@@ -188,5 +190,5 @@ class LabelView:
             if top < bottom and left < right:
                 mask = piece.mask[top - piece.row : bottom - piece.row, left - piece.column : right - piece.column]
                 target = picture[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
-                target[mask] = label
+                np.copyto(target, label, where=mask)
         return picture

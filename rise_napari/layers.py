@@ -8,7 +8,7 @@ frames, and its ``undo`` and ``redo`` are the store's, which know what was done 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -19,19 +19,20 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import Event
+from rise_engine.learning.events import Event, Preview
 from rise_engine.project.project import Project
-from rise_engine.project.records import Instance, Source
-from rise_engine.project.segmentation import from_mask
+from rise_engine.project.records import Instance
+from rise_napari.contours import Contours, exchange
 from rise_napari.frame_stack import FrameStack
-from rise_napari.label_view import Change, LabelView, Piece
-from rise_napari.outlines import outlines, step_for
+from rise_napari.label_view import LabelView, Piece
+from rise_napari.pieces import Pieces
+from rise_napari.strokes import store
+from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
 FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
 COMMIT_MILLISECONDS = 100
 OPACITY, BRUSH_SIZE = 0.55, 12
-OUTLINE_WIDTHS = {PREDICTIONS: 2, PSEUDO_LABELS: 1}
 
 
 class ProjectLayers:
@@ -48,9 +49,13 @@ class ProjectLayers:
         self._annotations: Labels | None = None
         self._view: LabelView | None = None
         self._view_frame: int | None = None
+        self._shown_features: dict[str, list[Any]] = {}
         self._busy = False
         self._stroking = False
         self._min_score = self._live_min_score = 0.0
+        self._pieces = Pieces()
+        self._predictions = Contours(viewer, workspace, self._pieces, name=PREDICTIONS, width=2)
+        self._pseudo_labels = Contours(viewer, workspace, self._pieces, name=PSEUDO_LABELS, width=1)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(COMMIT_MILLISECONDS)
@@ -64,6 +69,7 @@ class ProjectLayers:
         workspace.new_instance_asked.connect(self.start_instance)
         workspace.mend_asked.connect(self._mend)
         workspace.before_leaving.connect(self.commit)
+        workspace.training.arriving.connect(self._decode_arriving)
         workspace.training.happened.connect(self._show_live)
         workspace.training.state_changed.connect(self._training_changed)
         viewer.dims.events.current_step.connect(self._slider_moved)
@@ -125,7 +131,9 @@ class ProjectLayers:
         if self._stack is not None:
             self._stack.close()
         problem = partial(self._workspace.tell, level="error")
-        self._stack = FrameStack(project, self._workspace.frames, first=index, on_problem=problem)
+        self._stack = FrameStack(
+            project, self._workspace.frames, first=index, on_problem=problem, beside=self._decode_ahead
+        )
         self._frames = self._viewer.add_image(
             self._stack, rgb=True, name=FRAMES, multiscale=False, contrast_limits=(0, 255)
         )
@@ -164,8 +172,10 @@ class ProjectLayers:
         if layer is None or layer not in self._viewer.layers:
             layer = self._add_annotations(view)
         else:
-            layer.data = view.shown.copy()
-        layer.features = self._features(instances)
+            exchange(layer, view.shown)
+        features = self._features(instances)
+        if features != self._shown_features:
+            layer.features = self._shown_features = features
         layer.editable = self._workspace.writable
         selected = self._workspace.selected
         known = view.labels.get(selected) if selected is not None else None
@@ -174,6 +184,7 @@ class ProjectLayers:
     def _add_annotations(self, view: LabelView) -> Labels:
         layer = self._viewer.add_labels(view.shown.copy(), name=ANNOTATIONS, opacity=OPACITY)
         layer.brush_size = BRUSH_SIZE
+        self._shown_features = {}
         # Set by name: a type checker is right that methods are not for assignment.
         for name, action in (("undo", self._workspace.undo), ("redo", self._workspace.redo)):
             setattr(layer, name, action)
@@ -188,7 +199,7 @@ class ProjectLayers:
     def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, Piece]]:
         for instance in instances:
             try:
-                mask = Piece.decoded(instance.segmentation, size)
+                mask = self._pieces.decoded(instance.segmentation, size)
             except RiseError as error:
                 self._workspace.tell(str(error), "error")
                 continue
@@ -269,23 +280,14 @@ class ProjectLayers:
         if not changes:
             return
         with self._workspace.telling():
-            ids = self._store(frame_id, changes)
+            ids = store(self._workspace, frame_id, changes)
             for change, instance in zip(changes, ids, strict=True):
                 view.adopt(change, instance)
             if not view.settle(data):
                 with self._writing():
-                    layer.data = view.shown.copy()
+                    exchange(layer, view.shown)
             self._workspace.stroke_saved(frame_id)
             self._workspace.select(view.instance_at(int(layer.selected_label)))
-
-    def _store(self, frame_id: int, changes: Sequence[Change]) -> list[int | None]:
-        """Carries the changes out as one undoable edit; the id behind each label afterwards."""
-        project = self._workspace.project
-        assert project is not None
-        category = self._workspace.category_for_new() if any(one.instance is None for one in changes) else 0
-        together = project.together(f"painted {len(changes)} instances", frame=frame_id)
-        with together if len(changes) > 1 else nullcontext():
-            return [_carry_out(project, frame_id, change, category) for change in changes]
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
@@ -311,40 +313,20 @@ class ProjectLayers:
         training, frame = self._workspace.training, self._workspace.frame
         if frame is None or self._stack is None:
             return
+        size = self._stack.shape[1:3]
         live = training.preview if training.running else None
         if live is not None and live.frame == frame.name:
             shown = [found for found in live.predictions if found.score >= self._live_min_score]
-            self._contours(PREDICTIONS, [found.rle for found in shown])
-            self._contours(PSEUDO_LABELS, [found.rle for found in live.pseudo_labels])
+            self._predictions.show([found.rle for found in shown], size)
+            self._pseudo_labels.show([found.rle for found in live.pseudo_labels], size)
             return
         stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self._min_score]
-        self._contours(PREDICTIONS, [one.segmentation for one in stored])
+        self._predictions.show([one.segmentation for one in stored], size)
         if training.running:
             # Taking a layer away costs napari a tenth of a second, so that is left for the training's end.
-            self._contours(PSEUDO_LABELS, [])
+            self._pseudo_labels.show([], size)
         else:
-            self._drop(PSEUDO_LABELS)
-
-    def _contours(self, name: str, best_first: Sequence[Any]) -> None:
-        assert self._stack is not None
-        size = self._stack.shape[1:3]
-        pieces = []
-        for segmentation in best_first:
-            with self._workspace.telling():
-                pieces.append(Piece.decoded(segmentation, size))
-        if name not in self._viewer.layers and not pieces:
-            return
-        picture, step = outlines(pieces, size, width=OUTLINE_WIDTHS[name]), step_for(size)
-        if name in self._viewer.layers:
-            layer = self._viewer.layers[name]
-            layer.data = picture
-        else:
-            layer = self._viewer.add_labels(picture, name=name, opacity=0.9)
-            self._viewer.layers.move(self._viewer.layers.index(layer), 1)
-        if tuple(layer.scale) != (step, step):
-            layer.scale = (step, step)
-        # New data makes a layer editable again.
-        layer.editable = False
+            self._pseudo_labels.drop()
 
     def _show_live(self, events: list[Event]) -> None:
         preview, frame = self._workspace.training.preview, self._workspace.frame
@@ -360,8 +342,29 @@ class ProjectLayers:
             self._activate()
 
     def _training_changed(self) -> None:
+        if self._workspace.training.state is RunState.STARTING and self._stack is not None:
+            with self._writing():
+                for contours in (self._predictions, self._pseudo_labels):
+                    contours.prepare(self._stack.shape[1:3])
         if not self._workspace.training.running:
             self._reload_predictions(None)
+
+    # -- ahead, in other threads ------------------------------------------------------------------------------------
+
+    def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
+        """The masks of a frame that may be shown next."""
+        for one in (*project.instances(frame_id), *project.predictions(frame_id)):
+            with suppress(RiseError):
+                self._pieces.decoded(one.segmentation, size)
+
+    def _decode_arriving(self, events: list[Event]) -> None:
+        """The masks of live predictions that are about to be shown."""
+        for event in events:
+            if isinstance(event, Preview):
+                for found in (*event.predictions, *event.pseudo_labels):
+                    with suppress(RiseError, ValueError):
+                        height, width = found.rle["size"]
+                        self._pieces.decoded(found.rle, (height, width))
 
     # -- layers -----------------------------------------------------------------------------------------------------
 
@@ -380,16 +383,3 @@ class ProjectLayers:
             yield
         finally:
             self._busy = before
-
-
-def _carry_out(project: Project, frame_id: int, change: Change, category: int) -> int | None:
-    """The id behind the change's label afterwards, None when the instance is gone."""
-    if change.mask is None:
-        if change.instance is not None:
-            project.delete_instances([change.instance])
-        return None
-    shape = from_mask(change.mask)
-    if change.instance is None:
-        return project.add_instances(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
-    project.update_instance(change.instance, segmentation=shape)
-    return change.instance

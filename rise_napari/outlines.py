@@ -34,8 +34,8 @@ def outlines(best_first: Sequence[Piece], size: tuple[int, int], *, width: int) 
         top, left = (piece.row + row) // step, (piece.column + column) // step
         target = picture[top : top + mask.shape[0], left : left + mask.shape[1]]
         inner = _shrunk(mask, width)
-        target[inner] = 0
-        target[mask & ~inner] = place % LABELS + 1
+        np.copyto(target, place % LABELS + 1, where=mask)
+        np.copyto(target, 0, where=inner)
     return picture
 
 

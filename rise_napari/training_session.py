@@ -95,6 +95,8 @@ class TrainingSession:
     state_changed = Signal()
     happened = Signal(object)
     """A batch of events: list[Event]."""
+    arriving = Signal(object)
+    """The same batch a moment before, in the thread that runs ``pump()``: for work that would hold the window up."""
 
     def __init__(self, factory: TrainerFactory) -> None:
         self._factory = factory
@@ -176,7 +178,10 @@ class TrainingSession:
             return
         while True:
             alive = trainer.alive
-            yield coalesce(trainer.events())
+            events = coalesce(trainer.events())
+            if events:
+                self.arriving.emit(events)
+            yield events
             if not alive:
                 return
             time.sleep(PUMP_SECONDS)
