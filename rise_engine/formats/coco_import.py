@@ -15,7 +15,7 @@ from rise_engine.formats.coco_file import CocoFile
 from rise_engine.formats.coco_merge import Merge, OnConflict, merge
 from rise_engine.project.annotations import insert_category, pack
 from rise_engine.project.frames import found_frame, frame_name
-from rise_engine.project.incoming import COLUMNS, Incoming, incoming
+from rise_engine.project.incoming import COLUMNS, Incoming, incoming, let_others
 from rise_engine.project.journal import Edit
 from rise_engine.project.project import Project
 from rise_engine.project.records import Source
@@ -157,9 +157,8 @@ class _Import:
         """Store the rows and show them at once."""
         coming.require_room(chain(self._fresh, *(merged.insert for merged in self._merges.values())))
         self._add_frames()
-        coming.add(self._fresh)
-        for merged in self._merges.values():
-            coming.add(merged.insert)
+        coming.add(chain(self._fresh, chain.from_iterable(merged.insert for merged in self._merges.values())))
+        coming.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
         frames = cast("dict[Any, int]", self._frames)
         filled = {row[0] for row in self._fresh} | set(self._waiting)
         coming.prepare_frames(
@@ -172,10 +171,10 @@ class _Import:
             for number, name, extra in self._new_categories:
                 insert_category(edit, name, wanted=number, extra=extra)
             self._take_header(edit)
-            for frame, merged in self._merges.items():
-                for number in merged.delete:
+            for frame in sorted(self._late):
+                for number in self._merges[frame].delete:
                     edit.delete("instances", number)
-                for row in merged.insert if frame in self._late else ():
+                for row in self._merges[frame].insert:
                     edit.insert("instances", dict(zip(COLUMNS, row, strict=True)))
             coming.show(edit)
             edit.action = self._words(len(filled))
@@ -219,6 +218,7 @@ class _Import:
             with self._project.store.write() as connection:
                 for name in names[start : start + _FRAMES_A_TRANSACTION]:
                     numbers[name] = found_frame(connection, name)
+            let_others(self._project.store)
         if numbers:
             self._frames = {entry: numbers.get(frame, frame) for entry, frame in self._frames.items()}
             self._origins = {numbers.get(frame, frame): origin for frame, origin in self._origins.items()}

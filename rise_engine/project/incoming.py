@@ -2,12 +2,14 @@
 
 Rows of an import carry its number, and nobody sees those of an import that is hidden. So they are stored in many short
 transactions, between which others write, and shown by a last one that changes a single value; a program that dies in
-between leaves hidden rows, which the next import clears away. Undo hides an import again.
+between leaves hidden rows, which the next import clears away. Undo hides an import again. What an import replaces is
+marked with its number in the same way, gone for everybody while the import is shown.
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +32,8 @@ _ROWS_A_TRANSACTION = 1000
 _BYTES_A_ROW = 100
 _BYTES_BESIDE = 8_000_000
 """For the log, and what marks the frames."""
+_CHECKPOINT_PAGES = 250
+"""Of the log, after which an import copies it into the file: sooner than others would, so that none of them has to."""
 _PAUSE_SECONDS = 0.006
 """After each transaction; whoever waits to write looks three times as often."""
 
@@ -61,17 +65,28 @@ class Incoming:
         count = 0
         while part := list(islice(left, _ROWS_A_TRANSACTION)):
             with self._store.write() as connection:
-                if self._number is None:
-                    self._number = int(connection.execute("INSERT INTO imports DEFAULT VALUES").lastrowid or 0)
-                number = self._number
+                number = self._own_number(connection)
                 insert_numbered(connection, "instances", (*COLUMNS, "import"), [(*row, number) for row in part])
             count += len(part)
-            _let_others(self._store)
+            let_others(self._store)
         return count
 
+    def replace(self, instances: Iterable[int]) -> None:
+        """Have annotations vanish when the rows are shown; until then everybody sees them."""
+        left = iter(instances)
+        while part := list(islice(left, _ROWS_A_TRANSACTION)):
+            with self._store.write() as connection:
+                number = self._own_number(connection)
+                connection.executemany("INSERT INTO replaced VALUES (?, ?)", [(instance, number) for instance in part])
+            let_others(self._store)
+
     def withdraw(self, edit: Edit, frame: int) -> None:
-        """Throw the rows of a frame away, as part of the edit that shows the others."""
+        """Throw the rows of a frame away and replace none there, as part of the edit that shows the others."""
         edit.connection.execute("DELETE FROM instances WHERE frame = ? AND import = ?", (frame, self._number))
+        edit.connection.execute(
+            "DELETE FROM replaced WHERE instance IN (SELECT id FROM instances WHERE frame = ?) AND import = ?",
+            (frame, self._number),
+        )
 
     def prepare_frames(self, origins: Mapping[int, str], labelled: Iterable[int]) -> None:
         """Keep at hand, for ``show``, what the import's file says of each frame, and the frames to mark as labelled."""
@@ -94,6 +109,11 @@ class Incoming:
         """Take all of it out again."""
         if self._number is not None:
             _remove(self._store, self._number)
+
+    def _own_number(self, connection: sqlite3.Connection) -> int:
+        if self._number is None:
+            self._number = int(connection.execute("INSERT INTO imports DEFAULT VALUES").lastrowid or 0)
+        return self._number
 
 
 @contextmanager
@@ -120,7 +140,8 @@ def incoming(project: Project) -> Iterator[Incoming]:
             _clear(project.store)
         coming = Incoming(project.store)
         try:
-            yield coming
+            with project.store.checkpoints_after(_CHECKPOINT_PAGES):
+                yield coming
         except BaseException:
             # The disk may be full or gone; then the next import does it.
             with suppress(RiseError):
@@ -153,30 +174,48 @@ def _mark_frames(edit: Edit) -> None:
 
 
 def _clear(store: Store) -> None:
-    """Remove the rows of imports that can never be seen again: never finished, or undone and then given up."""
-    abandoned = store.read(
-        "SELECT id FROM imports WHERE hidden AND id NOT IN (SELECT row FROM changes WHERE kind = 'imports')"
+    """Remove the rows that can never be seen again.
+
+    Those of imports that were never finished, or undone and then given up; and what others replaced, when undo does
+    not reach so far back.
+    """
+    settled = store.read(
+        "SELECT id, hidden FROM imports WHERE id NOT IN (SELECT row FROM changes WHERE kind = 'imports')"
     )
-    for row in abandoned:
-        _remove(store, int(row["id"]))
+    for row in settled:
+        if row["hidden"]:
+            _remove(store, int(row["id"]))
+        else:
+            _unmark(store, int(row["id"]), "DELETE FROM instances WHERE id = ?")
 
 
 def _remove(store: Store, number: int) -> None:
+    query = "SELECT id FROM instances WHERE id > ? AND import = ? ORDER BY id LIMIT ?"
+    _step_by_step(store, query, number, "DELETE FROM instances WHERE id = ?")
+    _unmark(store, number)
+    with store.write() as connection:
+        connection.execute("DELETE FROM imports WHERE id = ?", (number,))
+
+
+def _unmark(store: Store, number: int, *also: str) -> None:
+    """Forget which annotations an import replaces, after carrying out ``also`` for the number of each."""
+    query = "SELECT instance FROM replaced WHERE instance > ? AND import = ? ORDER BY instance LIMIT ?"
+    _step_by_step(store, query, number, *also, f"DELETE FROM replaced WHERE instance = ? AND import = {number}")
+
+
+def _step_by_step(store: Store, query: str, number: int, *statements: str) -> None:
+    """Carry out statements for every row that a query finds for an import, some rows in each transaction."""
     last = 0
-    while True:
-        rows = store.read(
-            "SELECT id FROM instances WHERE id > ? AND import = ? ORDER BY id LIMIT ?",
-            (last, number, _ROWS_A_TRANSACTION),
-        )
+    while rows := store.read(query, (last, number, _ROWS_A_TRANSACTION)):
         with store.write() as connection:
-            if not rows:
-                connection.execute("DELETE FROM imports WHERE id = ?", (number,))
-                return
-            connection.executemany("DELETE FROM instances WHERE id = ?", [(row["id"],) for row in rows])
-        last = int(rows[-1]["id"])
-        _let_others(store)
+            for statement in statements:
+                connection.executemany(statement, [(row[0],) for row in rows])
+        last = int(rows[-1][0])
+        let_others(store)
 
 
-def _let_others(store: Store) -> None:
+def let_others(store: Store) -> None:
+    """A pause after each of many short transactions, in which whoever waits to write begins."""
     if not store.writing:
         time.sleep(_PAUSE_SECONDS)
+        store.let_others_begin()

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Literal
 
 from rise_engine.project.damage import reading
@@ -25,6 +26,9 @@ UNDO_REACH = 1_000
 """So many edits can be undone."""
 HISTORY_REACH = 20_000
 """Words of older edits are forgotten, unless they can still be undone."""
+
+_MANY = 100
+"""Changes that are worth a look whether the database can make them all at once."""
 
 Kind = Literal["frames", "categories", "instances", "predictions", "documents", "imports"]
 
@@ -211,12 +215,10 @@ class Journal:
                 f"SELECT position, kind, row, image FROM changes WHERE entry = ? ORDER BY position {order}",
                 (entry["id"],),
             ).fetchall()
-            for change in changes:
-                image = _swap_row(connection, change["kind"], change["row"], change["image"])
-                connection.execute(
-                    "UPDATE changes SET image = ? WHERE entry = ? AND position = ?",
-                    (image, entry["id"], change["position"]),
-                )
+            for (kind, _), part in groupby(changes, key=lambda change: (change["kind"], change["image"] is None)):
+                found = list(part)
+                if len(found) < _MANY or not _swap_many(connection, kind, entry["id"], found):
+                    _swap_each(connection, kind, entry["id"], found)
             connection.execute("UPDATE journal SET status = ? WHERE id = ?", (status, entry["id"]))
             name = connection.execute("SELECT name FROM frames WHERE id = ?", (entry["frame"],)).fetchone()
             return str(entry["action"]) if name is None else f"{entry['action']} in {name['name']}"
@@ -264,6 +266,46 @@ def _person() -> str | None:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return None
+
+
+def _swap_many(connection: sqlite3.Connection, kind: str, entry: int, changes: Sequence[sqlite3.Row]) -> bool:
+    """Swap changes to the same columns of different rows, in the database; False when that is not what they are."""
+    ends = sorted((changes[0]["position"], changes[-1]["position"]))
+    if changes[0]["image"] is None:
+        return False
+    columns = list(json.loads(changes[0]["image"]))
+    known = {column[0] for column in connection.execute(f"SELECT * FROM {kind} LIMIT 0").description}
+    if not known.issuperset(columns):
+        return False
+    now = ", ".join(f"'{name}', now.{name}" for name in columns)
+    connection.execute("DROP TABLE IF EXISTS temp.swapped")
+    connection.execute(
+        "CREATE TEMP TABLE swapped AS SELECT changes.position, changes.row, changes.image, "
+        f"json_object({now}) AS now FROM changes JOIN {kind} AS now ON now.id = changes.row "
+        "WHERE changes.entry = ? AND changes.position BETWEEN ? AND ? "
+        "AND (SELECT json_group_array(key) FROM json_each(changes.image)) = ?",
+        (entry, *ends, json.dumps(columns, separators=(",", ":"))),
+    )
+    counted = connection.execute("SELECT count(*), count(DISTINCT row) FROM temp.swapped").fetchone()
+    fit = tuple(counted) == (len(changes), len(changes))
+    if fit:
+        values = ", ".join(f"{name} = json_extract(swapped.image, '$.{name}')" for name in columns)
+        connection.execute(f"UPDATE {kind} SET {values} FROM temp.swapped WHERE swapped.row = {kind}.id")
+        connection.execute(
+            "UPDATE changes SET image = swapped.now FROM temp.swapped "
+            "WHERE changes.entry = ? AND changes.position = swapped.position",
+            (entry,),
+        )
+    connection.execute("DROP TABLE temp.swapped")
+    return fit
+
+
+def _swap_each(connection: sqlite3.Connection, kind: str, entry: int, changes: Sequence[sqlite3.Row]) -> None:
+    for change in changes:
+        image = _swap_row(connection, kind, change["row"], change["image"])
+        connection.execute(
+            "UPDATE changes SET image = ? WHERE entry = ? AND position = ?", (image, entry, change["position"])
+        )
 
 
 def _swap_row(connection: sqlite3.Connection, kind: str, row: int, image: str | None) -> str | None:

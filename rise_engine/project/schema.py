@@ -97,10 +97,20 @@ MIGRATIONS: tuple[str, ...] = (
     DROP INDEX instances_of_frame;
     CREATE INDEX instances_of_frame ON instances (frame, import)
     """,
+    """
+    CREATE TABLE replaced (
+        instance INTEGER NOT NULL,
+        import INTEGER NOT NULL,
+        PRIMARY KEY (instance, import)
+    ) WITHOUT ROWID
+    """,
 )
 """Step i leads from version i to version i + 1; the newest version is their number."""
 
 INSTANCES = (
-    "(SELECT * FROM instances WHERE import IS NULL OR import NOT IN (SELECT id FROM imports WHERE hidden)) AS instances"
+    "(SELECT * FROM instances WHERE (import IS NULL OR import NOT IN (SELECT id FROM imports WHERE hidden)) "
+    "AND NOT EXISTS (SELECT 1 FROM replaced JOIN imports ON imports.id = replaced.import "
+    "WHERE replaced.instance = instances.id AND NOT imports.hidden)) AS instances"
 )
-"""To read from in place of the table: the rows without those of imports that are unfinished or undone."""
+"""To read from in place of the table: the rows without those of imports that are unfinished or undone, and without
+those that other imports put theirs in place of."""

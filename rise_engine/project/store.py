@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from rise_engine.errors import RiseError
 from rise_engine.project.schema import MIGRATIONS
 
@@ -17,6 +19,9 @@ BUSY_SECONDS = 30.0
 """So long another program may hold the file; ours do for milliseconds."""
 _LOOK_AGAIN_SECONDS = 0.002
 """SQLite itself looks more and more seldom, and would miss the pauses of those who write much."""
+_TURN = "turn.lock"
+_LONGEST_TURN_SECONDS = 1.0
+"""So long those who write much wait for others that have not begun, in case one of these is stopped."""
 
 
 class Store:
@@ -64,7 +69,7 @@ class Store:
             if connection.in_transaction:
                 yield connection
                 return
-            _begin(connection)
+            self._begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -83,6 +88,28 @@ class Store:
     def writing(self) -> bool:
         """Whether this thread is inside a transaction."""
         return self._connection().in_transaction
+
+    def let_others_begin(self) -> None:
+        """Return when nobody is known to wait for the right to write: otherwise who writes much may take it again at
+        once, and others find it taken whenever they look."""
+        with (
+            suppress(Timeout, OSError, NotImplementedError),
+            self._turn().acquire(timeout=_LONGEST_TURN_SECONDS, poll_interval=_LOOK_AGAIN_SECONDS),
+        ):
+            return
+
+    @contextmanager
+    def checkpoints_after(self, pages: int) -> Iterator[None]:
+        """Copy the log into the file when it has so many pages after an edit of this thread."""
+        with self._translated():
+            connection = self._connection()
+            usual = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
+            connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.Error):
+                connection.execute(f"PRAGMA wal_autocheckpoint={usual}")
 
     def set_aside(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
         """Keep rows in a table ``temp.TABLE`` of this thread, which is not in the file: nobody waits meanwhile."""
@@ -195,29 +222,38 @@ class Store:
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the right to write, at the first moment when nobody has it."""
+        last = time.monotonic() + BUSY_SECONDS
+        turn = self._turn()
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    if "locked" not in str(error) or time.monotonic() > last:
+                        raise
+                if not turn.is_locked:
+                    # Another may wait already, and some disks know no locks; then looking often has to do.
+                    with suppress(Timeout, OSError, NotImplementedError):
+                        turn.acquire(timeout=0)
+                time.sleep(_LOOK_AGAIN_SECONDS)
+        finally:
+            turn.release()
+            connection.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS:.0f}")
+
+    def _turn(self) -> FileLock:
+        """Held by who waits for the right to write."""
+        return FileLock(self.path.with_name(_TURN), thread_local=False)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as error:
             raise RiseError(_sentence(self.path, error)) from error
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    """Take the right to write, at the first moment when nobody has it."""
-    last = time.monotonic() + BUSY_SECONDS
-    connection.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > last:
-                    raise
-            time.sleep(_LOOK_AGAIN_SECONDS)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS:.0f}")
 
 
 def _choose_journal(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco import import_coco, to_coco
 from rise_engine.formats.coco_import import ImportConflictError
-from rise_engine.project import incoming
+from rise_engine.project import incoming, journal
+from rise_engine.project.check import check_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 
@@ -61,7 +62,7 @@ def _meanwhile(patch: pytest.MonkeyPatch, path: Path, *works: Work) -> list[Work
             with Project.open(path) as other:
                 left.pop(0)(other)
 
-    patch.setattr(incoming, "_let_others", pause)
+    patch.setattr(incoming, "let_others", pause)
     return left
 
 
@@ -217,3 +218,103 @@ def test_an_import_inside_a_larger_edit_is_part_of_it(project: Project, file: Pa
         import_coco(project, file)
     assert project.undo() == "brought in"
     assert _counts(project) == [0] * (FRAMES + 1)
+
+
+def _other_file(tmp_path: Path, file: Path) -> Path:
+    """The same frames with half as many instances, all of them others."""
+    dataset = json.loads(file.read_text())
+    dataset["annotations"] = [one | {"id": 1000 + one["id"]} for one in dataset["annotations"][: FRAMES * EACH // 2]]
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(dataset))
+    return path
+
+
+def test_what_is_replaced_is_there_until_the_moment_when_the_others_are(
+    project: Project, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_coco(project, file)
+    before = to_coco(project)
+    seen: list[list[int]] = []
+    left = _meanwhile(monkeypatch, project.path, *[lambda other: seen.append(_counts(other))] * 15)
+    import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
+    # Seven transactions for twenty rows, and fourteen for the forty that go.
+    assert left == []
+    assert seen == [[EACH] * FRAMES + [0]] * 15
+    assert _counts(project) == [EACH // 2] * FRAMES + [0]
+    after = to_coco(project)
+    # The last transaction changed no instance.
+    assert project.store.read("SELECT count(*) FROM changes WHERE kind = 'instances'")[0][0] == 0
+    project.undo()
+    assert to_coco(project) == before
+    project.redo()
+    assert to_coco(project) == after
+
+
+@pytest.mark.parametrize("choice", [True, False])
+def test_a_frame_changed_while_it_is_being_replaced_is_replaced_as_it_is_now(
+    project: Project, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: bool
+) -> None:
+    import_coco(project, file)
+    numbers = [one.id for one in project.instances(2) if one.id is not None]
+
+    def change(other: Project) -> None:
+        if choice:
+            other.update_instance(numbers[0], segmentation=STROKE)
+        else:
+            other.delete_instances(numbers)
+
+    pauses: list[Work] = [lambda other: None] * 14
+    _meanwhile(monkeypatch, project.path, *pauses, change)
+    import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
+    assert _counts(project) == [EACH // 2] * FRAMES + [0]
+    project.undo()
+    assert _counts(project) == [EACH, EACH if choice else 0, EACH, EACH, 0]
+    assert not choice or project.instances(2)[0].segmentation == STROKE
+    project.undo()
+    assert _counts(project) == [EACH] * FRAMES + [0]
+    project.redo()
+    project.redo()
+    assert _counts(project) == [EACH // 2] * FRAMES + [0]
+
+
+def test_an_unfinished_or_abandoned_replacement_leaves_what_was_there(
+    project: Project, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_coco(project, file)
+    before = _content(project)
+
+    def die(other: Project) -> None:
+        raise KeyboardInterrupt
+
+    _meanwhile(monkeypatch, project.path, *[lambda other: None] * 15, die)
+    other = _other_file(tmp_path, file)
+    with pytest.raises(KeyboardInterrupt):
+        import_coco(project, other, on_conflict="replace")
+    assert _content(project) == before
+    monkeypatch.undo()
+    import_coco(project, other, on_conflict="replace")
+    project.undo()
+    _draw(5)(project)
+    with incoming.incoming(project):
+        pass
+    assert _counts(project) == [EACH] * FRAMES + [1]
+    assert project.store.read("SELECT (SELECT count(*) FROM replaced), (SELECT count(*) FROM imports)")[0][:] == (0, 1)
+
+
+def test_what_was_replaced_goes_for_good_when_undo_does_not_reach_it(
+    project: Project, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_coco(project, file)
+    import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
+    with incoming.incoming(project):
+        pass
+    assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH * 3 // 2
+    monkeypatch.setattr(journal, "UNDO_REACH", 2)
+    for _ in range(2):
+        _draw(5)(project)
+    with incoming.incoming(project):
+        pass
+    assert _counts(project) == [EACH // 2] * FRAMES + [2]
+    assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH // 2 + 2
+    assert project.store.read("SELECT count(*) FROM replaced")[0][0] == 0
+    assert check_store(project) == []

@@ -9,6 +9,7 @@ import pytest
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco import import_coco
+from rise_engine.project import journal
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask
@@ -32,7 +33,12 @@ def _everything(project: Project) -> object:
     )
 
 
-def test_undo_and_redo_walk_through_edits_of_several_frames(make_project: MakeProject) -> None:
+@pytest.mark.parametrize("many", [1, 2, 100])
+def test_undo_and_redo_walk_through_edits_of_several_frames(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    # Of how many changes on the database is asked to make them all at once.
+    monkeypatch.setattr(journal, "_MANY", many)
     project = make_project(3)
     states = [_everything(project)]
 
@@ -65,6 +71,36 @@ def test_undo_and_redo_walk_through_edits_of_several_frames(make_project: MakePr
         assert project.redo() is not None
         assert _everything(project) == expected
     assert project.redo() is None
+
+
+def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: MakeProject, tmp_path: Path) -> None:
+    project = make_project(120)
+    names = [frame.name for frame in project.frames()]
+    odd = ["", "\"'", "a\\nb", "{}", "null", "1.50", "ü\u2028\U0001f4e6", "[1, 2]", "tab\there"]
+    dataset = {
+        "images": [{"id": n, "file_name": name, "note": odd[n % len(odd)]} for n, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]} for n in range(119)
+        ],
+    }
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(dataset))
+    project.set_state(3, FrameState.REVIEWED)
+
+    def content() -> list[tuple[object, ...]]:
+        return [tuple(row) for row in project.store.read("SELECT * FROM frames ORDER BY id")]
+
+    before = content()
+    import_coco(project, path)
+    after = content()
+    kept = {json.loads(str(row[-1]))["file_name"]: json.loads(str(row[-1]))["note"] for row in after}
+    assert kept == {name: odd[n % len(odd)] for n, name in enumerate(names)}
+    for _ in range(2):
+        assert project.undo() == "imported in.json: 119 instances in 119 frames"
+        assert content() == before
+        project.redo()
+        assert content() == after
 
 
 def test_undo_says_what_it_took_back_and_where(make_project: MakeProject) -> None:

@@ -6,11 +6,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from rise_engine.errors import RiseError
 from rise_engine.project import schema, store
@@ -201,3 +203,52 @@ def test_a_closed_project_says_so(make_project: MakeProject) -> None:
     project.close()
     with pytest.raises(RiseError, match="closed"):
         project.frames()
+
+
+def test_who_writes_much_lets_those_begin_who_wait(make_project: MakeProject) -> None:
+    project = make_project(1)
+    turn = project.path / "turn.lock"
+
+    def waits() -> bool:
+        lock = FileLock(turn)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    seen = []
+    with Project.open(project.path) as other:
+        for _ in range(3):
+            stroke = threading.Thread(target=lambda: other.set_setting("stroke", 1), daemon=True)
+            with project.store.write():
+                stroke.start()
+                deadline = time.monotonic() + 30
+                while not waits() and time.monotonic() < deadline:
+                    time.sleep(0.001)
+            project.store.let_others_begin()
+            with project.store.write() as connection:
+                found = connection.execute("SELECT 1 FROM settings WHERE key = 'stroke'").fetchall()
+                seen.append(len(found))
+                connection.execute("DELETE FROM settings WHERE key = 'stroke'")
+            stroke.join()
+    assert seen == [1, 1, 1]
+    assert not waits()
+
+
+def test_writing_goes_on_where_there_are_no_locks(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    project = make_project(1)
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    with Project.open(project.path) as other:
+        with project.store.write():
+            stroke = threading.Thread(target=lambda: other.set_setting("stroke", 1), daemon=True)
+            stroke.start()
+            stroke.join(0.05)
+            assert stroke.is_alive()
+        project.store.let_others_begin()
+        stroke.join(30)
+    assert project.setting("stroke") == 1
