@@ -94,7 +94,21 @@ def _bounded(ring: Sequence[float], height: int, width: int) -> list[float]:
 
 
 def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    encoded: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    """pycocotools' encoding, made of the columns between the first pixel and the last; the others are but zeros."""
+    height, width = mask.shape
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not columns.size or columns[-1] - columns[0] >= width // 2:
+        whole: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+        return whole
+    first, end = int(columns[0]), int(columns[-1]) + 1
+    part = coco_mask.encode(np.asfortranarray(mask[:, first:end], dtype=np.uint8))
+    runs = _runs_of(part["counts"]).tolist()
+    runs[0] += first * height
+    if len(runs) % 2:
+        runs[-1] += (width - end) * height
+    elif end < width:
+        runs.append((width - end) * height)
+    encoded: dict[str, Any] = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     return encoded
 
 

@@ -18,6 +18,18 @@ def test_a_mask_survives_run_lengths(density: float, size: tuple[int, int]) -> N
     assert area_of(rle, *size) == mask.sum()
 
 
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(2, 5), slice(4, 9), slice(0, 2)])
+@pytest.mark.parametrize("columns", [slice(0, 3), slice(5, 8), slice(17, 20), slice(3, 19), slice(6, 7)])
+@pytest.mark.parametrize("density", [0.4, 1.0])
+def test_run_lengths_are_those_of_pycocotools_wherever_the_object_lies(
+    rows: slice, columns: slice, density: float
+) -> None:
+    mask = np.zeros((9, 20), dtype=bool)
+    mask[rows, columns] = np.random.default_rng(3).random(mask[rows, columns].shape) < density
+    expected = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    assert from_mask(mask) == {"size": [9, 20], "counts": expected["counts"].decode("ascii")}
+
+
 def test_long_runs_survive_the_length_check() -> None:
     mask = np.zeros((2000, 1500), dtype=bool)
     mask[3:1990, 7:9] = True
