@@ -69,7 +69,7 @@ class FrameStack:
         changed = size != self._size
         self._size = (int(size[0]), int(size[1]))
         for neighbour in (index + 1, index - 1):
-            if 0 <= neighbour < len(self.ids) and neighbour not in self._cache:
+            if 0 <= neighbour < len(self.ids):
                 self._ahead.submit(self._read_ahead, neighbour, self._project.path)
         return changed
 
@@ -112,14 +112,17 @@ class FrameStack:
                 self._cache.popitem(last=False)
 
     def _read_ahead(self, index: int, path: Path) -> None:
-        if abs(index - self.current) > 1 or index in self._cache:
+        if abs(index - self.current) > 1:
             # The person went on faster than frames are read.
             return
         # A connection of its own: the window's belongs to the window's thread.
         try:
             with Project.open(path, read_only=True) as project:
-                image = project.image(self.ids[index])
-                self._keep(index, image)
+                with self._lock:
+                    image = self._cache.get(index)
+                if image is None:
+                    image = project.image(self.ids[index])
+                    self._keep(index, image)
                 self._beside(project, self.ids[index], (image.shape[0], image.shape[1]))
         except RiseError:
             return

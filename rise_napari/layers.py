@@ -138,6 +138,8 @@ class ProjectLayers:
             self._stack, rgb=True, name=FRAMES, multiscale=False, contrast_limits=(0, 255)
         )
         self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
+        if project.latest_prediction_batch():
+            self._predictions.prepare(self._stack.shape[1:3])
         self._viewer.dims.set_current_step(0, index)
         self._viewer.reset_view()
 
