@@ -55,6 +55,9 @@ class LoaderConfig(Section):
     predict_short_side: int = Field(480, ge=64)
     predict_long_side: int = Field(800, ge=64)
     """Prediction resizes to the shortest side, and less if the longest would pass this bound; it never crops."""
+    predict_edge_reach: float = Field(1 / 64, ge=0, lt=0.5)
+    """Predicted masks move towards edges within this share of the picture's shorter side, at prediction size; 0 leaves
+    them; not in the paper."""
     labelled_per_step: int = Field(8, ge=1)
     unlabelled_per_step: int = Field(8, ge=0)
     unlabelled_pool: Literal["rest", "all"] = "rest"
@@ -323,8 +326,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 IDOL_LOSSES = {"classification": 2.0, "l1": 5.0, "giou": 2.0, "mask_focal": 2.0, "dice": 5.0}
 
 RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {"pseudo_labels": {"ignore_unkept": None}},
+    "paper": {"loader": {"predict_edge_reach": 0.0}, "pseudo_labels": {"ignore_unkept": None}},
     "idol": {
+        "loader": {"predict_edge_reach": 0.0},
         "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 1.5},
         "pseudo_labels": {"ignore_unkept": None},
     },

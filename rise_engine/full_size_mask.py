@@ -8,25 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle_codec
 
-MASK_STRIDE = 4
-"""Mask logits have a quarter of the network's resolution."""
-
 
 def full_size_mask(
-    logits: NDArray[np.float32], network_size: tuple[int, int], original_size: tuple[int, int]
+    logits: NDArray[np.float32], network_size: tuple[int, int], original_size: tuple[int, int], *, stride: int = 4
 ) -> tuple[dict[str, Any], tuple[float, float, float, float]] | None:
-    """RLE and half-open xyxy box of ``logits`` (h/4, w/4) on the original frame; None for an empty mask.
+    """RLE and half-open xyxy box of ``logits`` (h/stride, w/stride) on the original frame; None for an empty mask.
 
     Only the region whose interpolation can reach a positive logit is resized, so that the cost follows the size of
     the object and not that of the frame.
     """
-    used = tuple(-(-side // MASK_STRIDE) for side in network_size)
+    used = tuple(-(-side // stride) for side in network_size)
     logits = logits[: used[0], : used[1]]
     rows, columns = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
     if not len(rows):
         return None
-    y, upper, lower, down = _samples(rows[0], rows[-1], logits.shape[0], network_size[0], original_size[0])
-    x, left, right, along = _samples(columns[0], columns[-1], logits.shape[1], network_size[1], original_size[1])
+    spans = [side / stride for side in network_size]
+    y, upper, lower, down = _samples(rows[0], rows[-1], logits.shape[0], spans[0], original_size[0])
+    x, left, right, along = _samples(columns[0], columns[-1], logits.shape[1], spans[1], original_size[1])
     tall = logits[upper] * (1 - down[:, None]) + logits[lower] * down[:, None]
     mask = tall[:, left] * (1 - along) + tall[:, right] * along > 0
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -37,13 +35,14 @@ def full_size_mask(
 
 
 def _samples(
-    first: int, last: int, cells: int, network_length: int, length: int
+    first: int, last: int, cells: int, span: float, length: int
 ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Along one axis, where the original pixels fall that cells ``first`` to ``last`` of the logits can reach.
 
-    Returns the first such pixel and, for each pixel, the two cells between which it lies and its share of the second.
+    The frame's ``length`` pixels lie on ``span`` of the ``cells``, which need not be whole. Returns the first such
+    pixel and, for each pixel, the two cells between which it lies and its share of the second.
     """
-    position = (np.arange(length) + 0.5) * (network_length / length / MASK_STRIDE) - 0.5
+    position = (np.arange(length) + 0.5) * (span / length) - 0.5
     start, stop = np.searchsorted(position, first - 1, side="right"), np.searchsorted(position, last + 1, side="left")
     if first == 0:
         start = np.int64(0)

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from torchvision.ops import batched_nms, box_convert
 
 from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
+from rise_engine.edges import follow_edges
 from rise_engine.errors import RiseError
 from rise_engine.full_size_mask import full_size_mask
 from rise_engine.model.device import choose_device
@@ -35,6 +36,8 @@ BATCH = 8
 """Frames in one pass on a GPU; on a CPU, passing them together gains nothing."""
 NMS_IOU = 0.7
 """What ``LoadedModel.nms_iou`` is for a network by itself."""
+EDGES_FROM_SCORE = 0.2
+"""Masks of a lower score, half of a frame's and seldom looked at, are not worth the time of moving to edges."""
 SecondLook = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
 """Given a frame's number, picture and predictions: how much a second opinion differs, 0 to 1."""
 RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
@@ -93,12 +96,16 @@ def predictions_from_output(
     min_score: float,
     top: int = 100,
     nms_iou: float = NMS_IOU,
+    picture: Tensor | None = None,
+    edge_reach: float = 0.0,
 ) -> list[PredictedInstance]:
     """The instances of one image of a batch, best first (IDOL's inference on still images).
 
     Sigmoid scores, box NMS within each class, the best ``top`` of all pairs of query and class with a score of at
     least ``min_score``; the mask logits of these alone are computed, resized bilinearly to ``original_size`` (H, W)
     and cut at 0. ``network_size`` (h, w) is the frame's size on the canvas, without padding. Empty masks are left out.
+    With ``edge_reach``, a share of the shorter side, masks of some score move towards edges of the ``picture``
+    (3, *network_size), 0..1, before they are resized.
     """
     scores = output.class_logits[image_index].float().sigmoid()
     queries, labels = torch.nonzero(scores >= min_score, as_tuple=True)
@@ -108,16 +115,39 @@ def predictions_from_output(
     if not len(kept):
         return []
     distinct, rows = torch.unique(queries[kept], return_inverse=True)
-    logits = output.masks(image_index, distinct).float().cpu()
+    logits = output.masks(image_index, distinct).float()
+    reach = round(edge_reach * min(network_size))
+    fitted: dict[int, Tensor] = {}
+    if picture is not None and reach:
+        worthy = torch.unique(rows[scores[kept] >= EDGES_FROM_SCORE])
+        fitted = {row: _fitted(logits[row], picture, reach) for row in worthy.tolist()}
+    logits = logits.cpu()
     found: list[PredictedInstance] = []
     masks: dict[int, tuple[dict[str, Any], tuple[float, float, float, float]] | None] = {}
     for row, label, score in zip(rows.tolist(), labels[kept].tolist(), scores[kept].tolist(), strict=True):
         if row not in masks:
-            masks[row] = full_size_mask(logits[row].numpy(), network_size, original_size)
+            cells, stride = (fitted[row], 1) if row in fitted else (logits[row], 4)
+            masks[row] = full_size_mask(cells.cpu().numpy(), network_size, original_size, stride=stride)
         mask = masks[row]
         if mask is not None:
             found.append(PredictedInstance(rle=mask[0], box=mask[1], label=label, score=score))
     return found
+
+
+def _fitted(logits: Tensor, picture: Tensor, reach: int) -> Tensor:
+    """How far above one half the probabilities (h, w) of one mask are whose border was moved to edges of ``picture``
+    (3, h, w), from its logits (h/4, w/4). Only the surroundings of the object are looked at.
+    """
+    height, width = picture.shape[1:]
+    inside = interpolate(logits[None, None], scale_factor=4, mode="bilinear", align_corners=False)[0, 0]
+    inside = inside[:height, :width].sigmoid()
+    rows, columns = (torch.nonzero((inside > 0.5).any(axis))[:, 0].tolist() for axis in (1, 0))
+    if rows:
+        # As far as the filter looks: pixels that are farther from the object do not change.
+        margin = 4 * reach
+        y, x = (slice(max(0, seen[0] - margin), seen[-1] + margin + 1) for seen in (rows, columns))
+        inside[y, x] = follow_edges(inside[None, y, x], picture[:, y, x], reach=reach)[0]
+    return inside - 0.5
 
 
 @torch.no_grad()
@@ -142,10 +172,8 @@ def _predict_batch(
     """The instances of frames of one network size in one pass, or in several where the device's memory ends."""
     masks = [frame.padding_mask for frame in frames if frame.padding_mask is not None]
     try:
-        output = loaded.model(
-            torch.cat([frame.images for frame in frames]).to(loaded.device),
-            torch.cat(masks).to(loaded.device) if masks else None,
-        )
+        images = torch.cat([frame.images for frame in frames]).to(loaded.device)
+        output = loaded.model(images, torch.cat(masks).to(loaded.device) if masks else None)
         return [
             predictions_from_output(
                 output,
@@ -155,6 +183,8 @@ def _predict_batch(
                 min_score=min_score,
                 top=top,
                 nms_iou=loaded.nms_iou,
+                picture=images[index, :, : frame.size[0], : frame.size[1]],
+                edge_reach=loaded.config.loader.predict_edge_reach,
             )
             for index, (frame, size) in enumerate(zip(frames, original_sizes, strict=True))
         ]

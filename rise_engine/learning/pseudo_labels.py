@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert, box_iou
 
 from rise_engine.config import PseudoLabelConfig
-from rise_engine.learning.edges import follow_edges
+from rise_engine.edges import follow_edges
 from rise_engine.learning.targets import Targets, boxes_of_masks
 from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.model.segmenter import SegmenterOutput

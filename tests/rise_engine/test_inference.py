@@ -105,6 +105,24 @@ def test_what_lies_on_the_padding_is_cropped_away() -> None:
     assert rle_codec.decode(found.rle).shape == (128, 80)
 
 
+def test_the_border_of_a_believed_mask_moves_to_the_edge_of_the_picture() -> None:
+    """Two equal squares are each one pixel larger on all sides than those of the picture; one of them is believed."""
+    masks = torch.full((2, 16, 16), -2.0)
+    masks[0, 3:6, 3:6] = masks[1, 10:13, 10:13] = 2
+    picture = torch.zeros(3, 64, 64)
+    picture[:, 13:23, 13:23] = picture[:, 41:51, 41:51] = 1
+    output = known_output([[0.9], [0.15]], [SQUARES[0], SQUARES[2]], masks)
+    size = {"network_size": (64, 64), "original_size": (128, 128), "min_score": 0.1}
+    plain = predictions_from_output(output, 0, **size, picture=picture)
+    moved = predictions_from_output(output, 0, **size, picture=picture, edge_reach=1 / 16)
+    assert plain[0].box == (24, 24, 48, 48) and plain[1].box == (80, 80, 104, 104)
+    assert moved[0].box == (26, 26, 46, 46)
+    # Resizing rounds the corners off.
+    assert 20 * 20 - 12 <= rle_codec.area(moved[0].rle) <= 20 * 20
+    assert moved[1] == plain[1]
+    assert predictions_from_output(output, 0, **size, edge_reach=1 / 16) == plain
+
+
 @pytest.mark.parametrize("original", [(64, 48), (301, 227), (37, 29), (960, 720)])
 def test_resizing_the_region_equals_resizing_the_whole_frame(original: tuple[int, int]) -> None:
     generator = torch.Generator().manual_seed(3)
