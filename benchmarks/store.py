@@ -4,7 +4,7 @@ Makes a data set of 45,000 frames and 470,000 instances in a temporary folder, a
 its own. Run it on an otherwise idle machine; a few minutes on two cores, or ``--frames 4500`` for a tenth of it:
 
     python benchmarks/store.py
-    python benchmarks/store.py --while-training     only how long a stroke waits for a training, a minute
+    python benchmarks/store.py --while-training     only how long a stroke waits for a training, two minutes
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ PREDICTED, FOUND = 2_000, 20
 """Frames with predictions, and predictions on each."""
 STROKES = 200
 TRAINING_STEPS = 12
+TRAINING_SECONDS = 120
+"""After which the training is stopped, on a machine that does not get through its steps."""
 
 
 def write_data(folder: Path, frames: int) -> None:
@@ -276,22 +278,31 @@ def strokes_while_training(folder: Path) -> str:
         # The strokes are smaller than the picture, so nothing may train on them.
         project.set_state(painted.id, FrameState.SKIPPED)
     settings = ["--preset", "laptop", "--weights", "none", "--device", "cpu", "--steps", str(TRAINING_STEPS)]
-    return _beside(path, [sys.executable, "-m", "rise_engine.cli", "train", str(path), *settings])
+    # A network that is soon through its steps: what is timed is the store, which sees the same events.
+    settings += [f"--set=loader.{size}" for size in ("short_sides=[224]", "crop=224")]
+    command = [sys.executable, "-m", "rise_engine.cli", "train", str(path), *settings]
+    return _beside(path, command, seconds=TRAINING_SECONDS)
 
 
-def _beside(path: Path, command: list[str]) -> str:
+def _beside(path: Path, command: list[str], *, seconds: float = float("inf")) -> str:
+    """Strokes alone, and until another process ends or was stopped after ``seconds``."""
     with Project.open(path, exclusive=True) as project:
         painting = _strokes(project)
         before = list(islice(painting, STROKES))
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
             during = []
+            last, stopped = time.monotonic() + seconds, False
             while other.poll() is None:
                 during.append(next(painting))
                 time.sleep(0.02)
-        if other.returncode:
+                if time.monotonic() > last and not stopped:
+                    stopped = True
+                    other.kill()
+        if other.returncode and not stopped:
             raise SystemExit(f"the other process failed: {' '.join(command)}")
     later = np.percentile(during, 95) - np.percentile(before, 95)
-    return f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes), p95 {later:+.1f} ms"
+    words = f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes), p95 {later:+.1f} ms"
+    return f"{words}; the other was stopped after {seconds:.0f} s" if stopped else words
 
 
 def _strokes(project: Project) -> Iterator[float]:

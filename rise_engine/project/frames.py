@@ -17,6 +17,8 @@ from rise_engine.project.journal import Journal
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
 from rise_engine.project.store import Store
 
+_FRAMES_A_TRANSACTION = 10_000
+"""Others that write wait for no more than these; what is left out when the program dies, the next look finds."""
 _COLUMNS = "id, name, width, height, state, split"
 # Found by name tens of thousands of times; asking the enumerations takes three times as long.
 _STATES = {state.value: state for state in FrameState}
@@ -42,10 +44,12 @@ class Frames:
             found = [name for name in found if PurePosixPath(name).parent.name == inside]
         known = {str(row["name"]) for row in self._store.read("SELECT name FROM frames")}
         new = sorted((name for name in found if name not in known), key=natural_key)
-        if new:
+        for start in range(0, len(new), _FRAMES_A_TRANSACTION):
             with self._store.write() as connection:
-                for name in new:
+                for name in new[start : start + _FRAMES_A_TRANSACTION]:
                     add_frame(connection, name)
+            if not self._store.writing:
+                self._store.let_others_begin()
         return ScanReport(added=len(new), missing=len(known - set(found)), skipped_files=skipped)
 
     @reading("frames")
