@@ -72,7 +72,7 @@ def judge_frame(
     size = (probabilities.shape[1], probabilities.shape[2])
     truth = sample_masks(masks.to(scores.device), size=size) > 0
     same = classes[:, None] == labels.to(classes.device)[None, :]
-    iou = mask_iou(probabilities > pseudo.gamma_mask, truth) * same
+    iou = mask_iou(probabilities > pseudo.counts.gamma_mask, truth) * same
     covers = iou >= RIGHT_IOU
     kept = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
     kept[pseudo.queries] = True
@@ -89,8 +89,8 @@ def judge_frame(
         reached=reached.cpu().double().numpy(),
         found=covers[kept].any(0).cpu().numpy(),
         mask_thresholds=thresholds,
-        gamma_cls=pseudo.gamma_cls,
-        gamma_mask=pseudo.gamma_mask,
+        gamma_cls=pseudo.counts.gamma_cls,
+        gamma_mask=pseudo.counts.gamma_mask,
     )
 
 

@@ -44,7 +44,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class CascadeCounts:
-    """What the cascade did on one image, as plain numbers for the curves; see ``PseudoLabels``."""
+    """What the cascade did on one image, as plain numbers for the curves: what each filter left of ``predictions``.
+
+    ``scores`` are those of the pseudo-labels, ``after_matching`` of them: what Multi-Label Matching (or NMS) and the
+    smallest area left. ``cut`` is the lowest score that passed the filters, the rest the thresholds of the step.
+    """
 
     scores: Sequence[float]
     predictions: int
@@ -62,8 +66,7 @@ class PseudoLabels:
     """The K predictions of one image that serve as targets, from the highest score down.
 
     ``masks`` bool (K, H, W) on the padded canvas; ``boxes`` (K, 4) cxcywh, 0..1 of the unpadded image; ``labels``
-    int64 (K,); ``scores`` (K,); ``queries`` int64 (K,), where they came from. The rest is for the curves: what each
-    filter left of ``predictions``, the lowest score that passed the filters, and the thresholds of the step.
+    int64 (K,); ``scores`` (K,); ``queries`` int64 (K,), where they came from.
     """
 
     masks: Tensor
@@ -71,35 +74,10 @@ class PseudoLabels:
     labels: Tensor
     scores: Tensor
     queries: Tensor
-    predictions: int
-    after_threshold: int
-    after_quantile: int
-    cut: float | None
-    gamma_cls: float
-    quantile_level: float
-    gamma_mask: float
+    counts: CascadeCounts
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def after_matching(self) -> int:
-        """How many Multi-Label Matching (or NMS) and the smallest area left: all that are here."""
-        return len(self.labels)
-
-    def counts(self) -> CascadeCounts:
-        """What is not a picture."""
-        return CascadeCounts(
-            scores=self.scores.tolist(),
-            predictions=self.predictions,
-            after_threshold=self.after_threshold,
-            after_quantile=self.after_quantile,
-            after_matching=self.after_matching,
-            cut=self.cut,
-            gamma_cls=self.gamma_cls,
-            quantile_level=self.quantile_level,
-            gamma_mask=self.gamma_mask,
-        )
 
 
 def select(scores: Tensor, *, gamma: float, level: float, strategy: Strategy) -> Selection:
@@ -177,19 +155,24 @@ def make_pseudo_labels(
     else:
         corners = box_convert(boxes, "cxcywh", "xyxy")
         kept = batched_nms(corners, scores[queries], labels[queries], config.nms_iou)
+    kept_queries = queries[kept]
     return PseudoLabels(
         masks=masks[kept],
         boxes=boxes[kept],
-        labels=labels[queries[kept]],
-        scores=scores[queries[kept]],
-        queries=queries[kept],
-        predictions=len(scores),
-        after_threshold=selection.after_threshold,
-        after_quantile=selection.after_quantile,
-        cut=selection.cut,
-        gamma_cls=gamma_cls,
-        quantile_level=level,
-        gamma_mask=gamma_mask,
+        labels=labels[kept_queries],
+        scores=scores[kept_queries],
+        queries=kept_queries,
+        counts=CascadeCounts(
+            scores=scores[kept_queries].tolist(),
+            predictions=len(scores),
+            after_threshold=selection.after_threshold,
+            after_quantile=selection.after_quantile,
+            after_matching=len(kept),
+            cut=selection.cut,
+            gamma_cls=gamma_cls,
+            quantile_level=level,
+            gamma_mask=gamma_mask,
+        ),
     )
 
 

@@ -252,7 +252,7 @@ class TrainingStep:
         unsupervised = self.config.loss.unsupervised * result.terms.total * weight
         association = self.config.loss.association * result.association * weight
         numbers.add("unsupervised", unsupervised)
-        outcome.cascades += [pseudo.counts() for pseudo in result.pseudo_labels]
+        outcome.cascades += [pseudo.counts for pseudo in result.pseudo_labels]
         _note(outcome, numbers, result.terms * weight, association, result.accuracy)
         return [unsupervised, association]
 

@@ -129,32 +129,21 @@ def unsupervised_losses(
         images += [sequence.before.image for sequence in sequences]
     batch = collate(images, device=device, share=share)
     output = model(batch.images, batch.padding_mask)
-    ignored: list[Tensor | None] = [
-        ignore_queries(
-            output.boxes[index], reference, index, pseudo, config.pseudo_labels, teacher_boxes=seen_by_teacher[index]
-        )
-        for index, pseudo in enumerate(pseudo_labels)
-    ]
+    seen = [*seen_by_teacher]
     if learns_after:
-        targets += targets_after(
-            sequences,
-            pseudo_labels,
-            known,
-            canvas=batch.canvas,
-            config=config,
+        targets += targets_after(sequences, pseudo_labels, known, canvas=batch.canvas, config=config)
+        seen += boxes_after(sequences, reference.boxes)
+    ignored = [
+        ignore_queries(
+            boxes,
+            reference,
+            place % count,
+            pseudo_labels[place % count],
+            config.pseudo_labels,
+            teacher_boxes=teacher_boxes,
         )
-        seen_after = boxes_after(sequences, reference.boxes)
-        ignored += [
-            ignore_queries(
-                output.boxes[count + index],
-                reference,
-                index,
-                pseudo,
-                config.pseudo_labels,
-                teacher_boxes=seen_after[index],
-            )
-            for index, pseudo in enumerate(pseudo_labels)
-        ]
+        for place, (boxes, teacher_boxes) in enumerate(zip(output.boxes, seen, strict=False))
+    ]
     beside = len(images) - len(targets)
     terms, _ = criterion(
         output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least, share=share

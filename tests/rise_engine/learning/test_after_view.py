@@ -9,7 +9,7 @@ from torch import Tensor
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence, Scene
 from rise_engine.learning.after_view import boxes_after, pseudo_labels_after, targets_after
-from rise_engine.learning.pseudo_labels import PseudoLabels
+from rise_engine.learning.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.learning.targets import Targets
 
 SIZE, CANVAS = (40, 60), (64, 96)
@@ -54,13 +54,9 @@ def pseudo(*masks: Tensor, labels: tuple[int, ...] | None = None) -> PseudoLabel
         labels=torch.tensor(labels or [0] * len(masks), dtype=torch.int64),
         scores=torch.linspace(0.9, 0.5, len(masks)),
         queries=torch.arange(len(masks)),
-        predictions=12,
-        after_threshold=len(masks),
-        after_quantile=len(masks),
-        cut=None,
-        gamma_cls=0.5,
-        quantile_level=0.0,
-        gamma_mask=0.5,
+        counts=CascadeCounts(
+            [], 12, len(masks), len(masks), len(masks), cut=None, gamma_cls=0.5, quantile_level=0.0, gamma_mask=0.5
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rise_engine.config import PseudoLabelConfig, RecipeName, RiseConfig
 from rise_engine.learning.pseudo_labels import (
+    CascadeCounts,
     PseudoLabels,
     binary_masks,
     ignore_queries,
@@ -127,18 +128,25 @@ def test_only_survivors_masks_are_computed_and_bounded() -> None:
     assert pseudo.masks[0, 8:24, 20:60].float().mean() > 0.99
     expected = torch.tensor([[40 / 80, 16 / 60, 40 / 80, 16 / 60], [10 / 80, 36 / 60, 12 / 80, 8 / 60]])
     torch.testing.assert_close(pseudo.boxes, expected)
-    counts = (pseudo.predictions, pseudo.after_threshold, pseudo.after_quantile, pseudo.after_matching)
+    counts = (
+        pseudo.counts.predictions,
+        pseudo.counts.after_threshold,
+        pseudo.counts.after_quantile,
+        pseudo.counts.after_matching,
+    )
     assert counts == (3, 2, 2, 2)
-    assert (pseudo.gamma_cls, pseudo.quantile_level, pseudo.gamma_mask) == pytest.approx((0.85, 0.0, 0.5))
-    assert pseudo.cut == pytest.approx(0.9)
+    assert (pseudo.counts.gamma_cls, pseudo.counts.quantile_level, pseudo.counts.gamma_mask) == pytest.approx(
+        (0.85, 0.0, 0.5)
+    )
+    assert pseudo.counts.cut == pytest.approx(0.9)
 
 
 def test_early_in_the_schedule_the_best_survivor_is_kept() -> None:
     output = teacher([0.6, 0.8, 0.7, 0.4], [(0, 4, 0, 4), (4, 8, 0, 4), (8, 12, 0, 4), (0, 4, 8, 12)])
     pseudo = make(output, PseudoLabelConfig(), step=0)
     assert pseudo.queries.tolist() == [1]
-    assert (pseudo.after_threshold, pseudo.after_quantile) == (3, 1)
-    assert (pseudo.gamma_cls, pseudo.quantile_level) == pytest.approx((0.5, 0.995))
+    assert (pseudo.counts.after_threshold, pseudo.counts.after_quantile) == (3, 1)
+    assert (pseudo.counts.gamma_cls, pseudo.counts.quantile_level) == pytest.approx((0.5, 0.995))
 
 
 def test_masks_end_where_the_padding_begins() -> None:
@@ -151,9 +159,9 @@ def test_empty_and_tiny_masks_are_dropped() -> None:
     output = teacher([0.9, 0.95, 0.92], [(0, 0, 0, 0), (0, 1, 0, 1), (15, 16, 20, 24)])
     pseudo = make(output, PseudoLabelConfig())
     assert len(pseudo) == 0 and pseudo.masks.shape == (0, *CANVAS) and pseudo.boxes.shape == (0, 4)
-    assert (pseudo.after_quantile, pseudo.after_matching) == (3, 0)
+    assert (pseudo.counts.after_quantile, pseudo.counts.after_matching) == (3, 0)
     nothing = make(teacher([0.1], [(0, 8, 0, 8)]), PseudoLabelConfig())
-    assert len(nothing) == 0 and nothing.masks.shape == (0, *CANVAS) and nothing.cut is None
+    assert len(nothing) == 0 and nothing.masks.shape == (0, *CANVAS) and nothing.counts.cut is None
 
 
 def test_predicted_boxes_are_taken_when_mask_to_box_is_off() -> None:
@@ -221,7 +229,7 @@ def test_duplicates_are_kept_by_multi_label_matching_and_suppressed_by_nms() -> 
     assert make(output, PseudoLabelConfig()).queries.tolist() == [3, 4, 2, 1]
     pseudo = make(output, PseudoLabelConfig(multi_label_matching=False))
     assert pseudo.queries.tolist() == [3, 4]
-    assert pseudo.after_quantile == 5
+    assert pseudo.counts.after_quantile == 5
 
 
 def pseudo_of(*masks: Tensor, boxes: Tensor | None = None) -> PseudoLabels:
@@ -234,13 +242,7 @@ def pseudo_of(*masks: Tensor, boxes: Tensor | None = None) -> PseudoLabels:
         labels=torch.ones(count, dtype=torch.int64),
         scores=torch.linspace(0.9, 0.8, count),
         queries=torch.arange(count),
-        predictions=100,
-        after_threshold=count,
-        after_quantile=count,
-        cut=0.8,
-        gamma_cls=0.5,
-        quantile_level=0.0,
-        gamma_mask=0.5,
+        counts=CascadeCounts([], 100, count, count, count, cut=None, gamma_cls=0.5, quantile_level=0.0, gamma_mask=0.5),
     )
 
 

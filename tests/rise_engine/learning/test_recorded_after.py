@@ -16,7 +16,7 @@ from torch import Tensor
 from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.losses import Criterion
-from rise_engine.learning.pseudo_labels import PseudoLabels
+from rise_engine.learning.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.learning.recorded_after import SeenAfter, recognised
 from rise_engine.learning.scene_source import SceneSource
 from rise_engine.learning.targets import Targets
@@ -108,13 +108,7 @@ def pseudo_labels(*masks: Tensor) -> PseudoLabels:
         labels=torch.zeros(count, dtype=torch.int64),
         scores=torch.linspace(0.9, 0.5, count),
         queries=torch.arange(count) + 4,
-        predictions=12,
-        after_threshold=count,
-        after_quantile=count,
-        cut=None,
-        gamma_cls=0.5,
-        quantile_level=0.0,
-        gamma_mask=0.5,
+        counts=CascadeCounts([], 12, count, count, count, cut=None, gamma_cls=0.5, quantile_level=0.0, gamma_mask=0.5),
     )
 
 
