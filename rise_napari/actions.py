@@ -107,6 +107,13 @@ def _reviewing(bench: Workbench) -> list[Shortcut]:
             command="accept_shown",
         ),
         Shortcut(
+            "Shift-A",
+            "Accept only the predictions selected in the table",
+            review.accept_selected,
+            layer_only=True,
+            command="accept_selected",
+        ),
+        Shortcut(
             "r",
             "Reject the predictions selected in the table",
             review.reject_selected,

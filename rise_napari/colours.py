@@ -32,7 +32,7 @@ QPushButton:focus {{ border: 2px solid {RING}; padding: 2px; }}
 QComboBox:focus {{ border: 2px solid {RING}; padding: 1px 8px 1px 6px; }}
 QAbstractSpinBox:focus, QLineEdit:focus, QAbstractItemView:focus {{ border: 2px solid {RING}; }}
 QSlider:focus {{ border: 1px solid {RING}; border-radius: 3px; }}
-QTabBar:focus {{ border: 2px solid {RING}; }}
+QTabBar::tab:focus {{ border: 2px solid {RING}; padding: 2px 5px 1px 5px; }}
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import QSettings, Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from rise_napari.colours import INTRODUCTION
 from rise_napari.steps.step import Step, button
@@ -73,7 +73,17 @@ class Introductions:
         column.addWidget(words)
         column.addLayout(row)
         step.body.insertWidget(0, frame)
+        self._reach_first(step, read)
         return frame
+
+    @staticmethod
+    def _reach_first(step: Step, read: QPushButton) -> None:
+        """It stands first, so the Tab key comes to it first: after whatever it comes to before the step."""
+        before = step.previousInFocusChain()
+        while before is not step and before.focusPolicy() == Qt.FocusPolicy.NoFocus:
+            before = before.previousInFocusChain()
+        if before is not step:
+            QWidget.setTabOrder(before, read)
 
     def _read(self) -> list[str]:
         stored = self._remembered().value(READ, [])

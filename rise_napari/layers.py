@@ -135,7 +135,12 @@ class ProjectLayers:
             project, self._workspace.frames, first=index, on_problem=problem, beside=self._decode_ahead
         )
         self._frames = self._viewer.add_image(
-            self._stack, rgb=True, name=FRAMES, multiscale=False, contrast_limits=(0, 255)
+            self._stack,
+            rgb=True,
+            name=FRAMES,
+            multiscale=False,
+            contrast_limits=(0, 255),
+            axis_labels=("frame", "row", "column"),
         )
         self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
         if project.latest_prediction_batch():

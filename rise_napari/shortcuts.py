@@ -12,10 +12,12 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QAbstractSpinBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QLabel,
+    QLineEdit,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -45,7 +47,10 @@ class Shortcut:
     @property
     def shown(self) -> str:
         """The key as a person reads it."""
-        return "palette" if not self.key else self.key.replace("Control", "Ctrl").replace("-", " + ")
+        if not self.key:
+            return "palette"
+        *held, last = self.key.replace("Control", "Ctrl").split("-")
+        return " + ".join([*held, last.upper() if len(last) == 1 else last])
 
 
 class Shortcuts:
@@ -66,11 +71,18 @@ class Shortcuts:
             layer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
 
     def let_through(self, widget: QWidget) -> None:
-        """Lists and tables inside ``widget`` hand letters on, instead of looking for a row that begins with one."""
-        self._passage = _Letters(widget)
-        boxes = [box for box in widget.findChildren(QComboBox) if not box.isEditable()]
-        for one in (*widget.findChildren(QAbstractItemView), *boxes):
-            one.installEventFilter(self._passage)
+        """Lists and tables inside ``widget`` hand letters on, instead of looking for a row that begins with one.
+
+        They and the fields for numbers and words hand on Alt + 1 to 9 as well, which they would write.
+        """
+        self._passages = _Passage(widget, letters=True), _Passage(widget, letters=False)
+        boxes = widget.findChildren(QComboBox)
+        lists = [*widget.findChildren(QAbstractItemView), *(box for box in boxes if not box.isEditable())]
+        typed = [*widget.findChildren(QAbstractSpinBox), *widget.findChildren(QLineEdit)]
+        fields = [*typed, *(box for box in boxes if box.isEditable())]
+        for passage, ones in zip(self._passages, (lists, fields), strict=True):
+            for one in ones:
+                one.installEventFilter(passage)
 
     def close(self) -> None:
         """Takes the keys off the viewer."""
@@ -109,16 +121,26 @@ class Shortcuts:
         return dialog
 
 
-class _Letters(QObject):
-    """Leaves letters to whatever lies behind a list, where they are keys."""
+class _Passage(QObject):
+    """Leaves keys of the window to whatever lies behind a list or a field."""
+
+    def __init__(self, parent: QWidget, *, letters: bool) -> None:
+        super().__init__(parent)
+        self._letters = letters
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        plain = Qt.KeyboardModifier.NoModifier
-        if isinstance(event, QKeyEvent) and event.modifiers() == plain and event.text().isalpha():
-            # Taken from the list, but not accepted: Qt offers it to the parents then, up to napari's window.
+        if isinstance(event, QKeyEvent) and self._is_ours(event):
+            # Taken from the widget, but not accepted: Qt offers it to the parents then, up to napari's window.
             event.ignore()
             return event.type() == QEvent.Type.KeyPress
         return super().eventFilter(watched, event)
+
+    def _is_ours(self, event: QKeyEvent) -> bool:
+        held = event.modifiers()
+        if held == Qt.KeyboardModifier.AltModifier:
+            return Qt.Key.Key_1 <= event.key() <= Qt.Key.Key_9
+        bare = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+        return self._letters and held in bare and event.text().isalpha()
 
 
 def _handler(shortcut: Shortcut) -> Callable[[Any], None]:

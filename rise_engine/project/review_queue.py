@@ -125,7 +125,7 @@ def _seen_anew(entry: QueueEntry, count: int) -> QueueEntry:
 
 
 def _words_of(unfamiliar: int) -> str:
-    return f"{unfamiliar} object{'s' * (unfamiliar > 1)} unlike anything in the bank"
+    return f"{unfamiliar} object{'s' * (unfamiliar > 1)} unlike the bank"
 
 
 def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]:
@@ -158,7 +158,7 @@ def _with_novelty(entry: QueueEntry, novelty: float) -> QueueEntry:
     )
     reason = entry.reason
     if gain > max(parts):
-        reason = _words_of(entry.unfamiliar) if entry.unfamiliar else "unlike the frames labelled so far"
+        reason = _words_of(entry.unfamiliar) if entry.unfamiliar else "unlike the labelled frames"
     return replace(entry, score=entry.score + gain, reason=reason, novelty=novelty)
 
 
@@ -193,7 +193,7 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
     points = np.stack([vectors[number] for number in ids])
     entries: list[QueueEntry] = []
     if references:
-        reason = "unlike the frames labelled so far"
+        reason = "unlike the labelled frames"
         distance = np.min([np.linalg.norm(points - reference, axis=1) for reference in references], axis=0)
     else:
         reason = "unlike the frames before it"

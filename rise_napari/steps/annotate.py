@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.project.records import FrameState
-from rise_napari.steps.step import Step, button
+from rise_napari.steps.step import ROW_HEIGHT, Step, button
 from rise_napari.tools import Tools
 from rise_napari.workspace import Workspace
 
@@ -51,6 +51,7 @@ class AnnotateStep(Step):
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         # Tab goes on to the next button, the arrows go through the rows.
         self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

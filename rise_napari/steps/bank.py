@@ -10,6 +10,9 @@ from rise_napari.steps.sequence_preview import SequencePreview
 from rise_napari.steps.step import Step
 from rise_napari.workspace import Workspace
 
+ROOMY = 840
+"""Pixels; in a tab so high the larger views fit without scrolling."""
+
 
 class BankStep(Step):
     """The grid of cut-outs above, the preview below."""
@@ -40,6 +43,10 @@ class BankStep(Step):
         # Empty boxes say nothing that the sentence above them does not.
         for widget in (self.cut_outs, self.preview):
             widget.setVisible(self.workspace.project is not None)
+
+    def resizeEvent(self, event: object) -> None:
+        super().resizeEvent(event)
+        self.preview.arrange(2 if self.height() >= ROOMY else 3)
 
     def finished(self) -> bool:
         return bool(self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED))

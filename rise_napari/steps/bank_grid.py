@@ -30,13 +30,18 @@ from rise_napari.workspace import Workspace
 PAGE = 60
 PATIENCE_MILLISECONDS = 300
 """A stroke often has another one behind it."""
+ONE_ROW = SIDE + 34
 EVERYTHING, EXCLUDED = "all", "excluded"
 
 
 class _CutOuts(QListWidget):
-    """Qt's own meaning of the space bar, to select one more, gives way."""
+    """Qt's own meaning of the space bar, to select one more, gives way; and it asks for no more room than is left."""
 
     space_pressed = Signal()
+
+    def sizeHint(self) -> QSize:
+        """One row: a stretch gives it all the height that the preview under it leaves."""
+        return QSize(super().sizeHint().width(), ONE_ROW)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Space:
@@ -70,7 +75,7 @@ class BankGrid(QWidget):
         self.list.setMovement(QListView.Movement.Static)
         self.list.setUniformItemSizes(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.setMinimumHeight(190)
+        self.list.setMinimumHeight(ONE_ROW)
         self.list.setToolTip(
             "Click: go to its frame.  Ctrl or Shift + click: select several.  Space: exclude or include"
         )

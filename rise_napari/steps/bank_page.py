@@ -17,15 +17,17 @@ from rise_engine.project.bank_listing import BankEntry
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import to_mask
 
-SIDE = 72
+SIDE, SHARPNESS = 72, 2
+"""How large in the window, and how many of the picture's pixels are one of the window's: fine screens show them all."""
+PIXELS = SIDE * SHARPNESS
 BACKGROUND = 40
 CROSS = np.array((214, 69, 69), np.uint8)
-MARGIN = 2
+MARGIN = 2 * SHARPNESS
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A cut-out ready to be shown: ``picture`` uint8 (SIDE, SIDE, 3), grey and crossed out when excluded."""
+    """A cut-out ready to be shown: ``picture`` uint8 (PIXELS, PIXELS, 3), grey and crossed out when excluded."""
 
     picture: NDArray[np.uint8]
     entry: BankEntry
@@ -62,22 +64,26 @@ def _cut_out(image: NDArray[np.uint8], segmentation: object, *, excluded: bool) 
         return None
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     cut = np.where(mask[box][..., None], image[box], np.uint8(BACKGROUND))
-    small = Image.fromarray(cut)
-    small.thumbnail((SIDE - 2 * MARGIN, SIDE - 2 * MARGIN), Image.Resampling.BOX)
-    tile = np.full((SIDE, SIDE, 3), BACKGROUND, np.uint8)
-    top, left = (SIDE - small.height) // 2, (SIDE - small.width) // 2
+    factor = min(SHARPNESS, (PIXELS - 2 * MARGIN) / max(cut.shape[:2]))
+    size = tuple(max(1, round(side * factor)) for side in (cut.shape[1], cut.shape[0]))
+    small = Image.fromarray(cut).resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR)
+    tile = np.full((PIXELS, PIXELS, 3), BACKGROUND, np.uint8)
+    top, left = (PIXELS - small.height) // 2, (PIXELS - small.width) // 2
     tile[top : top + small.height, left : left + small.width] = np.asarray(small)
     if excluded:
         grey = tile.mean(axis=2, keepdims=True).astype(np.uint8)
         tile = np.repeat(grey // 2 + 20, 3, axis=2)
-        for step in range(SIDE):
-            for column in (step, SIDE - 1 - step):
-                tile[step, max(0, column - 1) : column + 2] = CROSS
+        for step in range(PIXELS):
+            for column in (step, PIXELS - 1 - step):
+                tile[step, max(0, column - SHARPNESS) : column + SHARPNESS + 1] = CROSS
     return tile
 
 
 def pixmap(picture: NDArray[np.uint8]) -> QPixmap:
-    """An RGB picture, uint8 (H, W, 3), as Qt shows it."""
+    """A picture, uint8 (H, W, 3), as Qt shows it: a SHARPNESS-th as large in the window as it has pixels."""
     data = np.ascontiguousarray(picture)
     height, width = data.shape[:2]
-    return QPixmap.fromImage(QImage(data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).copy())
+    image = QImage(data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    shown = QPixmap.fromImage(image.copy())
+    shown.setDevicePixelRatio(SHARPNESS)
+    return shown

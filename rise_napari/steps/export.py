@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
 
@@ -81,6 +81,8 @@ class ExportStep(Step):
         layout.addLayout(form)
         layout.addWidget(action)
         where.setWordWrap(True)
+        where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        where.hide()
         layout.addWidget(where)
         opener.hide()
         opener.clicked.connect(lambda: self._open(self._folders[opener]))
@@ -128,6 +130,7 @@ class ExportStep(Step):
             (self.report_where, self.report_open),
         ):
             where.clear()
+            where.hide()
             opener.hide()
 
     # -- COCO -------------------------------------------------------------------------------------------------------
@@ -151,7 +154,7 @@ class ExportStep(Step):
             with Project.open(folder, read_only=True) as other:
                 return export_coco(other, path, source=source, masks=masks)
 
-        self.coco_where.setText("Writing…")
+        self._say(self.coco_where, "Writing…")
         self.coco.setEnabled(False)
         run_beside(self.workspace, work, done=self._coco_done, finished=lambda: self._ended(self.coco, self.coco_where))
 
@@ -176,7 +179,7 @@ class ExportStep(Step):
         if project is None:
             return
         folder = str(project.path)
-        self.onnx_where.setText("Writing and checking the model…")
+        self._say(self.onnx_where, "Writing and checking the model…")
         self.onnx.setEnabled(False)
         stream_beside(
             self.workspace,
@@ -214,10 +217,16 @@ class ExportStep(Step):
 
     def _done(self, path: Path, where: QLabel, opener: QPushButton, words: str) -> None:
         self.exported = True
-        where.setText(f"{words} {path}")
+        self._say(where, f"{words} {path}")
         opener.show()
         self._folders[opener] = path.parent
         self.workspace.tell(f"{words} {path}")
+
+    @staticmethod
+    def _say(where: QLabel, words: str) -> None:
+        """A line that is there only while it has something to say."""
+        where.setText(words)
+        where.show()
 
     def _open(self, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
@@ -228,4 +237,4 @@ class ExportStep(Step):
     def _ended(self, action: QPushButton, where: QLabel) -> None:
         action.setEnabled(True)
         if where.text().endswith("…"):
-            where.setText("Nothing was written: see the message above.")
+            self._say(where, "Nothing was written: see the message above.")

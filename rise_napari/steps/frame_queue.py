@@ -15,8 +15,9 @@ from rise_engine.project.review_queue import QueueEntry, rank_frames
 from rise_napari.background import run_beside
 from rise_napari.workspace import Workspace
 
-QUEUE_LENGTH = 50
-THUMBNAIL = QSize(64, 48)
+QUEUE_LENGTH, BESIDE = 50, 14
+THUMBNAIL, ROW_HEIGHT = QSize(56, 42), 54
+"""Pixels; the row has room for the name and two lines of the reason, of which the tooltip says more."""
 ORDERS = {
     "useful": (
         "most useful first",
@@ -104,18 +105,28 @@ class FrameQueue(QWidget):
         self.filled.emit()
 
     def _item(self, project: Project, entry: QueueEntry) -> QListWidgetItem:
-        item = QListWidgetItem(f"{entry.frame.name}\n{entry.reason}")
+        name = self.list.fontMetrics().elidedText(entry.frame.name, Qt.TextElideMode.ElideMiddle, self._room())
+        item = QListWidgetItem(f"{name}\n{entry.reason}")
+        item.setSizeHint(QSize(0, ROW_HEIGHT))
         item.setData(Qt.ItemDataRole.UserRole, entry.frame.id)
         item.setToolTip(describe(entry))
         # The decoder scales while it reads, so a thumbnail costs a fraction of the image.
         reader = QImageReader(str(project.images / entry.frame.name))
         reader.setAutoTransform(True)
         if reader.size().isValid():
-            reader.setScaledSize(reader.size().scaled(THUMBNAIL, Qt.AspectRatioMode.KeepAspectRatio))
+            # As many pixels as the screen has there.
+            fine = THUMBNAIL * self.devicePixelRatioF()
+            reader.setScaledSize(reader.size().scaled(fine, Qt.AspectRatioMode.KeepAspectRatio))
         picture = reader.read()
         if not picture.isNull():
-            item.setIcon(QIcon(QPixmap.fromImage(picture)))
+            shown = QPixmap.fromImage(picture)
+            shown.setDevicePixelRatio(self.devicePixelRatioF())
+            item.setIcon(QIcon(shown))
         return item
+
+    def _room(self) -> int:
+        """How wide a name may be, in pixels."""
+        return max(40, self.list.viewport().width() - THUMBNAIL.width() - BESIDE)
 
 
 def describe(entry: QueueEntry) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QSettings, QStandardPaths, Qt
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import QAbstractListModel, QEvent, QModelIndex, QSettings, QStandardPaths, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -26,8 +25,9 @@ from rise_engine.project.records import FrameRecord, FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
 from rise_napari.background import run_beside
 from rise_napari.frame_sizes import FrameSizes, Size
+from rise_napari.icons import on_dark, shipped_icon
 from rise_napari.importing import CocoImport
-from rise_napari.steps.step import Step, button, shipped_icon
+from rise_napari.steps.step import Step, button
 from rise_napari.workspace import FIRST_CATEGORY, Workspace
 
 if TYPE_CHECKING:
@@ -67,12 +67,6 @@ def draw_samples(folder: Path, count: int) -> Path:
     return folder
 
 
-@cache
-def state_icon(state: FrameState) -> QIcon:
-    """A mark for a frame's state, told by its shape and not by its colour alone."""
-    return shipped_icon(str(state))
-
-
 class FrameModel(QAbstractListModel):
     """Frames as rows; nothing is built for a row before it is seen."""
 
@@ -80,6 +74,8 @@ class FrameModel(QAbstractListModel):
         """``size_of`` gives (width, height) of a frame by its number, as far as it is known."""
         super().__init__()
         self._size_of = size_of
+        self.dark = True
+        """Whether the marks stand on a dark ground."""
         self.frames: list[FrameRecord] = []
         self._rows: dict[int, int] = {}
 
@@ -109,11 +105,23 @@ class FrameModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return frame.name + ("   (hold-out)" if frame.split is Split.HOLDOUT else "")
         if role == Qt.ItemDataRole.DecorationRole:
-            return state_icon(frame.state)
+            # A mark for the state, told by its shape and not by its colour alone.
+            return shipped_icon(str(frame.state), dark=self.dark)
         if role == Qt.ItemDataRole.ToolTipRole:
             size = self._size_of(frame.id)
             return f"{frame.name}: {frame.state}" + (f", {size[0]} x {size[1]}" if size is not None else "")
         return None
+
+
+class FrameView(QListView):
+    """The list of frames, whose marks follow the theme."""
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        model = self.model()
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange) and isinstance(model, FrameModel):
+            model.dark = on_dark(self)
+            self.viewport().update()
 
 
 class ProjectStep(Step):
@@ -156,7 +164,7 @@ class ProjectStep(Step):
         self.sizes = FrameSizes(workspace)
         self.sizes.changed.connect(self._show_where)
         self.model = FrameModel(self.sizes.of)
-        self.list = QListView()
+        self.list = FrameView()
         self.list.setModel(self.model)
         self.list.setUniformItemSizes(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -198,7 +206,7 @@ class ProjectStep(Step):
         labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
         if not labelled:
             return "Next: draw the objects of a handful of frames in the Annotate tab, or import a COCO file."
-        return f"{labelled} of {len(workspace.frames):,} frames are labelled. Click on a frame to see it."
+        return f"{labelled} of {len(workspace.frames):,} frames are labelled; a click shows a frame."
 
     def finished(self) -> bool:
         return bool(self.workspace.frames)

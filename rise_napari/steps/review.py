@@ -27,7 +27,7 @@ from rise_engine.project.records import FrameState, Instance
 from rise_engine.resources import starter_path
 from rise_napari.background import stream_beside
 from rise_napari.steps.frame_queue import FrameQueue
-from rise_napari.steps.step import Step, button
+from rise_napari.steps.step import ROW_HEIGHT, Step, button
 from rise_napari.workspace import Workspace
 
 STORED_SCORE = 0.3
@@ -109,6 +109,7 @@ class ReviewStep(Step):
         self.table = QTableWidget(0, 3)
         self.table.setHorizontalHeaderLabels(["#", "category", "score"])
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         # Tab goes on to the next button, the arrows go through the rows.
         self.table.setTabKeyNavigation(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -124,7 +125,9 @@ class ReviewStep(Step):
         self.score = QLabel()
         self.score.setWordWrap(True)
         self.pick = button("Pick", pick, "Click on a prediction, or drag a box round several; Esc gives the mouse back")
-        self.accept_chosen = button("Accept", self.accept_selected, "Keep the selected predictions", icon="accept")
+        self.accept_chosen = button(
+            "Accept", self.accept_selected, "Keep only the selected predictions (Shift + A)", icon="accept"
+        )
         self.reject_chosen = button("Reject", self.reject_selected, "Drop the selected predictions (R)", icon="reject")
         self.edit = button("Mend", self.edit_selected, "Keep the selected prediction and paint over it")
         self.reject_hidden = button("", self.reject_below, "Drop the predictions that the slider hides in this frame")
@@ -205,7 +208,7 @@ class ReviewStep(Step):
         self.table.setColumnWidth(2, 50)
         everything = len(workspace.predictions())
         hidden = everything - len(shown)
-        self.score.setText(f"Score at least {self.min_score:.2f}: {len(shown)} of {everything}")
+        self.score.setText(f"Score ≥ {self.min_score:.2f}: {len(shown)} of {everything}")
         usable = workspace.writable and frame is not None
         left = f"Accept all {len(shown)} shown, next  (A)" if shown else "Accept all shown, next  (A)"
         decided = not shown and bool(workspace.instances())
@@ -278,7 +281,7 @@ class ReviewStep(Step):
             self._sure = {frame: ids for frame, ids in sure.items() if frame in open_frames}
         count = sum(map(len, self._sure.values()))
         frames = "1 sure frame" if len(self._sure) == 1 else f"{len(self._sure):,} sure frames"
-        self.accept_sure.setText(f"Accept {frames}: {count:,} in all…")
+        self.accept_sure.setText(f"Accept {frames}: {count:,} in all…" if self._sure else "No frame is sure throughout")
         self.accept_sure.setToolTip(
             f"Frames of which no prediction has a score below {self.min_score:.2f}, as the slider says; "
             "it asks before it does so, and one undo takes it back"

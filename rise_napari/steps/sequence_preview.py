@@ -31,10 +31,9 @@ PATIENCE_MILLISECONDS = 120
 PRESET = "laptop"
 SCALE, LARGEST = 2, 640
 VIEWS = ("before", "after", "strong")
-LEGEND = (
-    "<b>&times;</b> goes &nbsp; <b>+</b> has come &nbsp; <b>&rarr;</b> was moved<br>"
-    "An object has one colour and one number in all views"
-)
+STAYED = "kept"
+LEGEND = "<b>&times;</b> goes &nbsp; <b>+</b> has come &nbsp; <b>&rarr;</b> was moved"
+LEGEND_TIP = "An object has one colour and one number in all views"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,30 +120,32 @@ class SequencePreview(QWidget):
         last = QHBoxLayout()
         last.addWidget(self.reset)
         last.addWidget(self.use, 1)
-        beside = QVBoxLayout()
+        self._beside = QWidget()
+        beside = QVBoxLayout(self._beside)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(4)
         beside.addLayout(form)
         beside.addLayout(last)
         beside.addStretch(1)
         self.words = QLabel()
         self.words.setWordWrap(True)
         legend = QLabel(LEGEND)
-        legend.setWordWrap(True)
+        legend.setToolTip(LEGEND_TIP)
         self.views = [_View(name) for name in VIEWS]
-        grid = QGridLayout()
-        grid.setSpacing(4)
-        for place, view in enumerate(self.views):
+        self._titles = [QLabel(f"<b>{name}</b>") for name in VIEWS]
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        for view in self.views:
             view.clicked.connect(self.enlarge)
-            grid.addWidget(QLabel(f"<b>{VIEWS[place]}</b>"), place // 2 * 2, place % 2)
-            grid.addWidget(view, place // 2 * 2 + 1, place % 2)
-        grid.addLayout(beside, 3, 1)
-        for column in (0, 1):
-            grid.setColumnStretch(column, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
         layout.addLayout(first)
-        layout.addLayout(grid)
+        layout.addLayout(self._grid)
         layout.addWidget(self.words)
         layout.addWidget(legend)
+        self.columns = 0
+        self.arrange(len(VIEWS))
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PATIENCE_MILLISECONDS)
@@ -207,7 +208,24 @@ class SequencePreview(QWidget):
             picture = QPixmap()
             picture.loadFromData(base64.b64decode(png))
             self._pictures.append(picture)
-        self.words.setText("before | after: " + ";  ".join(answer["result"]["words"]))
+        self.words.setText("before | after: " + ";  ".join(map(_shorter, answer["result"]["words"])))
+        self._fit()
+
+    def arrange(self, columns: int) -> None:
+        """Puts ``columns`` views beside each other: two are larger, three need less height."""
+        if columns == self.columns:
+            return
+        self.columns = columns
+        for place, (title, view) in enumerate(zip(self._titles, self.views, strict=True)):
+            row, column = divmod(place, columns)
+            self._grid.addWidget(title, 2 * row, column)
+            self._grid.addWidget(view, 2 * row + 1, column)
+        if columns == len(VIEWS):
+            self._grid.addWidget(self._beside, 2, 0, 1, columns)
+        else:
+            self._grid.addWidget(self._beside, 3, 1)
+        for column in range(len(VIEWS)):
+            self._grid.setColumnStretch(column, int(column < columns))
         self._fit()
 
     def resizeEvent(self, event: object) -> None:
@@ -215,11 +233,18 @@ class SequencePreview(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        width = max(100, (self.width() - 8) // 2)
+        width = max(100, (self.width() - self._grid.spacing() * (self.columns - 1)) // self.columns)
         for view, picture in zip(self.views, self._pictures, strict=False):
-            fitted = picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
-            view.setFixedHeight(fitted.height())
+            fitted = self._scaled(picture, width)
+            view.setFixedHeight(round(fitted.height() / fitted.devicePixelRatio()))
             view.setPixmap(fitted)
+
+    def _scaled(self, picture: QPixmap, width: int) -> QPixmap:
+        """A picture so wide in the window, with as many pixels as the screen has there."""
+        ratio = self.devicePixelRatioF()
+        fitted = picture.scaledToWidth(round(width * ratio), Qt.TransformationMode.SmoothTransformation)
+        fitted.setDevicePixelRatio(ratio)
+        return fitted
 
     def enlarge(self) -> None:
         """Shows the three views as large as the screen allows."""
@@ -233,7 +258,7 @@ class SequencePreview(QWidget):
         width = min(LARGEST, room // len(self._pictures))
         for picture in self._pictures:
             label = QLabel()
-            label.setPixmap(picture.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation))
+            label.setPixmap(self._scaled(picture, width))
             row.addWidget(label)
         dialog.open()
 
@@ -262,3 +287,9 @@ class SequencePreview(QWidget):
 
     def _use(self) -> None:
         self._use_settings(self.settings())
+
+
+def _shorter(words: str) -> str:
+    """Of what stayed as it was, how many there are is enough; the others are named by their numbers."""
+    change, _, numbers = words.partition(": ")
+    return f"{change}: {numbers.count(',') + 1} objects" if change == STAYED and "," in numbers else words

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from rise_engine.errors import RiseError
-from rise_engine.resources import resource_path
 from rise_napari.colours import ADVICE
+from rise_napari.icons import IconButton
 from rise_napari.workspace import Workspace
+
+ROW_HEIGHT = 25
+"""Of tables: low, so that a frame with many objects is seen whole."""
 
 
 class Step(QWidget):
@@ -35,6 +36,8 @@ class Step(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # It is no stop of the Tab key: nothing in it would show where the keyboard is.
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -59,9 +62,7 @@ def button(
     text: str, action: Callable[[], object], tip: str, *, tall: bool = False, icon: str | None = None
 ) -> QPushButton:
     """A push button that says in its tooltip what it does; ``icon`` names a file of ``resources/icons``."""
-    made = QPushButton(text)
-    if icon is not None:
-        made.setIcon(shipped_icon(icon))
+    made = QPushButton(text) if icon is None else IconButton(text, icon)
     made.setToolTip(tip)
     made.clicked.connect(lambda _checked=False: action())
     if tall:
@@ -75,15 +76,8 @@ def folding(title: str, content: QWidget) -> QCollapsible:
     # superqt takes the ring of the focus away, by which those without a mouse see where they are.
     made.toggleButton().setStyleSheet("text-align: left")
     made.layout().setContentsMargins(0, 0, 0, 0)
+    made.layout().setSpacing(2)
     made.setDuration(0)
     made.addWidget(content)
     made.collapse(False)
     return made
-
-
-def shipped_icon(name: str) -> QIcon:
-    """A picture of ``resources/icons``; an empty one where it is missing, since a word stands beside each."""
-    try:
-        return QIcon(str(resource_path(f"icons/{name}.svg")))
-    except RiseError:
-        return QIcon()

@@ -84,10 +84,11 @@ class TrainStep(Step):
         self.device.setToolTip("auto takes a GPU when there is one")
         form = QFormLayout()
         form.addRow("Preset", self.preset)
-        form.addRow("Time", self.budget)
-        form.addRow("Steps", self.steps)
+        time_row = QHBoxLayout()
+        time_row.addWidget(self.budget, 1)
+        time_row.addWidget(self.steps, 1)
+        form.addRow("Time", time_row)
         form.addRow("Device", self.device)
-        self._steps_label = form.labelForField(self.steps)
         self.frames = TrainingFrames(workspace, seed=lambda: self.seed.value())
         self.data = self.frames.counts
         self.advanced = self._build_advanced()
@@ -125,6 +126,7 @@ class TrainStep(Step):
         self.settings = QWidget()
         settings = QVBoxLayout(self.settings)
         settings.setContentsMargins(0, 0, 0, 0)
+        settings.setSpacing(6)
         settings.addLayout(form)
         settings.addWidget(self.frames)
         settings.addWidget(self.advanced)
@@ -177,7 +179,7 @@ class TrainStep(Step):
         self.rate.setSpecialValueText("(recipe's own)")
         self.rate.setToolTip("Learning rate")
         self.more = QLineEdit()
-        self.more.setPlaceholderText("section.key=value, …  for example loss.unsupervised=0.5")
+        self.more.setPlaceholderText("loss.unsupervised=0.5, …")
         self.more.setToolTip("Any other setting; the same as --set on the command line")
         content = QWidget()
         form = QFormLayout(content)
@@ -220,10 +222,7 @@ class TrainStep(Step):
         super().refresh()
         workspace, training = self.workspace, self.workspace.training
         idle = not training.running
-        by_steps = self.budget.currentData() is None
-        self.steps.setVisible(by_steps)
-        if self._steps_label is not None:
-            self._steps_label.setVisible(by_steps)
+        self.steps.setVisible(self.budget.currentData() is None)
         labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
         # What cannot be changed now makes room for what happens.
         self.settings.setVisible(idle)
@@ -297,9 +296,10 @@ class TrainStep(Step):
             self.live_counts.setText(f"Live predictions of the frame in view, score at least {cut:.2f}: on their way…")
             return
         shown = sum(one.score >= cut for one in preview.predictions)
+        taken = len(preview.pseudo_labels)
         self.live_counts.setText(
             f"Live, step {preview.step:,}: {shown} of {len(preview.predictions)} predictions have a score of at least "
-            f"{cut:.2f}; {len(preview.pseudo_labels)} would be pseudo-labels."
+            f"{cut:.2f}; {taken} would be {'a pseudo-label' if taken == 1 else 'pseudo-labels'}."
         )
 
     # -- what the buttons do ----------------------------------------------------------------------------------------

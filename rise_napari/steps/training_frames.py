@@ -64,7 +64,11 @@ class TrainingFrames(QWidget):
     def _list(self, title: str, ids: list[int]) -> None:
         names = {frame.id: frame.name for frame in self._workspace.frames}
         heading = QListWidgetItem(f"{title} ({len(ids):,})")
-        heading.setFlags(Qt.ItemFlag.NoItemFlags)
+        # Not to be chosen, and yet not as faint as what is switched off.
+        heading.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        bold = heading.font()
+        bold.setBold(True)
+        heading.setFont(bold)
         self.names.addItem(heading)
         for number in ids[:LISTED]:
             item = QListWidgetItem(f"   {names.get(number, '?')}")
@@ -72,7 +76,7 @@ class TrainingFrames(QWidget):
             self.names.addItem(item)
         if len(ids) > LISTED:
             more = QListWidgetItem(f"   and {len(ids) - LISTED:,} more")
-            more.setFlags(Qt.ItemFlag.NoItemFlags)
+            more.setFlags(Qt.ItemFlag.ItemIsEnabled)
             self.names.addItem(more)
 
     def _show(self, item: QListWidgetItem) -> None:

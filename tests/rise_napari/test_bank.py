@@ -16,7 +16,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_napari.steps import bank_grid
-from rise_napari.steps.bank_page import SIDE, read_page
+from rise_napari.steps.bank_page import PIXELS, read_page
 
 SIZE = (60, 80)
 
@@ -129,8 +129,8 @@ def test_excluded_cut_outs_look_excluded(window: Any, folder: Path) -> None:
     project = window.workspace.project
     entry = bank_entries(project)[0]
     shown, crossed = read_page(project.path, [entry, replace(entry, excluded=True)])
-    assert shown.picture.shape == (SIDE, SIDE, 3)
-    assert shown.picture[SIDE // 2, SIDE // 2].tolist() != crossed.picture[SIDE // 2, SIDE // 2].tolist()
+    assert shown.picture.shape == (PIXELS, PIXELS, 3)
+    assert shown.picture[PIXELS // 2, PIXELS // 2].tolist() != crossed.picture[PIXELS // 2, PIXELS // 2].tolist()
     away = replace(entry, instance=999)
     assert read_page(project.path, [away]) == [], "what is gone is left out"
 

@@ -14,7 +14,18 @@ from napari.viewer import Viewer
 from npe2 import PluginManifest
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QLineEdit,
+    QPushButton,
+    QSlider,
+    QTabBar,
+    QWidget,
+)
 
 import rise_napari
 from rise_engine.project.records import FrameState, Instance, Source
@@ -23,6 +34,7 @@ from rise_napari.identity import PLUGIN, WIDGET
 from rise_napari.steps import project as project_step
 
 ALT, PLAIN = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
+RINGED = QPushButton, QComboBox, QAbstractSpinBox, QLineEdit, QAbstractItemView, QSlider, QTabBar
 MANIFEST = Path(rise_napari.__file__).with_name("napari.yaml")
 
 
@@ -95,15 +107,31 @@ def test_every_button_of_every_tab_is_reached_with_tab(shown: Any, folder: Path)
     for place, step in enumerate(shown.steps):
         press(Qt.Key(Qt.Key.Key_1 + place), ALT)
         assert shown.tabs.currentWidget() is step
-        visited: set[QWidget] = set()
+        visited: list[QWidget] = []
         for _ in range(80):
             press(Qt.Key.Key_Tab)
             focused = QApplication.focusWidget()
             if focused is None or focused in visited:
                 break
-            visited.add(focused)
+            if step.isAncestorOf(focused):
+                assert isinstance(focused, RINGED), f"{focused} does not show that it has the keyboard"
+            visited.append(focused)
         usable = {one for one in step.findChildren(QPushButton) if one.isVisible() and one.isEnabled()}
-        assert not usable - visited, [one.text() for one in usable - visited]
+        assert not usable - set(visited), [one.text() for one in usable - set(visited)]
+        assert next(one for one in visited if step.isAncestorOf(one)).text() == "Got it", "it stands first"
+
+
+def test_a_tab_is_changed_from_fields_and_lists_too(shown: Any, folder: Path) -> None:
+    shown.workspace.open_path(folder)
+    press(Qt.Key.Key_4, ALT)
+    for field in (shown.train.preset, shown.train.seed, shown.train.more, shown.train.weights):
+        shown.train.advanced.expand(False)
+        shown.tabs.setCurrentWidget(shown.train)
+        field.setFocus()
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_2, ALT)
+        QApplication.processEvents()
+        assert shown.tabs.currentWidget() is shown.annotate, field
+    assert (shown.train.seed.value(), shown.train.more.text()) == (0, "")
 
 
 def test_f6_goes_to_the_controls_and_back(shown: Any, folder: Path) -> None:

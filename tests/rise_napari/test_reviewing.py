@@ -68,6 +68,20 @@ def test_accepting_shows_the_instance_and_takes_its_prediction_away(predicted: A
     assert not predicted.viewer_for_tests.layers["predictions"].data[disc(20, 20)].any()
 
 
+def test_accepting_only_the_selected_has_a_key_and_leaves_the_others(predicted: Any) -> None:
+    viewer, review, workspace = predicted.viewer_for_tests, predicted.review, predicted.workspace
+    viewer.window.show()
+    predicted.tabs.setCurrentWidget(review)
+    review.table.selectRow(1)
+    QTest.keyClick(review.table, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier)
+    assert [round(one.score, 2) for one in workspace.instances()] == [0.6]
+    assert [round(one.score, 2) for one in workspace.predictions()] == [0.9, 0.35]
+    assert workspace.frame.state is FrameState.UNLABELLED, "two are undecided"
+    # Else it is held for the tests that follow.
+    QTest.keyRelease(review.table, Qt.Key.Key_Shift)
+    assert "Shift + A" in review.accept_chosen.toolTip()
+
+
 def test_rejecting_drops_only_the_selected(predicted: Any) -> None:
     predicted.review.table.selectRow(1)
     predicted.review.reject_selected()
@@ -129,6 +143,9 @@ def test_the_queue_gives_reasons_and_next_goes_on(predicted: Any, qtbot: Any) ->
     review.frames.fill()
     qtbot.waitUntil(lambda: review.queue.count() > 0, timeout=10_000)
     assert all(review.queue.item(row).text().count("\n") for row in range(review.queue.count()))
+    rows = [review.queue.item(row) for row in range(review.queue.count())]
+    assert len({row.sizeHint().height() for row in rows}) == 1, "a long reason makes no row higher"
+    assert all(row.text().partition("\n")[2] in row.toolTip() for row in rows)
     before = predicted.workspace.frame.id
     review.go_on()
     assert predicted.workspace.frame.id != before

@@ -103,7 +103,7 @@ def test_before_any_prediction_the_odd_frame_comes_first(tmp_path: Path) -> None
         assert second.frame.name == "red.png"
         project.set_state(project.frame("grey0.png").id, FrameState.LABELLED)
         queue = rank_frames(project)
-        assert (queue[0].frame.name, queue[0].reason) == ("red.png", "unlike the frames labelled so far")
+        assert (queue[0].frame.name, queue[0].reason) == ("red.png", "unlike the labelled frames")
         assert queue[1].frame.name == "grey5.png"
         assert (queue[-1].frame.name, queue[-1].score) == ("broken.png", 0.0)
         assert len({entry.frame.id for entry in queue}) == len(queue) == 7

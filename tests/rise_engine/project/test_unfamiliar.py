@@ -62,7 +62,7 @@ def test_an_object_of_a_new_colour_is_unfamiliar(project: Project) -> None:
 def test_its_frame_comes_first_and_says_why(project: Project) -> None:
     first, second = rank_frames(project)
     assert first.frame.id == 4
-    assert first.reason == "1 object unlike anything in the bank"
+    assert first.reason == "1 object unlike the bank"
     assert (first.unfamiliar, second.unfamiliar) == (1, 0)
 
 
