@@ -274,8 +274,9 @@ def _swap_many(connection: sqlite3.Connection, kind: str, entry: int, changes: S
     if changes[0]["image"] is None:
         return False
     columns = list(json.loads(changes[0]["image"]))
-    known = {column[0] for column in connection.execute(f"SELECT * FROM {kind} LIMIT 0").description}
-    if not known.issuperset(columns):
+    types = {column["name"]: column["type"] for column in connection.execute(f"PRAGMA table_info({kind})")}
+    # SQLite's JSON keeps fifteen digits of a real number, two too few.
+    if not all(types.get(name) in ("INTEGER", "TEXT") for name in columns):
         return False
     now = ", ".join(f"'{name}', now.{name}" for name in columns)
     connection.execute("DROP TABLE IF EXISTS temp.swapped")

@@ -103,6 +103,21 @@ def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: M
         assert content() == after
 
 
+def test_undo_of_many_scores_brings_every_digit_back(make_project: MakeProject) -> None:
+    project = make_project(1)
+    frame, category = project.frames()[0].id, project.add_category("object").id
+    third = 0.1 + 0.2
+    instances = [Instance(None, frame, category, from_mask(np.ones((4, 4), bool)), score=third) for _ in range(120)]
+    ids = project.add_instances(frame, instances)
+    with project.journal.edit("scored them") as edit:
+        for number in ids:
+            edit.update("instances", number, {"score": 1 / 3})
+    assert project.undo() == "scored them"
+    assert {instance.score for instance in project.instances(frame)} == {third}
+    assert project.redo() == "scored them"
+    assert {instance.score for instance in project.instances(frame)} == {1 / 3}
+
+
 def test_undo_says_what_it_took_back_and_where(make_project: MakeProject) -> None:
     project = make_project(2)
     category = project.add_category("object").id
