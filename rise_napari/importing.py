@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
+
+from qtpy.QtCore import QObject, Signal
 
 from rise_engine.project.project import Project
 from rise_napari.background import run_beside
@@ -13,16 +17,28 @@ from rise_napari.workspace import Workspace
 if TYPE_CHECKING:
     from rise_engine.formats.coco_import import ImportReport, OnConflict
 
+Item = TypeVar("Item")
 BUSY = "Another file is being imported: wait until it is done."
+LOOKS_A_SECOND = 10
 
 
-class CocoImport:
+class _CancelledError(Exception):
+    """Somebody pressed Cancel."""
+
+
+class CocoImport(QObject):
     """One import after another. ``ask`` decides what happens to instances that are there already; None is to stop."""
 
+    progressed = Signal(str, int, int)
+    """What is being done, how much of it is done, and how much there is."""
+    busy_changed = Signal()
+
     def __init__(self, workspace: Workspace, ask: Callable[[str], OnConflict | None]) -> None:
+        super().__init__()
         self._workspace = workspace
         self._ask = ask
         self._running = 0
+        self._cancelled = Event()
 
     def open(self, path: Path) -> None:
         """Opens the project of the images that the file names, and adds its annotations."""
@@ -31,7 +47,7 @@ class CocoImport:
         if self.busy:
             self._workspace.tell(BUSY, "warning")
             return
-        self._running += 1
+        self._begin()
         self._workspace.tell(f"Looking for the images of {path.name}…")
 
         def done(folder: Path) -> None:
@@ -58,7 +74,7 @@ class CocoImport:
         project = self._workspace.project
         if project is None:
             return
-        self._running += 1
+        self._begin()
         self._workspace.tell(f"Importing {path.name}…")
         place = project.path
 
@@ -68,15 +84,31 @@ class CocoImport:
             # A connection of its own, so that the window goes on reading.
             with Project.open(place) as other:
                 try:
-                    return import_coco(other, path, on_conflict=on_conflict)
-                except ImportConflictError:
+                    return import_coco(other, path, on_conflict=on_conflict, watch=self._watch)
+                except (ImportConflictError, _CancelledError):
                     return None
 
         run_beside(self._workspace, work, done=lambda report: self._told(path, place, report), finished=self._end)
 
+    def cancel(self) -> None:
+        """Ends the import that goes on, which leaves nothing behind."""
+        self._cancelled.set()
+
+    def _watch(self, items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
+        """A ``Watch``, in the thread of the import."""
+        shown = 0.0
+        for done, item in enumerate(items):
+            if self._cancelled.is_set():
+                raise _CancelledError
+            if (now := time.monotonic()) >= shown + 1 / LOOKS_A_SECOND:
+                shown = now
+                self.progressed.emit(doing, done, total)
+            yield item
+
     def _told(self, path: Path, place: Path, report: ImportReport | None) -> None:
         if report is None:
-            answer = self._ask(f"Some frames of {path.name} have other instances already.")
+            question = f"Some frames of {path.name} have other instances already."
+            answer = None if self._cancelled.is_set() else self._ask(question)
             if answer is None:
                 self._workspace.tell(f"{path.name} was not imported; nothing was changed.")
             else:
@@ -97,5 +129,11 @@ class CocoImport:
         """Whether a file is being read."""
         return self._running > 0
 
+    def _begin(self) -> None:
+        self._running += 1
+        self._cancelled.clear()
+        self.busy_changed.emit()
+
     def _end(self) -> None:
         self._running -= 1
+        self.busy_changed.emit()

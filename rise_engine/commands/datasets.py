@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from rise_engine.formats.armbench import ArmbenchFolder
     from rise_engine.formats.label_fractions import LabelFractions
     from rise_engine.project.project import Project
-    from rise_engine.project.records import FrameRecord
 
 
 def add_armbench(project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...], seed: int) -> None:
     """Import a subset, hold val and test out, and write the lists."""
+    from rise_engine.commands.progress import with_progress
     from rise_engine.commands.project import print_import
     from rise_engine.formats.armbench import SUBSETS, armbench_fractions, import_armbench
     from rise_engine.formats.label_fractions import FOLDER
 
-    for part, (report, names) in import_armbench(project, source, drop_categories=drop_categories).items():
+    parts = import_armbench(project, source, drop_categories=drop_categories, watch=with_progress)
+    for part, (report, names) in parts.items():
         print_import(source.files[part], report)
         _write_list(project, part, names)
     project.set_setting("dataset", "armbench")
@@ -41,10 +42,7 @@ def add_ocid(project: Project, *, seed: int) -> None:
     from rise_engine.formats.ocid import import_ocid, ocid_fractions
     from rise_engine.project.records import Split
 
-    def watch(frames: Sequence[FrameRecord]) -> Iterator[FrameRecord]:
-        yield from with_progress(frames, total=len(frames), doing="reading masks")
-
-    instances, missing = import_ocid(project, watch=watch)
+    instances, missing = import_ocid(project, watch=with_progress)
     typer.echo(f"{number_of(instances, 'instance')} read; {number_of(missing, 'frame')} without a label image.")
     for name, split in (("train", Split.TRAIN), ("test", Split.HOLDOUT)):
         _write_list(project, name, [frame.name for frame in project.frames(split=split)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+_LOOKS_A_SECOND = 10
 
 
 def with_progress(items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
@@ -17,6 +19,11 @@ def with_progress(items: Iterable[Item], *, total: int, doing: str) -> Iterator[
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
-        for item in items:
+        shown = time.monotonic()
+        for done, item in enumerate(items, 1):
             yield item
-            bar.advance(task)
+            if (now := time.monotonic()) >= shown + 1 / _LOOKS_A_SECOND:
+                # Not for each of hundreds of thousands, which would cost more than the work itself.
+                shown = now
+                bar.update(task, completed=done)
+        bar.update(task, completed=total)

@@ -64,6 +64,7 @@ def new(
       rise new totes.rise --images totes --coco totes.json --drop-category Tote
     """
     from rise_engine.commands.datasets import add_armbench, add_ocid
+    from rise_engine.commands.progress import with_progress
     from rise_engine.formats.armbench import DROPPED, find_armbench
     from rise_engine.formats.coco import import_coco
     from rise_engine.formats.ocid import PICTURES, find_ocid
@@ -92,7 +93,11 @@ def new(
                 add_ocid(made, seed=seed)
             for path in coco or []:
                 report = import_coco(
-                    made, path, drop_categories=tuple(drop_category or ()), empty_is_labelled=empty_is_labelled
+                    made,
+                    path,
+                    drop_categories=tuple(drop_category or ()),
+                    empty_is_labelled=empty_is_labelled,
+                    watch=with_progress,
                 )
                 print_import(path, report)
             if holdout_list is not None:
@@ -119,11 +124,14 @@ def import_annotations(
     Example:
       rise import totes.rise more.json --on-conflict replace
     """
+    from rise_engine.commands.progress import with_progress
     from rise_engine.formats.coco import import_coco
     from rise_engine.project.project import Project
 
     with Project.open(project) as opened:
-        report = import_coco(opened, file, on_conflict=None if on_conflict is None else on_conflict.value)
+        report = import_coco(
+            opened, file, on_conflict=None if on_conflict is None else on_conflict.value, watch=with_progress
+        )
         print_import(file, report)
         print_status(opened)
 

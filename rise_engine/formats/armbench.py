@@ -8,6 +8,7 @@ from pathlib import Path
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_import import ImportReport, import_coco
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
+from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
 
@@ -55,7 +56,11 @@ def find_armbench(folder: Path, subset: str | None = None) -> ArmbenchFolder:
 
 
 def import_armbench(
-    project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...] = DROPPED
+    project: Project,
+    source: ArmbenchFolder,
+    *,
+    drop_categories: tuple[str, ...] = DROPPED,
+    watch: Watch = unwatched,
 ) -> dict[str, tuple[ImportReport, list[str]]]:
     """Import each part and hold test and val out, so that neither ever trains; report and frame names by part.
 
@@ -64,7 +69,7 @@ def import_armbench(
     parts: dict[str, tuple[ImportReport, list[str]]] = {}
     known: set[str] = set()
     for part, path in source.files.items():
-        report = import_coco(project, path, drop_categories=drop_categories)
+        report = import_coco(project, path, drop_categories=drop_categories, watch=watch)
         rows = project.store.read("SELECT name FROM frames WHERE origin IS NOT NULL ORDER BY sort_key, name")
         parts[part] = report, [row["name"] for row in rows if row["name"] not in known]
         known.update(parts[part][1])

@@ -24,6 +24,7 @@ class CocoFile:
         """Read and check the file. Raises RiseError when it is no COCO dataset."""
         self.path = path
         self.header: dict[str, Any] = {}
+        self.annotation_count = 0
         self._annotations_at: int | None = None
         try:
             self._text = Path(path).read_text(encoding="utf-8-sig")
@@ -74,7 +75,7 @@ class CocoFile:
                 # Only walked over: hundreds of thousands of masks as Python numbers would fill the memory.
                 if self._text[at : at + 1] != "[":
                     raise self._refusal("has annotations that are no list")
-                self._annotations_at = at
+                self._annotations_at, self.annotation_count = at, 0
                 at = self._end_of_list(at)
             else:
                 self.header[key], at = _DECODER.raw_decode(self._text, at)
@@ -87,6 +88,7 @@ class CocoFile:
             found = _FLAT_OBJECT.match(self._text, at)
             at = found.end() if found else _DECODER.raw_decode(self._text, at)[1]
             at = self._next(at, "]")
+            self.annotation_count += 1
         return at + 1
 
     def _next(self, at: int, closing: str) -> int:

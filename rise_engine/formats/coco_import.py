@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_file import CocoFile
 from rise_engine.formats.coco_merge import Merge, OnConflict, merge
+from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.annotations import insert_category, pack
 from rise_engine.project.frames import found_frame, frame_name
 from rise_engine.project.incoming import COLUMNS, Incoming, incoming, let_others
@@ -59,21 +60,23 @@ def import_coco(
     drop_categories: Collection[str] = (),
     empty_is_labelled: bool = False,
     on_conflict: OnConflict | None = None,
+    watch: Watch = unwatched,
 ) -> ImportReport:
     """Read a COCO file into a project as one edit; images with an instance become labelled.
 
     ``drop_categories`` are names, upper or lower case. ``on_conflict`` says what happens to a frame that has other
     instances already: ``keep`` those, ``replace`` them, or hold ``both``; what is there already is never added twice.
+    ``watch`` sees the annotations being read and stored, and may end that.
     Raises RiseError, and changes nothing, when the file is no COCO dataset, a file name leaves the image folder, no
     image is found, or frames have instances and ``on_conflict`` is None.
     """
     try:
-        file = _Prepared(CocoFile(Path(path)), project.images)
+        file = _Prepared(CocoFile(Path(path)), project.images, watch)
         for _ in range(_ATTEMPTS):
             with suppress(_OvertakenError), incoming(project) as coming:
                 work = _Import(project, file, drop_categories, on_conflict)
                 work.decide()
-                return work.carry_out(coming, empty_is_labelled=empty_is_labelled)
+                return work.carry_out(coming, watch, empty_is_labelled=empty_is_labelled)
         raise RiseError(f"The categories changed again and again while {path} was imported; import it once more.")
     except UnicodeEncodeError as error:
         # JSON can spell halves of characters, which no text may hold.
@@ -102,14 +105,15 @@ class _Annotation(NamedTuple):
 class _Prepared:
     """A COCO file, its images found and its annotations ready to be stored."""
 
-    def __init__(self, file: CocoFile, root: Path) -> None:
+    def __init__(self, file: CocoFile, root: Path, watch: Watch) -> None:
         self.path, self.header, self.categories = file.path, file.header, file.categories
         self.images = file.images
         # All of them are checked before the first is looked for.
         names = {entry["id"]: frame_name(root, entry["file_name"]) for entry in file.images}
         self.names = {number: _inside(root, name) for number, name in names.items()}
         """The names of the images by their ids, None where the file is absent."""
-        self.annotations = [_prepared(entry) for entry in file.annotations()]
+        entries = watch(file.annotations(), total=file.annotation_count, doing="reading annotations")
+        self.annotations = [_prepared(entry) for entry in entries]
 
 
 class _Import:
@@ -153,11 +157,12 @@ class _Import:
                 f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
             )
 
-    def carry_out(self, coming: Incoming, *, empty_is_labelled: bool) -> ImportReport:
+    def carry_out(self, coming: Incoming, watch: Watch, *, empty_is_labelled: bool) -> ImportReport:
         """Store the rows and show them at once."""
         coming.require_room(chain(self._fresh, *(merged.insert for merged in self._merges.values())))
         self._add_frames()
-        coming.add(chain(self._fresh, chain.from_iterable(merged.insert for merged in self._merges.values())))
+        rows = chain(self._fresh, chain.from_iterable(merged.insert for merged in self._merges.values()))
+        coming.add(watch(rows, total=self._instances, doing="storing annotations"))
         coming.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
         frames = cast("dict[Any, int]", self._frames)
         filled = {row[0] for row in self._fresh} | set(self._waiting)

@@ -7,7 +7,7 @@ folder above ``seqNN``. ``label/NAME.png`` holds an integer for each pixel of ``
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
+from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.annotations import new_category, row_values
 from rise_engine.project.image_file import read_header, read_numbers
 from rise_engine.project.incoming import COLUMNS, incoming
@@ -72,20 +73,18 @@ def scene_of(name: str) -> Scene | None:
     return Scene("/".join(folders), "/".join(part for part in folders if part not in _VIEWS), surface, subset)
 
 
-def import_ocid(
-    project: Project, *, watch: Callable[[Sequence[FrameRecord]], Iterable[FrameRecord]] = iter
-) -> tuple[int, int]:
+def import_ocid(project: Project, *, watch: Watch = unwatched) -> tuple[int, int]:
     """Read the masks of every frame as one edit and hold one place in five out; (instances, frames without a label).
 
-    ``watch`` passes the frames on one by one. A scene without objects is labelled, and empty. Raises RiseError, and
-    changes nothing, when a label image is broken or of another size than its picture.
+    ``watch`` sees the frames whose masks are read, and may end that. A scene without objects is labelled, and empty.
+    Raises RiseError, and changes nothing, when a label image is broken or of another size than its picture.
     """
     frames = [frame for frame in project.frames() if scene_of(frame.name) is not None]
     known = {category.name: category.id for category in project.categories()}
     category = known.get(CATEGORY, max(known.values(), default=0) + 1)
     labelled: list[int] = []
     with incoming(project) as coming:
-        count = coming.add(_rows(project, watch(frames), category, labelled))
+        count = coming.add(_rows(project, watch(frames, total=len(frames), doing="reading masks"), category, labelled))
         coming.prepare_frames({}, labelled)
         with project.journal.edit(f"imported OCID: {count:,} instances in {len(labelled):,} frames") as edit:
             if new_category(edit, CATEGORY, wanted=category).id != category:

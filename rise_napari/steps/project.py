@@ -26,6 +26,7 @@ from rise_engine.project.segmentation import from_mask
 from rise_napari.background import run_beside
 from rise_napari.frame_sizes import FrameSizes, Size
 from rise_napari.icons import on_dark, shipped_icon
+from rise_napari.import_progress import ImportProgress
 from rise_napari.importing import CocoImport
 from rise_napari.steps.step import Step, button
 from rise_napari.workspace import FIRST_CATEGORY, Workspace
@@ -152,6 +153,7 @@ class ProjectStep(Step):
         second.addWidget(self.samples)
         self.last = button("", self.open_last, "Go on where you stopped", tall=True)
         self.importer = CocoImport(workspace, self._ask_conflict)
+        self.importing_now = ImportProgress(self.importer)
         self.recent = QComboBox()
         self.recent.setToolTip("Projects opened lately")
         self.recent.activated.connect(self._open_recent)
@@ -190,6 +192,7 @@ class ProjectStep(Step):
         self.body.addWidget(self.filter)
         self.body.addWidget(self.list, 1)
         self.body.addLayout(tools)
+        self.body.addWidget(self.importing_now)
         self.body.addStretch(0)
         workspace.project_changed.connect(self._project_changed)
         workspace.frames_changed.connect(self.refresh)

@@ -60,3 +60,37 @@ def test_coco_in_labels_the_frames(labelled: Any, tmp_path: Path, qtbot: Any, di
     labelled.project.import_coco(tmp_path / "bad.json")
     qtbot.waitUntil(lambda: "holds no" in labelled.header.message.text() or "has no" in labelled.header.message.text())
     assert "bad.json" in labelled.header.message.text()
+
+
+def test_cancel_ends_a_long_import_and_leaves_the_project_as_it_was(
+    labelled: Any, tmp_path: Path, qtbot: Any, disc: Any
+) -> None:
+    mask = from_mask(disc(30, 30))
+    content = {
+        "images": [{"id": 5, "file_name": "frame_4.png", "width": 80, "height": 60}],
+        "categories": [{"id": 3, "name": "cup"}],
+        "annotations": [{"id": n, "image_id": 5, "category_id": 3, "segmentation": mask} for n in range(40_000)],
+    }
+    source = tmp_path / "long.json"
+    source.write_text(json.dumps(content))
+    before = labelled.workspace.project.history()
+    shown = labelled.project.importing_now
+    assert shown.isHidden()
+    told: list[tuple[str, int, int]] = []
+    labelled.project.importer.progressed.connect(lambda *values: told.append(values))
+    labelled.project.import_coco(source)
+    assert not shown.isHidden()
+    qtbot.waitUntil(lambda: bool(told), timeout=20_000)
+    assert told[0] == ("reading annotations", 0, 40_000)
+    assert shown.bar.text().startswith("reading annotations: 0")
+    shown.cancel.click()
+    assert not shown.cancel.isEnabled()
+    qtbot.waitUntil(lambda: not labelled.project.importer.busy, timeout=20_000)
+    assert shown.isHidden()
+    assert labelled.header.message.text() == "long.json was not imported; nothing was changed."
+    assert labelled.workspace.project.history() == before
+    assert told[-1][1] < 40_000 and told[-1][0] == "reading annotations"
+    # The next one is not cancelled with it.
+    (tmp_path / "short.json").write_text(json.dumps(content | {"annotations": content["annotations"][:3]}))
+    labelled.project.import_coco(tmp_path / "short.json")
+    qtbot.waitUntil(lambda: labelled.header.message.text().startswith("Imported 3 "), timeout=20_000)
