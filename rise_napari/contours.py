@@ -28,17 +28,21 @@ class Contours:
 
     def show(self, best_first: Sequence[Segmentation], size: tuple[int, int]) -> None:
         """Outlines masks on a frame (H, W); one that cannot be read is left out, and told."""
-        pieces = []
+        found = []
         for segmentation in best_first:
             with self._workspace.telling():
-                pieces.append(self._pieces.decoded(segmentation, size))
-        if pieces or self._name in self._viewer.layers:
-            self._put(outlines(pieces, size, width=self._width), size, blank=not pieces)
+                found.append(self._pieces.outlined(segmentation, size, width=self._width))
+        if found or self._name in self._viewer.layers:
+            self._put(outlines(found, size), size, blank=not found)
+
+    def look_ahead(self, segmentation: Segmentation, size: tuple[int, int]) -> None:
+        """Does, in any thread, what ``show`` would otherwise do with a mask. Raises RiseError if it cannot be read."""
+        self._pieces.outlined(segmentation, size, width=self._width)
 
     def prepare(self, size: tuple[int, int]) -> None:
         """Makes the layer, with nothing on it, at a moment when nobody waits for it."""
         if self._name not in self._viewer.layers:
-            self._put(outlines([], size, width=self._width), size, blank=True)
+            self._put(outlines([], size), size, blank=True)
 
     def drop(self) -> None:
         """Takes the layer away."""

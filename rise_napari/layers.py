@@ -360,18 +360,26 @@ class ProjectLayers:
 
     def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
         """The masks of a frame that may be shown next."""
-        for one in (*project.instances(frame_id), *project.predictions(frame_id)):
-            with suppress(RiseError):
-                self._pieces.decoded(one.segmentation, size)
+        for look, stored in (
+            (self._pieces.decoded, project.instances(frame_id)),
+            (self._predictions.look_ahead, project.predictions(frame_id)),
+        ):
+            for one in stored:
+                with suppress(RiseError):
+                    look(one.segmentation, size)
 
     def _decode_arriving(self, events: list[Event]) -> None:
         """The masks of live predictions that are about to be shown."""
         for event in events:
             if isinstance(event, Preview):
-                for found in (*event.predictions, *event.pseudo_labels):
-                    with suppress(RiseError, ValueError):
-                        height, width = found.rle["size"]
-                        self._pieces.decoded(found.rle, (height, width))
+                for contours, all_found in (
+                    (self._predictions, event.predictions),
+                    (self._pseudo_labels, event.pseudo_labels),
+                ):
+                    for found in all_found:
+                        with suppress(RiseError, ValueError):
+                            height, width = found.rle["size"]
+                            contours.look_ahead(found.rle, (height, width))
 
     # -- layers -----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ on a frame of 5 megapixels, each time."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,38 @@ def step_for(size: tuple[int, int]) -> int:
     return max(1, -(-max(size) // LONGEST_SIDE))
 
 
-def outlines(best_first: Sequence[Piece], size: tuple[int, int], *, width: int) -> NDArray[np.uint8]:
-    """The outlines, ``width`` pixels wide, of pieces on a frame (H, W): uint8 (ceil(H / step), ceil(W / step)).
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One instance in the pixels of the small picture: ``mask`` bool (h, w) with its top left pixel at ``row``,
+    ``column``, and its ``inner`` pixels, which are no outline."""
 
-    Label n is the n-th piece, 255 labels in turn; a better one covers those after it.
+    row: int
+    column: int
+    mask: Mask
+    inner: Mask
+
+    @classmethod
+    def of(cls, piece: Piece, size: tuple[int, int], *, width: int) -> Outline:
+        """The outline, ``width`` pixels wide, of a piece on a frame (H, W)."""
+        step = step_for(size)
+        row, column = -piece.row % step, -piece.column % step
+        mask = piece.mask[row::step, column::step].copy()
+        return cls((piece.row + row) // step, (piece.column + column) // step, mask, _shrunk(mask, width))
+
+
+def outlines(best_first: Sequence[Outline], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """All of them on a frame (H, W): uint8 (ceil(H / step), ceil(W / step)).
+
+    Label n is the n-th one, 255 labels in turn; a better one covers those after it.
     """
     step = step_for(size)
     picture = np.zeros((-(-size[0] // step), -(-size[1] // step)), np.uint8)
     for place in range(len(best_first) - 1, -1, -1):
-        piece = best_first[place]
-        row, column = -piece.row % step, -piece.column % step
-        mask = piece.mask[row::step, column::step]
-        top, left = (piece.row + row) // step, (piece.column + column) // step
-        target = picture[top : top + mask.shape[0], left : left + mask.shape[1]]
-        inner = _shrunk(mask, width)
-        np.copyto(target, place % LABELS + 1, where=mask)
-        np.copyto(target, 0, where=inner)
+        one = best_first[place]
+        height, width = one.mask.shape
+        target = picture[one.row : one.row + height, one.column : one.column + width]
+        np.copyto(target, place % LABELS + 1, where=one.mask)
+        np.copyto(target, 0, where=one.inner)
     return picture
 
 

@@ -11,7 +11,7 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from rise_napari.label_view import Mask, Piece
-from rise_napari.outlines import outlines, step_for
+from rise_napari.outlines import Outline, outlines, step_for
 
 NAME = "suggestion"
 COLOUR = "#ffd24d"
@@ -36,7 +36,8 @@ class Overlay:
         """The outline of each of several pieces of a frame."""
         step = step_for(size)
         width = max(2, round(min(size) * OUTLINE_SHARE) // step)
-        self._show(np.minimum(outlines(pieces, size, width=width), 1), step=step, opacity=1.0)
+        found = [Outline.of(piece, size, width=width) for piece in pieces]
+        self._show(np.minimum(outlines(found, size), 1), step=step, opacity=1.0)
 
     def stroke(self, mask: Mask) -> None:
         """The pixels of ``mask`` bool (H, W) themselves."""

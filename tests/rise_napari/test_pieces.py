@@ -29,6 +29,16 @@ def test_the_same_mask_is_decoded_once_and_another_is_not_taken_for_it(stored: o
     assert np.array_equal(pieces.decoded(from_mask(square(4)), SIZE).whole(SIZE), square(4))
 
 
+def test_an_outline_is_made_once_for_each_width() -> None:
+    pieces = Pieces()
+    stored = from_mask(square(3))
+    thin, thick = (pieces.outlined(stored, SIZE, width=width) for width in (1, 2))
+    assert pieces.outlined(stored, SIZE, width=1) is thin and pieces.outlined(stored, SIZE, width=2) is thick
+    assert (thin.row, thin.column, thin.mask.shape) == (3, 3, (8, 8))
+    assert (thin.inner.sum(), thick.inner.sum()) == (6 * 6, 4 * 4)
+    assert pieces.decoded(stored, SIZE) is pieces.decoded(stored, SIZE)
+
+
 def test_a_kept_mask_is_still_refused_on_a_frame_of_another_size() -> None:
     pieces = Pieces()
     stored = from_mask(square(3))
