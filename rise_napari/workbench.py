@@ -11,6 +11,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from rise_napari.actions import actions
+from rise_napari.collector import CalmCollector
 from rise_napari.colours import FOCUS
 from rise_napari.curves import Curves
 from rise_napari.header import Header
@@ -67,6 +68,7 @@ class Workbench(QWidget):
         )
         self.export = ExportStep(self.workspace)
         self.curves = Curves(self.workspace)
+        self._collector = CalmCollector(self.workspace.training)
         self._curves_dock: QWidget | None = None
         self.tabs = QTabWidget()
         self.tabs.setTabPosition(QTabWidget.TabPosition.West)
@@ -93,7 +95,7 @@ class Workbench(QWidget):
         if reopens_last():
             # In a moment, for whoever made the window may open something himself.
             QTimer.singleShot(0, self._reopen)
-        self.destroyed.connect(partial(_end, self.workspace))
+        self.destroyed.connect(partial(_end, self.workspace, self._collector))
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
@@ -224,8 +226,9 @@ class Workbench(QWidget):
         if not self.workspace.ended:
             self.layers.close()
             self.shortcuts.close()
-            self.workspace.end()
+            _end(self.workspace, self._collector)
 
 
-def _end(workspace: Workspace, _widget: object = None) -> None:
+def _end(workspace: Workspace, collector: CalmCollector, _widget: object = None) -> None:
     workspace.end()
+    collector.release()

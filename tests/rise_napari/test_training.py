@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,22 @@ def test_napari_asked_to_close_can_say_what_still_runs(
     background.stream_beside(workbench.workspace, lambda: iter([1, 2]), each=seen.append, name="RISE is training")
     qtbot.waitUntil(lambda: seen == [1, 2], timeout=10_000)
     assert f"{asked[0]}" == "RISE is training"
+
+
+def test_a_training_passes_the_garbage_collector_by_and_its_end_calls_it_back(
+    labelled: Any, trainer: Any, script: Any, disc: Any, qtbot: Any
+) -> None:
+    before = gc.get_freeze_count()
+    trainer.batches = script("frame_0.png", [disc(20, 20)])
+    labelled.train.start_training()
+    assert gc.get_freeze_count() > before + 10_000
+    labelled.workspace.training.stop()
+    qtbot.waitUntil(lambda: not labelled.workspace.training.running, timeout=10_000)
+    assert gc.get_freeze_count() == 0
+    labelled.train.start_training()
+    assert gc.get_freeze_count() > 10_000
+    labelled.shut_down()
+    assert gc.get_freeze_count() == 0
 
 
 def test_closing_ends_the_training(trainer: Any, tmp_path: Path) -> None:
