@@ -36,7 +36,8 @@ from rise_engine.project.review_queue import rank_frames
 from rise_engine.project.segmentation import from_mask
 from rise_engine.totes import write_sample_folder
 from rise_napari.frame_stack import FrameStack
-from rise_napari.label_view import LabelView, Piece
+from rise_napari.label_view import LabelView
+from rise_napari.pieces import Pieces
 
 INSTANCES_A_FRAME = 47 / 4
 """On the eight frames in nine that have any: 470,000 on 45,000 frames."""
@@ -119,12 +120,29 @@ def write_large_project(folder: Path) -> None:
             project.add_instances(record.id, [Instance(None, record.id, category, from_mask(one)) for one in many])
 
 
-def show(project: Project, stack: FrameStack, index: int) -> None:
+class Stack(FrameStack):
+    """With the masks of neighbours decoded ahead, as in the window."""
+
+    def __init__(self, project: Project, frames: list[FrameRecord], *, first: int) -> None:
+        self.pieces = Pieces()
+        super().__init__(project, frames, first=first, on_problem=_stop, beside=self._decode)
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until the neighbours are read, as they are when a person has looked at a frame for a second."""
+        self._ahead.submit(int).result()
+
+    def _decode(self, project: Project, frame: int, size: tuple[int, int]) -> None:
+        for one in project.instances(frame):
+            self.pieces.decoded(one.segmentation, size)
+
+
+def show(project: Project, stack: Stack, index: int) -> None:
     """What the window does to bring a frame up, short of drawing it."""
     stack.show(index)
     size = stack.shape[1:3]
     instances = project.instances(stack.ids[index])
-    LabelView(size, ((one.id or 0, Piece.decoded(one.segmentation, size)) for one in instances))
+    LabelView(size, ((one.id or 0, stack.pieces.decoded(one.segmentation, size)) for one in instances))
 
 
 def open_to_first_frame(folder: Path) -> str:
@@ -144,7 +162,7 @@ def open_again(folder: Path) -> str:
 
 def _first_frame(project: Project) -> str:
     frames = project.frames()
-    stack = FrameStack(project, frames, first=0, on_problem=_stop)
+    stack = Stack(project, frames, first=0)
     show(project, stack, 0)
     stack.close()
     return f"{len(frames):,} frames"
@@ -156,28 +174,16 @@ def next_frames(folder: Path) -> str:
         frames = project.frames()
         cold = []
         for index in range(len(frames)):
-            stack = _stack(project, frames, first=(index + 3) % len(frames))
+            stack = Stack(project, frames, first=(index + 3) % len(frames))
             cold.append(_milliseconds(lambda stack=stack, index=index: show(project, stack, index)))
             stack.close()
-        stack = _stack(project, frames, first=0)
+        stack = Stack(project, frames, first=0)
         ahead = []
         for index in range(1, len(frames)):
             stack.settle()
             ahead.append(_milliseconds(lambda index=index: show(project, stack, index)))
         stack.close()
         return f"cold {_spread(cold)}, read ahead {_spread(ahead)}"
-
-
-class _SettledStack(FrameStack):
-    def settle(self) -> None:
-        """Waits until the neighbours are read, as they are when a person has looked at a frame for a second."""
-        self._ahead.submit(int).result()
-
-
-def _stack(project: Project, frames: list[FrameRecord], *, first: int) -> _SettledStack:
-    stack = _SettledStack(project, frames, first=first, on_problem=_stop)
-    stack.settle()
-    return stack
 
 
 def import_all(folder: Path) -> str:

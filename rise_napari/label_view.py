@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from rise_engine.project.segmentation import Segmentation, to_patch
 
 Mask = NDArray[np.bool_]
+Region = tuple[slice, slice]
+"""Rows and columns of a frame."""
 Labelling = NDArray[np.uint16]
 """Labels (H, W). napari shows 16 bits as they are, and would map 32 pixel by pixel for each look."""
 
@@ -30,13 +32,13 @@ class Piece:
     mask: Mask
 
     @classmethod
-    def of(cls, mask: Mask) -> Piece:
-        """The piece of a mask (H, W)."""
+    def of(cls, mask: Mask, *, at: tuple[int, int] = (0, 0)) -> Piece:
+        """The piece of a mask whose top left pixel lies ``at`` a row and column of the frame."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return cls(0, 0, np.zeros((0, 0), np.bool_))
         row, column = int(rows[0]), int(columns[0])
-        return cls(row, column, mask[row : rows[-1] + 1, column : columns[-1] + 1].copy())
+        return cls(at[0] + row, at[1] + column, mask[row : rows[-1] + 1, column : columns[-1] + 1].copy())
 
     @classmethod
     def decoded(cls, segmentation: Segmentation, size: tuple[int, int]) -> Piece:
@@ -44,7 +46,7 @@ class Piece:
         return cls(*to_patch(segmentation, *size))
 
     @property
-    def region(self) -> tuple[slice, slice]:
+    def region(self) -> Region:
         """Where the piece lies in the frame."""
         height, width = self.mask.shape
         return slice(self.row, self.row + height), slice(self.column, self.column + width)
@@ -58,12 +60,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a stroke did to one label: its new ``mask`` bool (H, W), None when nothing is left of it."""
+    """What a stroke did to one label: its new ``piece``, None when nothing is left of it."""
 
     label: int
     instance: int | None
     """The annotation's id; None for a label that has none yet."""
-    mask: Mask | None
+    piece: Piece | None
 
 
 class LabelView:
@@ -118,24 +120,30 @@ class LabelView:
         for label in sorted({*np.unique(before[moved]).tolist(), *np.unique(after[moved]).tolist(), *above}):
             if label == 0:
                 continue
-            piece = self._pieces.get(label)
-            mask = piece.whole(self.size) if piece is not None else np.zeros(self.size, np.bool_)
-            mask[region] |= moved & (after == label)
-            mask[region] &= ~(moved & (before == label))
+            known = self._pieces.get(label)
+            # Both the object and the stroke lie in there, and frames are large.
+            around = region if known is None or not known.mask.size else _around(region, known.region)
+            mask = np.zeros(_shape(around), np.bool_)
+            if known is not None:
+                mask[_inside(around, known.region)] = known.mask
+            part = mask[_inside(around, region)]
+            part |= moved & (after == label)
+            part &= ~(moved & (before == label))
             if label in above:
-                mask[region] &= ~above[label]
-            if piece is not None or mask.any():
-                changes.append(Change(label, self.instance_at(label), mask if mask.any() else None))
+                part &= ~above[label]
+            piece = Piece.of(mask, at=(around[0].start, around[1].start))
+            if known is not None or piece.mask.size:
+                changes.append(Change(label, self.instance_at(label), piece if piece.mask.size else None))
         return changes
 
     def adopt(self, change: Change, instance: int | None) -> None:
         """Takes over a change that reached the store; ``instance`` is the annotation's id, None once deleted."""
         self._reserved = max(self._reserved, change.label)
-        if change.mask is None or instance is None:
+        if change.piece is None or instance is None:
             self._pieces.pop(change.label, None)
             self._labels = {known: label for known, label in self._labels.items() if label != change.label}
         else:
-            self._pieces[change.label] = Piece.of(change.mask)
+            self._pieces[change.label] = change.piece
             self._labels[instance] = change.label
 
     def settle(self, data: Labelling) -> bool:
@@ -146,14 +154,14 @@ class LabelView:
         self.shown[region] = self._compose(region)
         return bool(np.array_equal(self.shown[region], data[region]))
 
-    def _moved_region(self, data: Labelling) -> tuple[slice, slice] | None:
+    def _moved_region(self, data: Labelling) -> Region | None:
         moved = data != self.shown
         rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
         if not len(rows):
             return None
         return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
-    def _above(self, region: tuple[slice, slice], after: Labelling, moved: Mask) -> dict[int, Mask]:
+    def _above(self, region: Region, after: Labelling, moved: Mask) -> dict[int, Mask]:
         """For each instance, its pixels (inside the region) that would lie on what was just painted.
 
         Where three overlap, painting the lowest takes the highest away and would otherwise bring the middle one to
@@ -179,7 +187,7 @@ class LabelView:
                 found[label][inside] = hiding
         return found
 
-    def _compose(self, region: tuple[slice, slice]) -> Labelling:
+    def _compose(self, region: Region) -> Labelling:
         """The picture inside a region, from all pieces, the later on top."""
         rows, columns = region
         picture = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint16)
@@ -192,3 +200,19 @@ class LabelView:
                 target = picture[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
                 np.copyto(target, label, where=mask)
         return picture
+
+
+def _around(first: Region, second: Region) -> Region:
+    """The smallest region that holds both."""
+    rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
+    return rows, columns
+
+
+def _inside(outer: Region, inner: Region) -> Region:
+    """Where a region lies in another that holds it, counted from that one's top left pixel."""
+    rows, columns = (slice(b.start - a.start, b.stop - a.start) for a, b in zip(outer, inner, strict=True))
+    return rows, columns
+
+
+def _shape(region: Region) -> tuple[int, int]:
+    return region[0].stop - region[0].start, region[1].stop - region[1].start

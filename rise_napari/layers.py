@@ -287,7 +287,7 @@ class ProjectLayers:
         if not changes:
             return
         with self._workspace.telling():
-            ids = store(self._workspace, frame_id, changes)
+            ids = store(self._workspace, frame_id, changes, view.size)
             for change, instance in zip(changes, ids, strict=True):
                 view.adopt(change, instance)
             if not view.settle(data):

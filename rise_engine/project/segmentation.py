@@ -66,7 +66,19 @@ def to_patch(segmentation: Segmentation, height: int, width: int) -> tuple[int, 
 
 def from_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """A bool (H, W) mask as compressed RLE with ``counts`` as str, ready for JSON."""
-    rle = _encode(mask)
+    return _as_text(_encode(mask))
+
+
+def from_patch(row: int, column: int, patch: NDArray[np.bool_], height: int, width: int) -> dict[str, Any]:
+    """The same for a mask (height, width) that is False but for a bool (h, w) patch with its top left pixel at
+    ``row``, ``column``, and with at least one pixel; a small object in a large frame costs by its own size.
+    """
+    columns = np.zeros((height, patch.shape[1]), dtype=np.uint8, order="F")
+    columns[row : row + patch.shape[0]] = patch
+    return _as_text(_encode_columns(columns, column, width))
+
+
+def _as_text(rle: dict[str, Any]) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
@@ -95,14 +107,22 @@ def _bounded(ring: Sequence[float], height: int, width: int) -> list[float]:
 
 def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """pycocotools' encoding, made of the columns between the first pixel and the last; the others are but zeros."""
-    height, width = mask.shape
+    width = mask.shape[1]
     columns = np.flatnonzero(mask.any(axis=0))
     if not columns.size or columns[-1] - columns[0] >= width // 2:
         whole: dict[str, Any] = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
         return whole
     first, end = int(columns[0]), int(columns[-1]) + 1
-    part = coco_mask.encode(np.asfortranarray(mask[:, first:end], dtype=np.uint8))
-    runs = _runs_of(part["counts"]).tolist()
+    return _encode_columns(np.asfortranarray(mask[:, first:end], dtype=np.uint8), first, width)
+
+
+def _encode_columns(part: NDArray[np.uint8], first: int, width: int) -> dict[str, Any]:
+    """The encoding of a mask of which only some columns, uint8 (H, w) down the columns, from ``first`` on have pixels.
+
+    At least one of them has.
+    """
+    height, end = part.shape[0], first + part.shape[1]
+    runs = _runs_of(coco_mask.encode(part)["counts"]).tolist()
     runs[0] += first * height
     if len(runs) % 2:
         runs[-1] += (width - end) * height

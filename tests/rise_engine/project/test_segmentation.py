@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from rise_engine.errors import RiseError
-from rise_engine.project.segmentation import area_of, box_of, from_mask, to_mask, to_patch
+from rise_engine.project.segmentation import area_of, box_of, from_mask, from_patch, to_mask, to_patch
 
 
 @pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.98, 1.0])
@@ -105,5 +105,7 @@ def test_a_patch_is_the_mask_inside_its_box() -> None:
         found = frame.copy()
         found[row : row + patch.shape[0], column : column + patch.shape[1]] = patch
         np.testing.assert_array_equal(found, expected)
+        if patch.size:
+            assert from_patch(row, column, patch, 31, 47) == from_mask(expected)
         assert patch.size == 0 or (patch.any(axis=0)[[0, -1]].all() and patch.any(axis=1)[[0, -1]].all())
     assert to_patch(from_mask(frame), 31, 47)[2].shape == (0, 0)
