@@ -275,7 +275,7 @@ def import_into_busy(folder: Path) -> str:
 
 
 def strokes_while_training(folder: Path) -> str:
-    """The same while another process trains on the project, and stores predictions of all its frames."""
+    """The same while other processes train on the project, and then store predictions of all its frames."""
     path = folder / "trained.rise"
     shutil.rmtree(path, ignore_errors=True)
     with Project.open(folder / "large.rise") as large, copy_project(large, path) as project:
@@ -286,29 +286,33 @@ def strokes_while_training(folder: Path) -> str:
     settings = ["--preset", "laptop", "--weights", "none", "--device", "cpu", "--steps", str(TRAINING_STEPS)]
     # A network that is soon through its steps: what is timed is the store, which sees the same events.
     settings += [f"--set=loader.{size}" for size in ("short_sides=[224]", "crop=224")]
-    command = [sys.executable, "-m", "rise_engine.cli", "train", str(path), *settings]
-    return _beside(path, command, seconds=TRAINING_SECONDS)
+    rise = [sys.executable, "-m", "rise_engine.cli"]
+    return _beside(
+        path, [*rise, "train", str(path), *settings], [*rise, "predict", str(path)], seconds=TRAINING_SECONDS
+    )
 
 
-def _beside(path: Path, command: list[str], *, seconds: float = float("inf")) -> str:
-    """Strokes alone, and until another process ends or was stopped after ``seconds``."""
+def _beside(path: Path, *commands: list[str], seconds: float = float("inf")) -> str:
+    """Strokes alone, and while other processes run one after the other, each until it ends or for ``seconds``."""
     with Project.open(path, exclusive=True) as project:
         painting = _strokes(project)
         before = list(islice(painting, STROKES))
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
-            during = []
-            last, stopped = time.monotonic() + seconds, False
-            while other.poll() is None:
-                during.append(next(painting))
-                time.sleep(0.02)
-                if time.monotonic() > last and not stopped:
-                    stopped = True
+        during = []
+        stopped = ""
+        for command in commands:
+            ends = time.monotonic() + seconds
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
+                while other.poll() is None and time.monotonic() < ends:
+                    during.append(next(painting))
+                    time.sleep(0.02)
+                if other.poll() is None:
                     other.kill()
-        if other.returncode and not stopped:
-            raise SystemExit(f"the other process failed: {' '.join(command)}")
+                    stopped += f"; {command[3]} was stopped after {seconds:.0f} s"
+                elif other.returncode:
+                    raise SystemExit(f"the other process failed: {' '.join(command)}")
     later = np.percentile(during, 95) - np.percentile(before, 95)
     words = f"alone {_spread(before)}; meanwhile {_spread(during)} ({len(during)} strokes), p95 {later:+.1f} ms"
-    return f"{words}; the other was stopped after {seconds:.0f} s" if stopped else words
+    return words + stopped
 
 
 def _strokes(project: Project) -> Iterator[float]:
