@@ -184,6 +184,8 @@ class ProjectStep(Step):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(12)
         self.where.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        # At the top, in sight however low the window is.
+        self.body.addWidget(self.importing_now)
         self.body.addWidget(self.last)
         self.body.addLayout(opening)
         self.body.addLayout(second)
@@ -192,7 +194,6 @@ class ProjectStep(Step):
         self.body.addWidget(self.filter)
         self.body.addWidget(self.list, 1)
         self.body.addLayout(tools)
-        self.body.addWidget(self.importing_now)
         self.body.addStretch(0)
         workspace.project_changed.connect(self._project_changed)
         workspace.frames_changed.connect(self.refresh)
