@@ -130,6 +130,7 @@ class Stack(FrameStack):
 
     def settle(self) -> None:
         """Waits until the neighbours are read, as they are when a person has looked at a frame for a second."""
+        self.look_ahead()
         self._ahead.submit(int).result()
 
     def _decode(self, project: Project, frame: int, size: tuple[int, int]) -> None:

@@ -51,7 +51,6 @@ class FrameStack:
         self._lock = threading.Lock()
         self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rise-frames")
         self._size = MISSING_SIZE
-        self.current = first
         self.show(first)
 
     @property
@@ -68,10 +67,13 @@ class FrameStack:
         size = self.read(index).shape[:2]
         changed = size != self._size
         self._size = (int(size[0]), int(size[1]))
-        for neighbour in (index + 1, index - 1):
+        return changed
+
+    def look_ahead(self) -> None:
+        """Has the neighbours of the frame in view read in another thread."""
+        for neighbour in (self.current + 1, self.current - 1):
             if 0 <= neighbour < len(self.ids):
                 self._ahead.submit(self._read_ahead, neighbour, self._project.path)
-        return changed
 
     def read(self, index: int) -> Image:
         """The image of a frame, uint8 (H, W, 3)."""

@@ -19,18 +19,19 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import Event, Preview
+from rise_engine.learning.events import Event
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
-from rise_napari.contours import Contours, exchange
+from rise_napari.contours import exchange
 from rise_napari.frame_stack import FrameStack
 from rise_napari.label_view import LabelView, Piece
 from rise_napari.pieces import Pieces
+from rise_napari.predicted_layers import PredictedLayers
 from rise_napari.strokes import store
 from rise_napari.training_session import RunState
 from rise_napari.workspace import Workspace
 
-FRAMES, ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS = "frames", "annotations", "predictions", "pseudo-labels"
+FRAMES, ANNOTATIONS = "frames", "annotations"
 COMMIT_MILLISECONDS = 100
 OPACITY, BRUSH_SIZE = 0.55, 12
 
@@ -52,14 +53,16 @@ class ProjectLayers:
         self._shown_features: dict[str, list[Any]] = {}
         self._busy = False
         self._stroking = False
-        self._min_score = self._live_min_score = 0.0
         self._pieces = Pieces()
-        self._predictions = Contours(viewer, workspace, self._pieces, name=PREDICTIONS, width=2)
-        self._pseudo_labels = Contours(viewer, workspace, self._pieces, name=PSEUDO_LABELS, width=1)
+        self._predicted = PredictedLayers(viewer, workspace, self._pieces)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(COMMIT_MILLISECONDS)
         self._timer.timeout.connect(self._commit_when_idle)
+        # Reading ahead waits until the frame in view is drawn: it would take the processor from it.
+        self._ahead = QTimer()
+        self._ahead.setSingleShot(True)
+        self._ahead.timeout.connect(self._look_ahead)
         workspace.project_changed.connect(self._show_project)
         workspace.frames_changed.connect(self._show_list)
         workspace.frame_changed.connect(self._show_frame)
@@ -69,7 +72,7 @@ class ProjectLayers:
         workspace.new_instance_asked.connect(self.start_instance)
         workspace.mend_asked.connect(self._mend)
         workspace.before_leaving.connect(self.commit)
-        workspace.training.arriving.connect(self._decode_arriving)
+        workspace.training.arriving.connect(self._predicted.hear)
         workspace.training.happened.connect(self._show_live)
         workspace.training.state_changed.connect(self._training_changed)
         viewer.dims.events.current_step.connect(self._slider_moved)
@@ -78,6 +81,7 @@ class ProjectLayers:
         """Commits what is unsaved and lets go of the viewer."""
         self.commit()
         self._timer.stop()
+        self._ahead.stop()
         self._viewer.dims.events.current_step.disconnect(self._slider_moved)
         if self._stack is not None:
             self._stack.close()
@@ -93,7 +97,8 @@ class ProjectLayers:
         if self._stack is not None:
             self._stack.close()
         with self._writing():
-            self._drop(ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS, FRAMES)
+            self._predicted.drop()
+            self._drop(ANNOTATIONS, FRAMES)
         self._stack = self._frames = self._view = self._view_frame = None
 
     def _show_list(self) -> None:
@@ -108,7 +113,8 @@ class ProjectLayers:
         frame, project = self._workspace.frame, self._workspace.project
         if frame is None or project is None:
             with self._writing():
-                self._drop(ANNOTATIONS, PREDICTIONS, PSEUDO_LABELS)
+                self._predicted.drop()
+                self._drop(ANNOTATIONS)
             return
         index = self._workspace.index_of(frame.id) or 0
         with self._writing():
@@ -122,8 +128,20 @@ class ProjectLayers:
                 if resized:
                     self._viewer.reset_view()
             self._show_annotations()
-            self._show_predictions()
+            self._predicted.show(self._stack.shape[1:3])
         self._activate()
+        self._ahead.start()
+
+    def _look_ahead(self) -> None:
+        if self._stack is not None:
+            self._stack.look_ahead()
+
+    def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
+        """What else of a frame is wanted when it is shown, made in the thread that reads it."""
+        for one in project.instances(frame_id):
+            with suppress(RiseError):
+                self._pieces.decoded(one.segmentation, size)
+        self._predicted.look_ahead(project, frame_id, size)
 
     def _add_frames(self, index: int) -> None:
         project = self._workspace.project
@@ -144,7 +162,7 @@ class ProjectLayers:
         )
         self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
         if project.latest_prediction_batch():
-            self._predictions.prepare(self._stack.shape[1:3])
+            self._predicted.prepare(self._stack.shape[1:3], live=False)
         self._viewer.dims.set_current_step(0, index)
         self._viewer.reset_view()
 
@@ -300,86 +318,41 @@ class ProjectLayers:
 
     def set_min_score(self, score: float) -> None:
         """Hides stored predictions below this score."""
-        self._min_score = score
+        self._predicted.min_score = score
         self._reload_predictions(None)
 
     def set_live_min_score(self, score: float) -> None:
         """Hides live predictions below this score."""
-        self._live_min_score = score
+        self._predicted.live_min_score = score
         if self._workspace.training.running:
             self._reload_predictions(None)
 
     def _reload_predictions(self, frame_id: int | None) -> None:
         frame = self._workspace.frame
         if frame is not None and (frame_id is None or frame_id == frame.id):
-            with self._writing():
-                self._show_predictions()
+            self._show_predictions()
             self._activate()
 
     def _show_predictions(self) -> None:
-        training, frame = self._workspace.training, self._workspace.frame
-        if frame is None or self._stack is None:
-            return
-        size = self._stack.shape[1:3]
-        live = training.preview if training.running else None
-        if live is not None and live.frame == frame.name:
-            shown = [found for found in live.predictions if found.score >= self._live_min_score]
-            self._predictions.show([found.rle for found in shown], size)
-            self._pseudo_labels.show([found.rle for found in live.pseudo_labels], size)
-            return
-        stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self._min_score]
-        self._predictions.show([one.segmentation for one in stored], size)
-        if training.running:
-            # Taking a layer away costs napari a tenth of a second, so that is left for the training's end.
-            self._pseudo_labels.show([], size)
-        else:
-            self._pseudo_labels.drop()
+        if self._stack is not None:
+            with self._writing():
+                self._predicted.show(self._stack.shape[1:3])
 
     def _show_live(self, events: list[Event]) -> None:
         preview, frame = self._workspace.training.preview, self._workspace.frame
         if preview is None or not any(event is preview for event in events):
             return
         if frame is not None and preview.frame == frame.name and not self._stroking:
-            with self._writing():
-                self._show_predictions()
-            self._activate_if_new()
-
-    def _activate_if_new(self) -> None:
-        if self._viewer.layers.selection.active not in (self._annotations, self._frames):
-            self._activate()
+            self._show_predictions()
+            if self._viewer.layers.selection.active not in (self._annotations, self._frames):
+                self._activate()
 
     def _training_changed(self) -> None:
         if self._workspace.training.state is RunState.STARTING and self._stack is not None:
             with self._writing():
-                for contours in (self._predictions, self._pseudo_labels):
-                    contours.prepare(self._stack.shape[1:3])
+                self._predicted.prepare(self._stack.shape[1:3], live=True)
         if not self._workspace.training.running:
             self._reload_predictions(None)
-
-    # -- ahead, in other threads ------------------------------------------------------------------------------------
-
-    def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
-        """The masks of a frame that may be shown next."""
-        for look, stored in (
-            (self._pieces.decoded, project.instances(frame_id)),
-            (self._predictions.look_ahead, project.predictions(frame_id)),
-        ):
-            for one in stored:
-                with suppress(RiseError):
-                    look(one.segmentation, size)
-
-    def _decode_arriving(self, events: list[Event]) -> None:
-        """The masks of live predictions that are about to be shown."""
-        for event in events:
-            if isinstance(event, Preview):
-                for contours, all_found in (
-                    (self._predictions, event.predictions),
-                    (self._pseudo_labels, event.pseudo_labels),
-                ):
-                    for found in all_found:
-                        with suppress(RiseError, ValueError):
-                            height, width = found.rle["size"]
-                            contours.look_ahead(found.rle, (height, width))
 
     # -- layers -----------------------------------------------------------------------------------------------------
 

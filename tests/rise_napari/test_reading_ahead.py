@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from qtpy.QtWidgets import QApplication, QOpenGLWidget
 
 from rise_engine.learning import events
 from rise_engine.project.project import Project
@@ -17,6 +18,7 @@ from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_napari.frame_stack import FrameStack
 from rise_napari.label_view import Piece
+from rise_napari.layers import ProjectLayers
 from rise_napari.training_session import Job, TrainingSession
 
 
@@ -43,6 +45,7 @@ class Beside:
 def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project, folder: Path) -> None:
     beside, frames = Beside(), project.frames()
     stack = FrameStack(project, frames, first=5, on_problem=pytest.fail, beside=beside)
+    stack.look_ahead()
     stack._ahead.shutdown(wait=True)
     assert sorted(beside.told) == sorted([(frames[6].id, (90, 50)), (frames[4].id, (60, 80))])
     assert threading.get_ident() not in beside.threads
@@ -60,12 +63,36 @@ def test_frames_that_were_left_behind_are_not_read(project: Project) -> None:
         beside(project, frame_id, size)
 
     stack = FrameStack(project, frames, first=0, on_problem=pytest.fail, beside=wait)
+    stack.look_ahead()
     assert begun.wait(10)
     for index in (2, 5):
         stack.show(index)
+        stack.look_ahead()
     held.set()
     stack._ahead.shutdown(wait=True)
     assert {number for number, _ in beside.told} == {frames[place].id for place in (1, 4, 6)}
+
+
+def read_ahead(layers: ProjectLayers) -> None:
+    """Waits until the frame in view is drawn, and its neighbours are read."""
+    QApplication.processEvents()
+    layers._stack._ahead.submit(lambda: None).result(10)
+
+
+def test_reading_ahead_waits_until_the_frame_in_view_is_drawn(labelled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(FrameStack, "look_ahead", lambda stack: done.append(f"ahead of {stack.current}"))
+    labelled.viewer_for_tests.show()
+    read_ahead(labelled.layers)
+    labelled.window().findChild(QOpenGLWidget).aboutToCompose.connect(lambda: done.append("drawn"))
+    done.clear()
+    for place in (1, 2):
+        labelled.workspace.show(labelled.workspace.frames[place].id)
+    assert done == []
+    QApplication.processEvents()
+    assert "drawn" in done
+    assert done[-1] == "ahead of 2", "and only of the frame that the person stopped at"
+    assert done.count(done[-1]) == 1
 
 
 def test_the_next_frame_is_shown_without_decoding_a_mask(
@@ -73,7 +100,7 @@ def test_the_next_frame_is_shown_without_decoding_a_mask(
 ) -> None:
     workspace, layers = labelled.workspace, labelled.layers
     array = layers.annotations.data
-    layers._stack._ahead.submit(lambda: None).result(10)
+    read_ahead(layers)
     monkeypatch.setattr(Piece, "decoded", lambda *_: pytest.fail("decoded on the window's thread"))
     workspace.show(workspace.frames[1].id)
     assert np.array_equal(layers.annotations.data > 0, disc(20, 24))
@@ -84,7 +111,7 @@ def test_the_next_frame_is_shown_without_decoding_a_mask(
 
 def test_what_another_program_changed_since_it_was_read_ahead_is_shown_as_it_is(labelled: Any, disc: Any) -> None:
     workspace = labelled.workspace
-    labelled.layers._stack._ahead.submit(lambda: None).result(10)
+    read_ahead(labelled.layers)
     second = workspace.frames[1].id
     with Project.open(workspace.project.path) as other:
         category = other.categories()[0].id
