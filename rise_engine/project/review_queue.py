@@ -8,9 +8,10 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from rise_engine.errors import RiseError
-from rise_engine.project.appearance import appearances
+from rise_engine.project.appearance import appearances, clutter
 from rise_engine.project.frames import natural_key
 from rise_engine.project.ordering import shuffled
 from rise_engine.project.project import Project
@@ -57,8 +58,8 @@ def rank_frames(project: Project, *, top: int | None = None, order: Order = "use
     """Unlabelled training frames, the most useful first.
 
     With predictions: uncertain ones, those that change with the light, those with objects unlike anything in the bank,
-    and those unlike the labelled ones and those before them. Without: each as unlike as possible from the labelled ones
-    and from those before it. ``order`` sorts by one of the parts alone, or by name. Raises RiseError for an unknown
+    and those unlike the labelled ones and those before them. Without: each with much in it, and unlike those
+    labelled or before it. ``order`` sorts by one of the parts alone, or by name. Raises RiseError for an unknown
     order.
     """
     if order not in get_args(Order):
@@ -181,31 +182,33 @@ def _labelled_vectors(project: Project) -> list[NDArray[np.float32]]:
 
 
 def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[QueueEntry]:
-    if not frames:
-        return []
+    """One by one, the frame that is unlike those before it and has much in it: an empty tote teaches little."""
     vectors = appearances(project, shuffled(frames, "queue")[:_COMPARED])
-    references = _labelled_vectors(project)
-    by_id = {frame.id: frame for frame in frames}
+    compared = [frame for frame in frames if frame.id in vectors]
     rest = [QueueEntry(frame, 0.0, "not compared yet") for frame in frames if frame.id not in vectors]
-    if not vectors:
+    if not compared:
         return rest
-    ids = list(vectors)
-    points = np.stack([vectors[number] for number in ids])
+    points = np.stack([vectors[frame.id] for frame in compared])
+    fullness = rankdata(clutter(points)) / len(points)
+    references = _labelled_vectors(project)
     entries: list[QueueEntry] = []
+    left = np.ones(len(points), dtype=bool)
     if references:
         reason = "unlike the labelled frames"
         distance = np.min([np.linalg.norm(points - reference, axis=1) for reference in references], axis=0)
     else:
         reason = "unlike the frames before it"
-        first = int(np.argmin(np.linalg.norm(points - points.mean(axis=0), axis=1)))
-        entries.append(QueueEntry(by_id[ids[first]], 1.0, "a typical frame to start with", novelty=1.0))
+        full = fullness >= np.median(fullness)
+        from_typical = np.linalg.norm(points - points[full].mean(axis=0), axis=1)
+        first = int(np.argmin(np.where(full, from_typical, np.inf)))
+        entries.append(QueueEntry(compared[first], 1.0, "a typical full frame to start with", novelty=1.0))
+        left[first] = False
         distance = np.linalg.norm(points - points[first], axis=1)
-        distance[first] = -1
     largest = max(float(distance.max()), 1e-6)
-    while len(entries) < len(ids):
-        pick = int(np.argmax(distance))
+    while left.any():
+        pick = int(np.argmax(np.where(left, distance * fullness, -1)))
         novelty = float(distance[pick]) / largest
-        entries.append(QueueEntry(by_id[ids[pick]], novelty, reason, novelty=novelty))
+        entries.append(QueueEntry(compared[pick], novelty * float(fullness[pick]), reason, novelty=novelty))
+        left[pick] = False
         distance = np.minimum(distance, np.linalg.norm(points - points[pick], axis=1))
-        distance[[ids.index(entry.frame.id) for entry in entries]] = -1
     return entries + rest

@@ -109,6 +109,25 @@ def test_before_any_prediction_the_odd_frame_comes_first(tmp_path: Path) -> None
         assert len({entry.frame.id for entry in queue}) == len(queue) == 7
 
 
+def test_before_any_prediction_a_full_frame_comes_before_an_empty_one(tmp_path: Path) -> None:
+    images = tmp_path / "totes"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        picture = np.full((64, 64, 3), 20 * number, dtype=np.uint8)
+        objects = 0 if number % 2 else 8
+        for _ in range(objects):
+            row, column = rng.integers(0, 56, 2)
+            picture[row : row + 8, column : column + 8] = rng.integers(0, 256, 3)
+        Image.fromarray(picture).save(images / f"{'full' if objects else 'empty'}{number}.png")
+    with Project.create(tmp_path / "p.rise", images) as project:
+        project.scan()
+        queue = rank_frames(project)
+        assert all(entry.frame.name.startswith("full") for entry in queue[:4])
+        assert [entry.score for entry in queue] == sorted((entry.score for entry in queue), reverse=True)
+        assert queue[0].reason == "a typical full frame to start with"
+
+
 def test_thumbnails_are_read_once(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     project = make_project(4)
     before = rank_frames(project)
