@@ -380,16 +380,10 @@ class Workspace:
                 self.tell(f"Nothing to {way}.")
                 return
             self.tell(f"{way.capitalize()}: {told}")
-            touched = self._frame_of(told)
+            touched = self._list.ending(told)
             self._edited(touched.id if touched is not None else None)
             if touched is not None:
                 self.show(touched.id)
-
-    def _frame_of(self, told: str) -> FrameRecord | None:
-        """The frame that the words of an edit end in; its name may have the same word in it."""
-        words = told.split(" in ")
-        ends = (self._list.named(" in ".join(words[start:])) for start in range(1, len(words)))
-        return next((found for found in ends if found is not None), None)
 
     def _edited(self, frame_id: int | None) -> None:
         self._choose_category()
