@@ -41,7 +41,8 @@ class QueueEntry:
     score lies within ``EDGE``; ``disagreement`` 0 to 1 says how much the predictions change with the light, None where
     that was not measured; ``unfamiliar`` counts the predictions that look unlike anything in the bank, None where that
     was not looked at; ``novelty`` 0 to 1 is the distance in looks from the labelled frames and those before it in
-    the queue, None where the frame was not compared.
+    the queue, None where the frame was not compared; ``fullness`` 0 to 1 is the share of the frames compared that
+    have no more in them, None where there are predictions to go by.
     """
 
     frame: FrameRecord
@@ -52,6 +53,7 @@ class QueueEntry:
     disagreement: float | None = None
     novelty: float | None = None
     unfamiliar: int | None = None
+    fullness: float | None = None
 
 
 def rank_frames(project: Project, *, top: int | None = None, order: Order = "useful") -> list[QueueEntry]:
@@ -198,17 +200,18 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
         distance = np.min([np.linalg.norm(points - reference, axis=1) for reference in references], axis=0)
     else:
         reason = "unlike the frames before it"
-        full = fullness >= np.median(fullness)
-        from_typical = np.linalg.norm(points - points[full].mean(axis=0), axis=1)
-        first = int(np.argmin(np.where(full, from_typical, np.inf)))
-        entries.append(QueueEntry(compared[first], 1.0, "a typical full frame to start with", novelty=1.0))
+        fuller = fullness >= np.median(fullness)
+        from_typical = np.linalg.norm(points - points[fuller].mean(axis=0), axis=1)
+        first = int(np.argmin(np.where(fuller, from_typical, np.inf)))
+        words = "a typical full frame to start with"
+        entries.append(QueueEntry(compared[first], 1.0, words, novelty=1.0, fullness=float(fullness[first])))
         left[first] = False
         distance = np.linalg.norm(points - points[first], axis=1)
     largest = max(float(distance.max()), 1e-6)
     while left.any():
         pick = int(np.argmax(np.where(left, distance * fullness, -1)))
-        novelty = float(distance[pick]) / largest
-        entries.append(QueueEntry(compared[pick], novelty * float(fullness[pick]), reason, novelty=novelty))
+        novelty, full = float(distance[pick]) / largest, float(fullness[pick])
+        entries.append(QueueEntry(compared[pick], novelty * full, reason, novelty=novelty, fullness=full))
         left[pick] = False
         distance = np.minimum(distance, np.linalg.norm(points - points[pick], axis=1))
     return entries + rest

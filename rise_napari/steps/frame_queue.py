@@ -132,6 +132,8 @@ class FrameQueue(QWidget):
 def describe(entry: QueueEntry) -> str:
     """A frame's place in the queue with all that speaks for it."""
     parts = [f"uncertainty {entry.uncertainty:.2f}", f"on the edge {entry.edge}"]
+    if entry.fullness is not None:
+        parts = [f"fullness {entry.fullness:.2f}"]
     if entry.disagreement is not None:
         parts.append(f"changes with the light {100 * entry.disagreement:.0f} %")
     if entry.unfamiliar is not None:
