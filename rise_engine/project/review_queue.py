@@ -199,12 +199,12 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
         reason = "unlike the labelled frames"
         distance = np.min([np.linalg.norm(points - reference, axis=1) for reference in references], axis=0)
     else:
-        reason = "unlike the frames before it"
+        reason = "unlike those before it"
         fuller = fullness >= np.median(fullness)
         from_typical = np.linalg.norm(points - points[fuller].mean(axis=0), axis=1)
         first = int(np.argmin(np.where(fuller, from_typical, np.inf)))
-        words = "a typical full frame to start with"
-        entries.append(QueueEntry(compared[first], 1.0, words, novelty=1.0, fullness=float(fullness[first])))
+        full = float(fullness[first])
+        entries.append(QueueEntry(compared[first], 1.0, "a typical full frame", novelty=1.0, fullness=full))
         left[first] = False
         distance = np.linalg.norm(points - points[first], axis=1)
     largest = max(float(distance.max()), 1e-6)

@@ -125,7 +125,7 @@ def test_before_any_prediction_a_full_frame_comes_before_an_empty_one(tmp_path: 
         queue = rank_frames(project)
         assert all(entry.frame.name.startswith("full") for entry in queue[:4])
         assert [entry.score for entry in queue] == sorted((entry.score for entry in queue), reverse=True)
-        assert queue[0].reason == "a typical full frame to start with"
+        assert queue[0].reason == "a typical full frame"
 
 
 def test_thumbnails_are_read_once(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
