@@ -128,7 +128,7 @@ class ProjectLayers:
                 if resized:
                     self._viewer.reset_view()
             self._show_annotations()
-            self._predicted.show(self._stack.shape[1:3])
+            self._show_predictions()
         self._activate()
         self._ahead.start()
 

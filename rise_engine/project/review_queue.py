@@ -8,7 +8,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from rise_engine.errors import RiseError
 from rise_engine.project.appearance import appearances, clutter
@@ -191,7 +190,8 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
     if not compared:
         return rest
     points = np.stack([vectors[frame.id] for frame in compared])
-    fullness = rankdata(clutter(points)) / len(points)
+    amounts = clutter(points)
+    fullness = np.searchsorted(np.sort(amounts), amounts, side="right") / len(amounts)
     references = _labelled_vectors(project)
     entries: list[QueueEntry] = []
     left = np.ones(len(points), dtype=bool)
