@@ -246,6 +246,7 @@ def ignore_queries(
     teacher: SegmenterOutput,
     image: int,
     pseudo: PseudoLabels,
+    targets: Targets | None,
     config: PseudoLabelConfig,
     *,
     teacher_boxes: Tensor | None = None,
@@ -253,8 +254,9 @@ def ignore_queries(
     """Which of the student's queries are no negatives in L_u, bool (Q,), by their boxes (Q, 4); None for none.
 
     A prediction that the teacher half believes (score above ``config.ignore_unkept``) without it having become a
-    pseudo-label may be an object: queries on its box (IoU above 0.5) should not learn that it is background.
-    ``teacher_boxes`` (Q, 4) are the teacher's where the student's view has moved.
+    pseudo-label may be an object: queries on its box (IoU above 0.5) should not learn that it is background. Where it
+    has the box of one of the image's ``targets`` it only shows that object again, as most queries of one-to-many
+    matching do, and excuses nobody. ``teacher_boxes`` (Q, 4) are the teacher's where the student's view has moved.
     """
     if config.ignore_unkept is None:
         return None
@@ -262,4 +264,7 @@ def ignore_queries(
     unkept[pseudo.queries] = False
     predicted = teacher.boxes[image] if teacher_boxes is None else teacher_boxes
     believed = box_convert(predicted[unkept].float(), "cxcywh", "xyxy")
+    if targets is not None:
+        again = box_iou(believed, box_convert(targets.boxes.float(), "cxcywh", "xyxy")) > OVERLAPPING_IOU
+        believed = believed[~again.any(1)]
     return (box_iou(box_convert(boxes.float(), "cxcywh", "xyxy"), believed) > OVERLAPPING_IOU).any(1)

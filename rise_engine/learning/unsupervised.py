@@ -139,10 +139,11 @@ def unsupervised_losses(
             reference,
             place % count,
             pseudo_labels[place % count],
+            wanted,
             config.pseudo_labels,
             teacher_boxes=teacher_boxes,
         )
-        for place, (boxes, teacher_boxes) in enumerate(zip(output.boxes, seen, strict=False))
+        for place, (boxes, teacher_boxes, wanted) in enumerate(zip(output.boxes, seen, targets, strict=False))
     ]
     beside = len(images) - len(targets)
     terms, _ = criterion(

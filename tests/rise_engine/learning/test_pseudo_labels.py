@@ -308,9 +308,24 @@ def test_queries_on_half_believed_predictions_are_ignored() -> None:
             [0.8, 0.8, 0.2, 0.2],  # on one that nobody believes
         ]
     )
-    assert ignore_queries(student, output, 0, pseudo, config).tolist() == [False, True, False, False]
-    assert ignore_queries(student, output, 0, pseudo, PseudoLabelConfig(ignore_unkept=None)) is None
-    assert not ignore_queries(student, output, 0, pseudo, PseudoLabelConfig(ignore_unkept=0.7)).any()
+    assert ignore_queries(student, output, 0, pseudo, None, config).tolist() == [False, True, False, False]
+    assert ignore_queries(student, output, 0, pseudo, None, PseudoLabelConfig(ignore_unkept=None)) is None
+    assert not ignore_queries(student, output, 0, pseudo, None, PseudoLabelConfig(ignore_unkept=0.7)).any()
+
+
+def test_a_second_prediction_of_a_target_excuses_no_query() -> None:
+    """Three predictions of one object, of which one is kept, and a half believed one elsewhere."""
+    output = teacher([0.9, 0.8, 0.7, 0.4], [(0, 8, 0, 8), (0, 8, 0, 8), (0, 8, 1, 9), (8, 12, 0, 8)])
+    output.boxes = torch.tensor(
+        [[[0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2], [0.21, 0.2, 0.2, 0.2], [0.8, 0.8, 0.2, 0.2]]]
+    )
+    config = PseudoLabelConfig(ignore_unkept=0.05, max_overlapping=1, quantile_start=0.0)
+    pseudo = make(output, config)
+    assert pseudo.queries.tolist() == [0]
+    target = Targets(labels=torch.tensor([0]), boxes=torch.tensor([[0.2, 0.2, 0.2, 0.2]]), masks=pseudo.masks)
+    student = output.boxes[0]
+    assert ignore_queries(student, output, 0, pseudo, target, config).tolist() == [False, False, False, True]
+    assert ignore_queries(student, output, 0, pseudo, None, config).tolist() == [True, True, True, True]
 
 
 @pytest.mark.parametrize("recipe", ["recommended", "paper", "idol"])
