@@ -257,8 +257,10 @@ class RiseConfig(Section):
             raise ValueError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
         if recipe not in RECIPES:
             raise ValueError(f"unknown recipe {recipe!r}: choose one of {', '.join(RECIPES)}")
-        names = {"preset_name": name, "recipe_name": recipe}
-        return cls.model_validate(names | PRESETS[name] | RECIPES[recipe])
+        settings: dict[str, Any] = {"preset_name": name, "recipe_name": recipe} | PRESETS[name]
+        for section, values in RECIPES[recipe].items():
+            settings[section] = settings.get(section, {}) | values
+        return cls.model_validate(settings)
 
     def with_settings(self, settings: Iterable[str]) -> RiseConfig:
         """A copy changed by ``section.key=value`` strings; values are JSON where they parse as it, else text.
@@ -325,7 +327,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 IDOL_LOSSES = {"classification": 2.0, "l1": 5.0, "giou": 2.0, "mask_focal": 2.0, "dice": 5.0}
 
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {"loader": {"predict_edge_reach": 0.0}, "pseudo_labels": {"ignore_unkept": None}},
     "idol": {
         "loader": {"predict_edge_reach": 0.0},

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rise_engine.config import RiseConfig
+from rise_engine.config import RecipeName, RiseConfig
 
 
 def test_settings_that_exclude_each_other_are_refused_in_one_sentence() -> None:
@@ -16,3 +16,12 @@ def test_settings_that_exclude_each_other_are_refused_in_one_sentence() -> None:
 def test_a_teacher_looks_at_least_once_and_at_a_sensible_scale(scales: str) -> None:
     with pytest.raises(ValueError, match=r"^setting pseudo_labels\.teacher_scales.* does not fit"):
         RiseConfig.preset("laptop").with_settings([f"pseudo_labels.teacher_scales={scales}"])
+
+
+@pytest.mark.parametrize("recipe", ["paper", "idol"])
+def test_a_recipe_leaves_the_size_of_a_preset_alone(recipe: RecipeName) -> None:
+    usual, other = RiseConfig.preset("laptop"), RiseConfig.preset("laptop", recipe)
+    assert other.model == usual.model
+    assert other.loader.predict_edge_reach == 0
+    assert other.loader.model_copy(update={"predict_edge_reach": usual.loader.predict_edge_reach}) == usual.loader
+    assert other.schedule == usual.schedule
