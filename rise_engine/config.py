@@ -314,6 +314,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "accumulate": 1,
             "workers": 0,
         },
+        "optimiser": {"learning_rate": 3e-4},
         "schedule": {"steps": 1000, "unsupervised_after": 200, "holdout_every": 250, "preview_every": 10},
     },
     "r50": {"weights": "coco", "model": {"backbone": "resnet50"}},
@@ -328,15 +329,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 IDOL_LOSSES = {"classification": 2.0, "l1": 5.0, "giou": 2.0, "mask_focal": 2.0, "dice": 5.0}
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "paper": {"loader": {"predict_edge_reach": 0.0}, "pseudo_labels": {"ignore_unkept": None}},
+    "paper": {
+        "loader": {"predict_edge_reach": 0.0},
+        "pseudo_labels": {"ignore_unkept": None},
+        "optimiser": {"learning_rate": 1e-4},
+    },
     "idol": {
         "loader": {"predict_edge_reach": 0.0},
+        "optimiser": {"learning_rate": 1e-4},
         "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 1.5},
         "pseudo_labels": {"ignore_unkept": None},
     },
     "recommended": {
         "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0, "equal_objects": True},
-        "augment": {"strong_jitter": (0.5, 1.2)},
+        "augment": {"strong_jitter": (0.5, 1.2), "reweaken": True},
         "pseudo_labels": {
             "threshold_start": 0.6,
             "threshold_peak": 0.6,
@@ -348,7 +354,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "teacher_mirror": True,
             "ema": 0.99,
         },
-        "optimiser": {"learning_rate": 1e-4, "backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
+        "optimiser": {"backbone_factor": 0.2, "clip_norm": 0.5, "warmup_steps": 20},
     },
 }
 """How to learn, independent of the size: the paper's text, the released code's weights, and what works best here."""

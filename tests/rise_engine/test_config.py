@@ -25,3 +25,9 @@ def test_a_recipe_leaves_the_size_of_a_preset_alone(recipe: RecipeName) -> None:
     assert other.loader.predict_edge_reach == 0
     assert other.loader.model_copy(update={"predict_edge_reach": usual.loader.predict_edge_reach}) == usual.loader
     assert other.schedule == usual.schedule
+
+
+def test_the_published_recipes_keep_their_learning_rate_where_the_preset_has_another() -> None:
+    assert RiseConfig.preset("laptop").optimiser.learning_rate == 3e-4
+    assert {RiseConfig.preset("laptop", recipe).optimiser.learning_rate for recipe in ("paper", "idol")} == {1e-4}
+    assert RiseConfig.preset("r50").optimiser.learning_rate == 1e-4

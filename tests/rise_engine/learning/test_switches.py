@@ -191,7 +191,8 @@ def test_objects_are_mirrored_only_when_they_may_be() -> None:
 
 def test_reweakening_moves_the_strong_view_alone(frame: LabelledFrame) -> None:
     colours = "augment.strong_operations=0"
-    plain, moved = make(frame, colours), make(frame, colours, "augment.reweaken=true")
+    plain = make(frame, colours, "augment.reweaken=false")
+    moved = make(frame, colours, "augment.reweaken=true")
     assert plain.strong_motion is None and moved.strong_motion is not None
     assert torch.equal(plain.before.image, moved.before.image) and torch.equal(plain.after.image, moved.after.image)
     assert torch.equal(plain.strong, plain.before.image)
