@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -78,7 +79,7 @@ def render_panels(sequence: PseudoSequence, *, scale: int = 1) -> list[NDArray[n
     return [
         _panel(before.image, before, found, leaving=True, scale=scale, came_from={}),
         _panel(after.image, after, found, leaving=False, scale=scale, came_from=_expected(sequence)),
-        _panel(sequence.strong, before, {}, leaving=True, scale=scale, came_from={}),
+        _panel(sequence.strong, _seen_strongly(sequence), {}, leaving=True, scale=scale, came_from={}),
     ]
 
 
@@ -87,6 +88,12 @@ def render_sequence(sequence: PseudoSequence, *, scale: int = 1) -> NDArray[np.u
     before, after, strong = render_panels(sequence, scale=scale)
     gap = np.full((before.shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([before, gap, after, gap, strong], axis=1)
+
+
+def _seen_strongly(sequence: PseudoSequence) -> Scene:
+    """The objects of the before view where the strong view shows them."""
+    before, motion = sequence.before, sequence.strong_motion
+    return before if motion is None else replace(before, masks=warp_masks(before.masks, motion))
 
 
 def _expected(sequence: PseudoSequence) -> dict[int, tuple[float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,3 +125,12 @@ def test_an_object_has_one_colour_in_all_views_and_others_another(sequence: Pseu
     # Inside, the picture shines through.
     tint = picture[12, 12].astype(float)
     np.testing.assert_allclose(tint, 0.65 * 127.5 + 0.35 * outline, atol=1.5)
+
+
+def test_objects_are_drawn_where_a_moved_strong_view_has_them(sequence: PseudoSequence) -> None:
+    moved = replace(sequence, strong_motion=torch.tensor([[1.0, 0, 0], [0, 1, 7]]))
+    still, strong = render_panels(sequence)[2], render_panels(moved)[2]
+    # Object 1 alone, from row 10 to 30: its number is written in the middle, so the columns at its left edge tell.
+    assert (still[10:30, 10] != strong[10:30, 10]).any()
+    assert np.array_equal(still[10:30, 10], strong[17:37, 10])
+    assert np.array_equal(strong[5:16, 10], np.full((11, 3), 51, np.uint8)), "nothing is left where it was"
