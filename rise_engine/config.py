@@ -120,7 +120,12 @@ class AugmentConfig(Section):
     strong_jitter: tuple[float, float] = (0.05, 0.95)
     """Colour jitter multiplies brightness, and then contrast, by draws from between these."""
     reweaken: bool = False
-    """Move the strong view by another weak augmentation too; its targets then move along."""
+    """Move the strong view once more too, within the four ranges below; its targets then move along."""
+    strong_rotation: float = Field(4.0, ge=0)
+    strong_scale: tuple[float, float] = (0.9, 1.1)
+    strong_shift: float = Field(0.05, ge=0, lt=1)
+    strong_mirror: bool = False
+    """Left and right, and top and bottom, each half of the time."""
     object_scale: tuple[float, float] = (0.7, 1.3)
     object_rotation: float = Field(180.0, ge=0)
     object_brightness: float = Field(0.1, ge=0, lt=1)

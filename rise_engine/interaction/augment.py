@@ -47,14 +47,32 @@ def draw_weak(
 
     ``flip`` allows it to mirror left and right, which happens half the time.
     """
-    height, width = size
-    turn = rotation(rng.uniform(-config.rotation, config.rotation))
+    turn = rng.uniform(-config.rotation, config.rotation)
     zoom = rng.uniform(*config.scale)
     shift_x, shift_y = rng.uniform(-config.shift, config.shift, size=2)
     brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
     mirror = -1.0 if flip and rng.random() < 0.5 else 1.0
-    about_centre = about((width / 2, height / 2), turn @ scaling(zoom * mirror, zoom))
-    return WeakAugmentation(translation(shift_x * width, shift_y * height) @ about_centre, brightness)
+    return WeakAugmentation(_within(size, turn, (zoom * mirror, zoom), (shift_x, shift_y)), brightness)
+
+
+def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
+    """How the strong view of ``size`` (h, w) is moved once more: as ``draw_weak``, within ranges of its own.
+
+    A student that sees its picture turned or resized further than its teacher does is Soft Teacher's (ICCV 2021).
+    """
+    turn = rng.uniform(-config.strong_rotation, config.strong_rotation)
+    zoom = rng.uniform(*config.strong_scale)
+    shift_x, shift_y = rng.uniform(-config.strong_shift, config.strong_shift, size=2)
+    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2) if config.strong_mirror else (1.0, 1.0)
+    return WeakAugmentation(_within(size, turn, (zoom * mirror_x, zoom * mirror_y), (shift_x, shift_y)), brightness)
+
+
+def _within(size: tuple[int, int], turn: float, zoom: tuple[float, float], shift: tuple[float, float]) -> Matrix:
+    """Resizing by ``zoom`` (x, y) and turning by degrees about the centre, then moving by shares of the sides."""
+    height, width = size
+    moved = about((width / 2, height / 2), rotation(turn) @ scaling(*zoom))
+    return translation(shift[0] * width, shift[1] * height) @ moved
 
 
 def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:

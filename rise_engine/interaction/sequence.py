@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rise_engine.config import AugmentConfig, LoaderConfig, SequenceConfig
-from rise_engine.interaction.augment import draw_object, draw_strong, draw_weak
+from rise_engine.interaction.augment import draw_object, draw_strong, draw_strong_motion, draw_weak
 from rise_engine.interaction.bank import CutOut, InstanceBank
 from rise_engine.interaction.geometry import Matrix, scaling, translation
 from rise_engine.interaction.instance_map import InstanceMap, moved_layers
@@ -119,7 +119,7 @@ class SequenceMaker:
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
-        again = draw_weak(rng, self._augment, size, flip=False) if self._augment.reweaken else None
+        again = draw_strong_motion(rng, self._augment, size) if self._augment.reweaken else None
         return SequencePlan(
             name=still.name,
             image=torch.from_numpy(still.image),

@@ -15,6 +15,7 @@ from rise_engine.interaction.augment import (
     adjust,
     colour_jitter,
     draw_object,
+    draw_strong_motion,
     draw_weak,
     gaussian_blur,
     grayscale,
@@ -52,6 +53,28 @@ def test_weak_draws_stay_in_range_and_fill_it(rng: np.random.Generator) -> None:
         distance = np.asarray(values) - middle
         assert np.abs(distance).max() <= limit + 1e-9
         assert distance.max() > 0.9 * limit and distance.min() < -0.9 * limit
+
+
+def test_the_strong_view_moves_within_ranges_of_its_own(rng: np.random.Generator) -> None:
+    size = (100, 200)
+    config = AugmentConfig(strong_rotation=30, strong_scale=(0.5, 1.5), strong_shift=0.2)
+    draws = [draw_strong_motion(rng, config, size).matrix for _ in range(500)]
+    zooms, turns = zip(*(zoom_and_turn(matrix) for matrix in draws), strict=True)
+    shifts = np.array([apply(matrix, np.array([[100.0, 50.0]]))[0] - (100, 50) for matrix in draws])
+    for values, limit, middle in ((zooms, 0.5, 1), (turns, 30, 0), (shifts[:, 0], 40, 0), (shifts[:, 1], 20, 0)):
+        distance = np.asarray(values) - middle
+        assert np.abs(distance).max() <= limit + 1e-9
+        assert distance.max() > 0.9 * limit and distance.min() < -0.9 * limit
+
+
+def test_the_strong_view_is_mirrored_either_way_only_when_asked(rng: np.random.Generator) -> None:
+    still = {"strong_rotation": 0.0, "strong_scale": (1.0, 1.0), "strong_shift": 0.0}
+    for mirror, wanted in ((False, {(1.0, 1.0)}), (True, {(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)})):
+        config = AugmentConfig(strong_mirror=mirror, **still)
+        matrices = [draw_strong_motion(rng, config, (50, 60)).matrix for _ in range(100)]
+        assert {(float(matrix[0, 0]), float(matrix[1, 1])) for matrix in matrices} == wanted
+        # The picture stays where it is: its centre does not move.
+        assert all(np.allclose(apply(matrix, np.array([[30.0, 25.0]])), [[30.0, 25.0]]) for matrix in matrices)
 
 
 def test_only_the_first_view_may_mirror(rng: np.random.Generator) -> None:

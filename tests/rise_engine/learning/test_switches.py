@@ -199,8 +199,12 @@ def test_reweakening_moves_the_strong_view_alone(frame: LabelledFrame) -> None:
     assert not torch.equal(moved.strong, moved.before.image)
 
 
-def test_targets_move_with_the_reweakened_view(frame: LabelledFrame) -> None:
-    sequence = make(unlabelled(frame), "augment.reweaken=true", "augment.strong_operations=0")
+FAR = ("augment.strong_rotation=40", "augment.strong_scale=[0.7,1.3]", "augment.strong_mirror=true")
+
+
+@pytest.mark.parametrize("further", [(), FAR], ids=["as weakly as the others", "far"])
+def test_targets_move_with_the_reweakened_view(frame: LabelledFrame, further: tuple[str, ...]) -> None:
+    sequence = make(unlabelled(frame), "augment.reweaken=true", "augment.strong_operations=0", *further)
     scene = sequence.before
     assert len(scene.masks) and sequence.strong_motion is not None
     known = Targets.from_masks(scene.masks, scene.labels, image_size=SIZE)
