@@ -347,7 +347,14 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "recommended": {
         "loss": IDOL_LOSSES | {"association": 0.1, "unsupervised": 1.0, "equal_objects": True},
-        "augment": {"strong_jitter": (0.5, 1.2), "reweaken": True},
+        "augment": {
+            "strong_jitter": (0.5, 1.2),
+            "reweaken": True,
+            "strong_rotation": 30.0,
+            "strong_scale": (0.75, 1.33),
+            "strong_shift": 0.1,
+            "strong_mirror": True,
+        },
         "pseudo_labels": {
             "threshold_start": 0.6,
             "threshold_peak": 0.6,
