@@ -47,12 +47,9 @@ def draw_weak(
 
     ``flip`` allows it to mirror left and right, which happens half the time.
     """
-    turn = rng.uniform(-config.rotation, config.rotation)
-    zoom = rng.uniform(*config.scale)
-    shift_x, shift_y = rng.uniform(-config.shift, config.shift, size=2)
-    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    moves = _draw_moves(rng, config.rotation, config.scale, config.shift, config.brightness)
     mirror = -1.0 if flip and rng.random() < 0.5 else 1.0
-    return WeakAugmentation(_within(size, turn, (zoom * mirror, zoom), (shift_x, shift_y)), brightness)
+    return moves.augmentation(size, mirror=(mirror, 1.0))
 
 
 def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
@@ -60,19 +57,39 @@ def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tu
 
     A student that sees its picture turned or resized further than its teacher does is Soft Teacher's (ICCV 2021).
     """
-    turn = rng.uniform(-config.strong_rotation, config.strong_rotation)
-    zoom = rng.uniform(*config.strong_scale)
-    shift_x, shift_y = rng.uniform(-config.strong_shift, config.strong_shift, size=2)
-    brightness = rng.uniform(1 - config.brightness, 1 + config.brightness)
+    moves = _draw_moves(rng, config.strong_rotation, config.strong_scale, config.strong_shift, config.brightness)
     mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2) if config.strong_mirror else (1.0, 1.0)
-    return WeakAugmentation(_within(size, turn, (zoom * mirror_x, zoom * mirror_y), (shift_x, shift_y)), brightness)
+    return moves.augmentation(size, mirror=(mirror_x, mirror_y))
 
 
-def _within(size: tuple[int, int], turn: float, zoom: tuple[float, float], shift: tuple[float, float]) -> Matrix:
-    """Resizing by ``zoom`` (x, y) and turning by degrees about the centre, then moving by shares of the sides."""
-    height, width = size
-    moved = about((width / 2, height / 2), rotation(turn) @ scaling(*zoom))
-    return translation(shift[0] * width, shift[1] * height) @ moved
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """``turn`` in degrees, ``zoom`` and ``brightness`` factors, ``shift`` (x, y) in shares of the sides."""
+
+    turn: float
+    zoom: float
+    shift: tuple[float, float]
+    brightness: float
+
+    def augmentation(self, size: tuple[int, int], *, mirror: tuple[float, float]) -> WeakAugmentation:
+        """Resizing and turning about the centre of ``size`` (h, w), then shifting; ``mirror`` (x, y) is 1 or -1."""
+        height, width = size
+        resized = scaling(self.zoom * mirror[0], self.zoom * mirror[1])
+        about_centre = about((width / 2, height / 2), rotation(self.turn) @ resized)
+        return WeakAugmentation(
+            translation(self.shift[0] * width, self.shift[1] * height) @ about_centre, self.brightness
+        )
+
+
+def _draw_moves(
+    rng: np.random.Generator, turn: float, zoom: tuple[float, float], shift: float, brightness: float
+) -> _Moves:
+    return _Moves(
+        turn=rng.uniform(-turn, turn),
+        zoom=rng.uniform(*zoom),
+        shift=tuple(rng.uniform(-shift, shift, size=2)),
+        brightness=rng.uniform(1 - brightness, 1 + brightness),
+    )
 
 
 def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:
