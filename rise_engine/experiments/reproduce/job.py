@@ -61,8 +61,8 @@ def identity_of(record: dict[str, Any]) -> str:
     """All that the outcome of a training depends on besides the annotations, as text; "" for settings unknown here.
 
     Settings that came into being since the record was written have their defaults, and what only memory and display
-    depend on means nothing. Nor do those of the unlabelled frames to a training without any, so that tables share it;
-    its averaged teacher stays, as it is measured.
+    depend on means nothing. Nor do those of the unlabelled frames and of the strong view to a training without any, so
+    that tables share it; its averaged teacher stays, as it is measured.
     """
     try:
         config = RiseConfig.model_validate(record["config"])
@@ -76,6 +76,8 @@ def identity_of(record: dict[str, Any]) -> str:
     config.schedule.checkpoint_seconds = default.schedule.checkpoint_seconds
     if config.schedule.supervised_only:
         config.pseudo_labels = PseudoLabelConfig(ema=config.pseudo_labels.ema)
+        strong = {name: value for name, value in default.augment if name.startswith("strong_") or name == "reweaken"}
+        config.augment = config.augment.model_copy(update=strong)
         config.loss.unsupervised = default.loss.unsupervised
         config.loss.equal_objects = default.loss.equal_objects
         config.loader.unlabelled_per_step = default.loader.unlabelled_per_step

@@ -234,23 +234,31 @@ def write_down(grid: Grid, job: Job, ap: float, *, run: str = "0001-laptop") -> 
 def test_equal_trainings_of_different_tables_are_one(project: Project, tmp_path: Path) -> None:
     grid = Grid(project, tmp_path / "out")
     alone = ("schedule.supervised_only=true",)
-    first, unread, averaged, longer = grid.jobs(
+    first, unread, averaged, longer, turned = grid.jobs(
         [
             Cell("supervised", counted(2), alone),
             Cell(
                 "none",
                 counted(2),
-                (*alone, "pseudo_labels.mask_to_box=false", "loader.accumulate=2", "loader.workers=0"),
+                (
+                    *alone,
+                    "pseudo_labels.mask_to_box=false",
+                    "augment.strong_rotation=90",
+                    "loader.accumulate=2",
+                    "loader.workers=0",
+                ),
             ),
             Cell("averaged", counted(2), (*alone, "pseudo_labels.ema=0.5")),
             Cell("longer", counted(2), (*alone, "schedule.steps=4")),
+            Cell("turned", counted(2), (*alone, "augment.rotation=90")),
         ],
         config_with(),
     )
     assert first.identity == unread.identity, "settings of the unlabelled frames mean nothing without any"
-    assert len({job.identity for job in (first, averaged, longer)}) == 3
-    rise = [Cell("RISE", counted(2)), Cell("RISE", counted(2), ("pseudo_labels.mask_to_box=false",))]
-    assert len({job.identity for job in grid.jobs(rise, config_with())}) == 2
+    assert len({job.identity for job in (first, averaged, longer, turned)}) == 4
+    unlike = ((), ("pseudo_labels.mask_to_box=false",), ("augment.strong_rotation=90",))
+    rise = [Cell("RISE", counted(2), settings) for settings in unlike]
+    assert len({job.identity for job in grid.jobs(rise, config_with())}) == 3
 
 
 def test_a_result_stays_one_when_settings_are_added_later(project: Project, tmp_path: Path) -> None:
