@@ -6,7 +6,7 @@ Every draw comes from the generator given, so a scene can be made again from its
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import kornia
@@ -47,9 +47,9 @@ def draw_weak(
 
     ``flip`` allows it to mirror left and right, which happens half the time.
     """
-    moves = _draw_moves(rng, config.rotation, config.scale, config.shift, config.brightness)
+    moved = _draw_motion(rng, size, config.rotation, config.scale, config.shift, config.brightness)
     mirror = -1.0 if flip and rng.random() < 0.5 else 1.0
-    return moves.augmentation(size, mirror=(mirror, 1.0))
+    return _mirrored(moved, size, mirror, 1.0)
 
 
 def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
@@ -57,39 +57,34 @@ def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tu
 
     A student that sees its picture turned or resized further than its teacher does is Soft Teacher's (ICCV 2021).
     """
-    moves = _draw_moves(rng, config.strong_rotation, config.strong_scale, config.strong_shift, config.brightness)
+    moved = _draw_motion(rng, size, config.strong_rotation, config.strong_scale, config.strong_shift, config.brightness)
     mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2) if config.strong_mirror else (1.0, 1.0)
-    return moves.augmentation(size, mirror=(mirror_x, mirror_y))
+    return _mirrored(moved, size, mirror_x, mirror_y)
 
 
-@dataclass(frozen=True, slots=True)
-class _Moves:
-    """``turn`` in degrees, ``zoom`` and ``brightness`` factors, ``shift`` (x, y) in shares of the sides."""
-
-    turn: float
-    zoom: float
-    shift: tuple[float, float]
-    brightness: float
-
-    def augmentation(self, size: tuple[int, int], *, mirror: tuple[float, float]) -> WeakAugmentation:
-        """Resizing and turning about the centre of ``size`` (h, w), then shifting; ``mirror`` (x, y) is 1 or -1."""
-        height, width = size
-        resized = scaling(self.zoom * mirror[0], self.zoom * mirror[1])
-        about_centre = about((width / 2, height / 2), rotation(self.turn) @ resized)
-        return WeakAugmentation(
-            translation(self.shift[0] * width, self.shift[1] * height) @ about_centre, self.brightness
-        )
-
-
-def _draw_moves(
-    rng: np.random.Generator, turn: float, zoom: tuple[float, float], shift: float, brightness: float
-) -> _Moves:
-    return _Moves(
-        turn=rng.uniform(-turn, turn),
-        zoom=rng.uniform(*zoom),
-        shift=tuple(rng.uniform(-shift, shift, size=2)),
-        brightness=rng.uniform(1 - brightness, 1 + brightness),
+def _draw_motion(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    turn: float,
+    zoom: tuple[float, float],
+    shift: float,
+    brightness: float,
+) -> WeakAugmentation:
+    """Turning (degrees) and resizing about the centre of ``size`` (h, w), then shifting by shares of its sides."""
+    height, width = size
+    turned = rotation(rng.uniform(-turn, turn))
+    factor = rng.uniform(*zoom)
+    shift_x, shift_y = rng.uniform(-shift, shift, size=2)
+    about_centre = about((width / 2, height / 2), turned @ scaling(factor, factor))
+    return WeakAugmentation(
+        translation(shift_x * width, shift_y * height) @ about_centre, rng.uniform(1 - brightness, 1 + brightness)
     )
+
+
+def _mirrored(moved: WeakAugmentation, size: tuple[int, int], x: float, y: float) -> WeakAugmentation:
+    """Mirrored first, where ``x`` or ``y`` is -1, and then moved."""
+    height, width = size
+    return replace(moved, matrix=moved.matrix @ about((width / 2, height / 2), scaling(x, y)))
 
 
 def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:
