@@ -103,6 +103,17 @@ class SequenceConfig(Section):
     min_area: int = Field(32, ge=1)
     """A target with fewer visible pixels is dropped."""
 
+    @model_validator(mode="after")
+    def _possible(self) -> SequenceConfig:
+        if self.min_pasted > self.max_pasted:
+            raise ValueError(
+                f"sequence.min_pasted is {self.min_pasted}, more than max_pasted, {self.max_pasted}: "
+                "give both, or sequence.paste=false for none"
+            )
+        if self.move_probability + self.remove_probability > 1:
+            raise ValueError("sequence.move_probability and remove_probability are more than 1 together: lower one")
+        return self
+
 
 class AugmentConfig(Section):
     """Weak and strong augmentation (paper, Sec. 3.2, 3.3 and App. A)."""
@@ -291,7 +302,7 @@ class RiseConfig(Section):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            if not where:
+            if first["type"] == "value_error":
                 raise ValueError(str(first["ctx"]["error"])) from error
             raise ValueError(f"setting {where} does not fit: {first['msg'].lower()}") from error
 
@@ -342,7 +353,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "idol": {
         "loader": {"predict_edge_reach": 0.0},
         "optimiser": {"learning_rate": 1e-4},
-        "loss": IDOL_LOSSES | {"association": 0.1, "association_auxiliary": 1.5},
+        "loss": IDOL_LOSSES | {"association": 2.0, "association_auxiliary": 1.5},
         "pseudo_labels": {"ignore_unkept": None},
     },
     "recommended": {

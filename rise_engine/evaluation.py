@@ -136,13 +136,7 @@ def _with_mask(instance: Mapping[str, Any], height: int, width: int) -> dict[str
 
     The area decides about small, medium and large; a prediction's is always that of its mask.
     """
-    segmentation = instance["segmentation"]
-    if isinstance(segmentation, list):
-        rle = rle_codec.merge(rle_codec.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = rle_codec.frPyObjects(segmentation, height, width)
-    else:
-        rle = segmentation
+    rle = to_rle(instance["segmentation"], height, width)
     area = None if "score" in instance else instance.get("area")
     return {
         **instance,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,14 +54,10 @@ class LabelFractions:
         """
         if not units:
             raise RiseError(f"{dataset} has no labelled training frame to draw from; give the folder with its labels.")
-        shuffled = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit.name}".encode()).digest())
-        ends = [0]
-        for unit in shuffled:
-            ends.append(ends[-1] + len(unit.frames))
-        wanted = {percent: (counts or {}).get(percent, round(percent / 100 * ends[-1])) for percent in percents}
-        order = tuple(frame for unit in shuffled for frame in unit.frames)
-        nearest = {percent: min(ends[1:], key=lambda end: abs(end - number)) for percent, number in wanted.items()}
-        return cls(dataset, source, sha256, seed, order, nearest)
+        total = sum(len(unit.frames) for unit in units)
+        wanted = {percent: (counts or {}).get(percent, round(percent / 100 * total)) for percent in percents}
+        nearest = {percent: len(whole_units(units, number, seed=seed)) for percent, number in wanted.items()}
+        return cls(dataset, source, sha256, seed, whole_units(units, total, seed=seed), nearest)
 
     def frames(self, percent: float) -> tuple[str, ...]:
         """The frames that are labelled at a percentage."""
@@ -83,6 +80,17 @@ class LabelFractions:
         }
         write_text(folder / FILE_NAME, json.dumps(record, indent=1) + "\n")
         return folder / FILE_NAME
+
+
+def whole_units(units: Sequence[Unit], count: int, *, seed: int) -> tuple[str, ...]:
+    """The frames of the first units in an order drawn with the seed: as near to ``count`` as can be, at least one unit.
+
+    The frames of a smaller count are the first of those of a larger one.
+    """
+    shuffled = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit.name}".encode()).digest())
+    ends = list(itertools.accumulate(len(unit.frames) for unit in shuffled))
+    nearest = min(range(len(ends)), key=lambda place: abs(ends[place] - count))
+    return tuple(frame for unit in shuffled[: nearest + 1] for frame in unit.frames)
 
 
 def checksum_of(paths: Iterable[Path], *, root: Path | None = None) -> str:

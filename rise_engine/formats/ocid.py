@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rise_engine.errors import RiseError
-from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
+from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of, whole_units
 from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.annotations import new_category, row_values
 from rise_engine.project.image_file import read_header, read_numbers
@@ -111,20 +111,31 @@ def _rows(
 
 def ocid_fractions(project: Project, *, seed: int) -> LabelFractions:
     """The paper's fractions of labelled training frames, nested, in whole sequences."""
-    sequences: dict[str, list[str]] = {}
-    for frame in project.frames(state=FrameState.LABELLED, split=Split.TRAIN):
-        scene = scene_of(frame.name)
-        if scene is not None:
-            sequences.setdefault(scene.sequence, []).append(frame.name)
-    labels = [_label_of(project, name) for names in sequences.values() for name in names]
+    sequences = _sequences(project)
+    labels = [_label_of(project, name) for sequence in sequences for name in sequence.frames]
     return LabelFractions.draw(
-        [Unit(sequence, tuple(names)) for sequence, names in sequences.items()],
+        sequences,
         dataset="OCID",
         source="label images of the training sequences",
         sha256=checksum_of(sorted(labels), root=project.images),
         percents=PERCENTS,
         seed=seed,
     )
+
+
+def whole_sequences(project: Project, *, count: int, seed: int) -> tuple[str, ...]:
+    """About ``count`` labelled training frames, by name, in whole sequences; a smaller count's are among them."""
+    return whole_units(_sequences(project), count, seed=seed)
+
+
+def _sequences(project: Project) -> list[Unit]:
+    """The labelled training frames by their sequences."""
+    sequences: dict[str, list[str]] = {}
+    for frame in project.frames(state=FrameState.LABELLED, split=Split.TRAIN):
+        scene = scene_of(frame.name)
+        if scene is not None:
+            sequences.setdefault(scene.sequence, []).append(frame.name)
+    return [Unit(sequence, tuple(names)) for sequence, names in sequences.items()]
 
 
 def _instances(project: Project, frame: FrameRecord, label: Path, category: int) -> list[Instance]:

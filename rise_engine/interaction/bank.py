@@ -23,8 +23,9 @@ class CutOut:
     """One object cut out of its frame along its box.
 
     ``image`` uint8 (h, w, 3) RGB; ``mask`` bool (h, w), touching all four edges; ``label`` class index; ``frame`` the
-    name of the frame and ``instance`` the position there; ``frame_side`` the frame's shortest side in pixels, which
-    tells how large the object is in a frame of another resolution (None: as many pixels as here).
+    name of the frame and ``instance`` the position there; ``annotation`` its id in the project; ``frame_side`` the
+    frame's shortest side in pixels, which tells how large the object is in a frame of another resolution (None: as many
+    pixels as here).
     """
 
     image: NDArray[np.uint8]
@@ -32,6 +33,7 @@ class CutOut:
     label: int
     frame: str
     instance: int | None = None
+    annotation: int | None = None
     frame_side: int | None = None
 
 
@@ -77,6 +79,7 @@ class InstanceBank:
                 label=int(frame.categories[index]),
                 frame=frame.name,
                 instance=index,
+                annotation=frame.instances[index] if frame.instances else None,
                 frame_side=min(mask.shape),
             )
         )

@@ -147,7 +147,7 @@ class SequenceMaker:
         config = self._config
         if not (config.enabled and config.paste) or not bank:
             return [], []
-        pasted = int(rng.integers(config.min_pasted, max(config.min_pasted, config.max_pasted) + 1))
+        pasted = int(rng.integers(config.min_pasted, config.max_pasted + 1))
         added = int(rng.integers(config.max_added + 1))
         cut_outs = bank.sample_distinct(rng, pasted + added)
         return cut_outs[:pasted], cut_outs[pasted:]

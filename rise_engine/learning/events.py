@@ -105,7 +105,7 @@ class HoldoutScore(Event):
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabelScore(Event):
-    """The cascade as it stands, applied to the hold-out, whose truth is known (paper, Fig. 4).
+    """The cascade as it stands, applied to what the teacher sees in the hold-out, whose truth is known (paper, Fig. 4).
 
     A pseudo-label is right when its mask has IoU of at least 0.5 with a true object of its class.
     """

@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate
 from rise_engine.inference import LoadedModel, resize_for_network
 from rise_engine.learning.events import PseudoLabelScore
 from rise_engine.learning.pseudo_label_score import JudgedFrame, judge_frame, summarise
+from rise_engine.learning.test_time_augmentation import predict_augmented
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import to_mask
 
@@ -20,7 +21,10 @@ MOST_FRAMES = 32
 
 @torch.no_grad()
 def judge_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int) -> PseudoLabelScore:
-    """Judges the pseudo-labels of a network in evaluation mode on hold-out frames, at least one, evenly chosen."""
+    """Judges the pseudo-labels of a network in evaluation mode on hold-out frames, at least one, evenly chosen.
+
+    They are made as in training: with all the teacher's looks, and masks that follow edges where they do so there.
+    """
     every = -(-len(frames) // MOST_FRAMES)
     return summarise([_judge(loaded, project, frame, step=step) for frame in frames[::every]], step)
 
@@ -28,8 +32,13 @@ def judge_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int], 
 def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> JudgedFrame:
     image = project.image(frame)
     picture = resize_for_network(image, loaded.config.loader)
-    padding = None if picture.padding_mask is None else picture.padding_mask.to(loaded.device)
+    height, width = picture.size
+    seen = picture.images[0, :, :height, :width].to(loaded.device)
     canvas = (picture.images.shape[-2], picture.images.shape[-1])
+    config = loaded.config.pseudo_labels
+    output = predict_augmented(
+        loaded.model, [seen], scales=config.teacher_scales, mirror=config.teacher_mirror, device=loaded.device
+    )
     masks, labels = _truth(
         project,
         frame,
@@ -39,15 +48,16 @@ def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> J
         canvas=canvas,
     )
     return judge_frame(
-        loaded.model(picture.images.to(loaded.device), padding),
+        output,
         0,
         image_size=picture.size,
         canvas=canvas,
         masks=masks,
         labels=labels,
-        config=loaded.config.pseudo_labels,
+        config=config,
         step=step,
         steps=loaded.config.schedule.steps,
+        picture=seen,
     )
 
 

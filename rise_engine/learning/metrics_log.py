@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rise_engine.atomic import write_text
 from rise_engine.learning.events import Event, HoldoutScore, Losses, Preview, PseudoLabelScore, Thresholds
 
 CURVES = (Losses, Thresholds, HoldoutScore, PseudoLabelScore)
@@ -23,7 +24,7 @@ class MetricsLog:
         if keep_until is not None and self.path.is_file():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_until]
-            self.path.write_text("".join(kept), encoding="utf-8")
+            write_text(self.path, "".join(kept))
         self._file = self.path.open("a", encoding="utf-8")
         self._board: Any = None
         if importlib.util.find_spec("tensorboard") is not None:

@@ -16,7 +16,10 @@ SHOWN_SCORE = 0.3
 
 
 def preview_frame(loaded: LoadedModel, name: str, image: NDArray[np.uint8], *, step: int) -> Preview:
-    """Predicts ``image`` uint8 (H, W, 3) and applies the cascade of the step to the scores."""
+    """Predicts ``image`` uint8 (H, W, 3) in one look and applies the cascade of the step to the scores.
+
+    The pseudo-labels of a training may differ: there the teacher may look more than once.
+    """
     config, steps = loaded.config.pseudo_labels, loaded.config.schedule.steps
     gamma = staircase(step, steps, config.threshold_start, config.threshold_peak, config.stairs)
     found = predict(loaded, image, min_score=min(gamma, SHOWN_SCORE))

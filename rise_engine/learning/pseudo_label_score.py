@@ -61,11 +61,13 @@ def judge_frame(
     config: PseudoLabelConfig,
     step: int,
     steps: int,
+    picture: Tensor | None = None,
 ) -> JudgedFrame:
     """Judges one image of an output, as the cascade stands at a step, by its true ``masks`` bool (G, *canvas) and
-    ``labels`` int64 (G,). Sizes are (height, width), ``image_size`` without padding."""
+    ``labels`` int64 (G,). Sizes are (height, width), ``image_size`` without padding. ``picture`` is that of
+    ``make_pseudo_labels``; right and wrong are told at the masks' own resolution, before they follow edges."""
     pseudo = make_pseudo_labels(
-        output, image, image_size=image_size, canvas=canvas, config=config, step=step, steps=steps
+        output, image, image_size=image_size, canvas=canvas, config=config, step=step, steps=steps, picture=picture
     )
     scores, classes = output.class_logits[image].float().sigmoid().max(1)
     probabilities = output.masks(image, torch.arange(len(scores), device=scores.device)).float().sigmoid()

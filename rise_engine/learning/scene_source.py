@@ -74,6 +74,8 @@ class SceneSource:
             "labelled": FrameStream(split.labelled, seed, salt=1),
             "unlabelled": FrameStream(split.unlabelled, seed, salt=2),
         }
+        self._ids = {record.name: record.id for record in project.frames()}
+        self._excluded = project.bank_excluded()
         self._next = self._next_frames()
         self._labelled_still = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
@@ -134,21 +136,30 @@ class SceneSource:
         self.bank = fill_bank(self._project, order, self._config, read=self._labelled_frame)
 
     def bank_references(self) -> list[tuple[str, int]]:
-        """The instances in the bank, oldest first, as frame name and position there."""
-        return [(item.frame, item.instance) for item in self.bank if item.instance is not None]
+        """The instances in the bank, oldest first, as frame name and annotation id."""
+        return [(item.frame, item.annotation) for item in self.bank if item.annotation is not None]
 
-    def restore_bank(self, references: list[tuple[str, int]]) -> None:
-        """Puts the named instances back, oldest first, for an exact resume."""
+    def restore_bank(self, references: list[tuple[str, int]]) -> int:
+        """Puts the named instances back, oldest first, for an exact resume; how many the project has no longer."""
         self._forget_plans()
-        ids = {record.name: record.id for record in self._project.frames()}
-        for name, index in references:
-            self._add(self._labelled_frame(ids[name]), index)
+        gone = 0
+        for name, annotation in references:
+            frame = self._labelled_frame(self._ids[name])
+            if annotation in frame.instances:
+                self._add(frame, frame.instances.index(annotation))
+            else:
+                gone += 1
+        return gone
 
     def admit(self, name: str, indices: list[int]) -> None:
-        """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1)."""
-        frame = self._labelled_frame(self._project.frame(name).id)
+        """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1).
+
+        Those that a person keeps out of the bank stay out.
+        """
+        frame = self._labelled_frame(self._ids[name])
         for index in indices:
-            self._add(frame, index)
+            if frame.instances[index] not in self._excluded:
+                self._add(frame, index)
 
     def _next_frames(self) -> dict[int, int]:
         """The frame that follows each one in its recording; never a hold-out or skipped one."""

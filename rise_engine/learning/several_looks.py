@@ -31,7 +31,7 @@ class LookingTwice:
             sizes = [(int((~mask[:, 0]).sum()), int((~mask[0]).sum())) for mask in padding_mask]
         frames = [image[:, :height, :width] for image, (height, width) in zip(images, sizes, strict=True)]
         return predict_augmented(
-            self.model,  # type: ignore[arg-type]  # our networks are modules, which the protocol does not say
+            self.model,
             frames,
             scales=(1 / LARGER, 1.0),
             mirror=True,

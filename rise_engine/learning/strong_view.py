@@ -23,7 +23,8 @@ def moved_to_strong(
 ) -> tuple[list[Targets | None], Tensor]:
     """The before views' targets, and the teacher's boxes (B, Q, 4), where they are in the strong views.
 
-    Objects of which too little stays in view go; an image without any left is None, as without any target.
+    Objects of which too little stays in view (``sequence.min_area``, ``.min_visible``) go; an image without any left is
+    None, as without any target.
     """
     moved: list[Targets | None] = []
     boxes = teacher_boxes.clone()
@@ -54,7 +55,9 @@ def _moved_targets(known: Targets, motion: Tensor, size: tuple[int, int], config
     height, width = size
     canvas = (known.masks.shape[1], known.masks.shape[2])
     masks = pad_masks(warp_masks(known.masks[:, :height, :width], motion), canvas)
-    seen = masks.flatten(1).sum(1) >= config.sequence.min_area
+    area = masks.flatten(1).sum(1)
+    whole = known.masks.flatten(1).sum(1) * torch.linalg.det(motion[:, :2]).abs().to(area.device)
+    seen = (area >= config.sequence.min_area) & (area >= config.sequence.min_visible * whole)
     if not bool(seen.any()):
         return None
     boxes = (

@@ -30,8 +30,8 @@ SEGMENTED_IOU = 0.5
 @dataclass(frozen=True, slots=True)
 class SupervisedLosses:
     """``association`` is L_embed, unweighted; ``accuracy`` the share of pairs told apart, None without pairs;
-    ``matched`` counts the queries that the last layer matched, over all who share the part; ``segmented`` lists, per
-    sequence, the frame's own objects that the network covers (empty unless the bank asks)."""
+    ``matched`` counts the queries that the last layer matched here; ``segmented`` lists, per sequence, the frame's own
+    objects that the network covers (empty unless the bank asks)."""
 
     terms: LossTerms
     association: Tensor
@@ -74,8 +74,7 @@ def supervised_losses(
     targets = [known_targets(scene, batch.canvas, device=device) for scene in scenes]
     output = model(batch.images, batch.padding_mask)
     terms, assignments = criterion(output, targets, share=share)
-    matched = sum(len(assignment.queries) for assignment in assignments)
-    frames, matched = share.total([len(sequences), matched])
+    (frames,) = share.total([len(sequences)])
 
     association = output.embeddings.sum() * 0
     accuracies = []
@@ -111,7 +110,7 @@ def supervised_losses(
         terms=terms,
         association=association,
         accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
-        matched=matched,
+        matched=sum(len(assignment.queries) for assignment in assignments),
         segmented=[
             segmented_objects(output, first, assignments[first], targets[first], sequence.before)
             if config.sequence.bank_admit == "segmented"

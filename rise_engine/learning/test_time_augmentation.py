@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.ops import box_convert, box_iou, nms
 
 from rise_engine.learning.batch import collate
 from rise_engine.learning.ranks import WHOLE, Share
-from rise_engine.model.segmenter import LayerOutput, SegmenterOutput
+from rise_engine.model.segmenter import LayerOutput, Segmenter, SegmenterOutput
 
 SAME_PLACE = 0.5
 """Box IoU above which predictions of two looks show the same object."""
@@ -97,7 +97,7 @@ class MergedOutput:
 
 @torch.no_grad()
 def predict_augmented(
-    teacher: nn.Module,
+    teacher: Segmenter,
     images: Sequence[Tensor],
     *,
     scales: Sequence[float],
@@ -119,7 +119,7 @@ def predict_augmented(
             resized = [_resized(image, scale) for image in images]
             seen = [image.flip(-1) for image in resized] if mirrored else resized
             batch = collate(seen, device=device, share=share)
-        output: SegmenterOutput = teacher(batch.images, batch.padding_mask)
+        output = teacher(batch.images, batch.padding_mask)
         boxes = output.boxes.float()
         if mirrored:
             boxes = torch.cat([1 - boxes[..., :1], boxes[..., 1:]], dim=-1)

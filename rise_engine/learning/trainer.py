@@ -83,15 +83,16 @@ class Trainer:
         self._preview_due = False
         self._stopping = False
         torch.manual_seed(config.schedule.seed)
-        # The others get theirs from the first one, and need no file for it.
+        # The others get theirs from the first one, and a resumed run has its own: neither needs a file for it.
         model, self._origin = (
             build_initial(project, self.config)
-            if self._ranks.first
-            else (build_segmenter(self.config.model), "weights of the first process")
+            if self._ranks.first and not resume
+            else (build_segmenter(self.config.model), "weights of its last checkpoint")
         )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
         self._scenes = SceneSource(project, self.split, self.config, device=device)
         self._skipped = 0
+        self._news: list[str] = []
 
     def watch(self, frame: str | None) -> None:
         """The frame to predict now and then, by its file name; None for none."""
@@ -170,7 +171,9 @@ class Trainer:
         learner = self.learner
         state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         self.config.schedule.steps = state.steps
-        self._scenes.restore_bank(state.bank)
+        gone = self._scenes.restore_bank(state.annotations)
+        if gone:
+            self._news.append(f"{gone} objects of the instance bank were deleted since; it goes on without them.")
         return folder, state
 
     def seconds_a_step(self) -> float:
@@ -231,6 +234,8 @@ class Trainer:
         schedule = self.config.schedule
         step, best = state.step, state.best_ap
         self._skipped = state.skipped
+        for sentence in self._news:
+            yield events.Notice(step, sentence)
         to_beat = self._to_beat()
         if to_beat is not None:
             yield to_beat
@@ -249,14 +254,11 @@ class Trainer:
             if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
                 yield self._preview(step)
             if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
-                score = self._holdout_score(step, best)
-                if score.best:
-                    best = score.ap
-                    self._save_weights(folder / "best.safetensors")
-                yield score
-                if not schedule.supervised_only:
-                    with predicting(self.learner.teacher):
-                        yield judge_holdout(self._loaded(), self.project, self.split.holdout, step=step)
+                for event in self._measure(step, best):
+                    if isinstance(event, events.HoldoutScore) and event.best:
+                        best = event.ap
+                        self._save_weights(folder / "best.safetensors")
+                    yield event
             if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
                 yield self._checkpoint(folder, step, best)
                 saved_at = time.monotonic()
@@ -312,14 +314,33 @@ class Trainer:
 
     def _preview(self, step: int) -> Event:
         self._preview_due = False
-        frame = self.project.frame(str(self._watched))
+        try:
+            frame = self.project.frame(str(self._watched))
+            image = self.project.image(frame.id)
+        except RiseError as error:
+            # Looking at a damaged frame must not end what the others teach.
+            self._watched = None
+            return events.Notice(step, str(error))
         with predicting(self.learner.teacher):
-            return preview_frame(self._loaded(), frame.name, self.project.image(frame.id), step=step)
+            return preview_frame(self._loaded(), frame.name, image, step=step)
 
-    def _holdout_score(self, step: int, best: float | None) -> events.HoldoutScore:
+    def _measure(self, step: int, best: float | None) -> Iterator[Event]:
+        holdout = self.split.holdout
+        if not self.project.frames_with_objects().intersection(holdout):
+            yield events.Notice(
+                step,
+                f"None of the {len(holdout)} hold-out frames has an annotated object, so nothing could be measured: "
+                "draw their objects, or take them out of the hold-out.",
+            )
+            return
         with predicting(self.learner.teacher):
-            mask = score_holdout(self._loaded(), self.project, self.split.holdout)
-        return events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best is None or mask.ap > best)
+            mask = score_holdout(self._loaded(), self.project, holdout)
+        better = best is None or mask.ap > best
+        yield events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=better, ap75=mask.ap75)
+        if not self.config.schedule.supervised_only:
+            with predicting(self.learner.teacher):
+                score = judge_holdout(self._loaded(), self.project, holdout, step=step)
+            yield score
 
     def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:
         bank = self._scenes.bank_references()

@@ -20,12 +20,12 @@ FILE_NAME = "training_state/state.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """``step`` counts finished steps; ``bank`` names the cut-outs in the bank as (frame, instance index)."""
+    """``step`` counts finished steps; ``annotations`` names the cut-outs in the bank as (frame, annotation id)."""
 
     step: int
     steps: int
     best_ap: float | None = None
-    bank: list[tuple[str, int]] = field(default_factory=list)
+    annotations: list[tuple[str, int]] = field(default_factory=list)
     skipped: int = 0
     """Steps so far whose gradients were not finite."""
 
@@ -38,8 +38,10 @@ def save_state(
     teacher: nn.Module | None,
     optimiser: torch.optim.Optimizer,
 ) -> Path:
-    """Writes the learner, the averaged teacher, the optimiser's moments and the random state of dropout."""
+    """Writes the learner, the averaged teacher, the optimiser's moments and the random states of dropout."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
+    if (gpu := _gpu_of(model)) is not None:
+        tensors["random_gpu"] = torch.cuda.get_rng_state(gpu)
     tensors |= {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     if teacher is not None:
         tensors |= {f"teacher.{name}": tensor for name, tensor in teacher.state_dict().items()}
@@ -75,12 +77,21 @@ def load_state(
         saved["state"] = _moments(_part(tensors, "optimiser."))
         optimiser.load_state_dict(saved)
         torch.set_rng_state(tensors["random"])
-        bank = [(str(frame), int(index)) for frame, index in metadata["bank"]]
+        # A run may go on elsewhere than it began; the numbers drawn are then others.
+        if (gpu := _gpu_of(model)) is not None and "random_gpu" in tensors:
+            torch.cuda.set_rng_state(tensors["random_gpu"], gpu)
+        annotations = [(str(frame), int(annotation)) for frame, annotation in metadata["annotations"]]
         return TrainingState(
-            metadata["step"], metadata["steps"], metadata["best_ap"], bank, int(metadata.get("skipped", 0))
+            metadata["step"], metadata["steps"], metadata["best_ap"], annotations, int(metadata.get("skipped", 0))
         )
     except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise RiseError(f"{path} does not fit this run ({error}); start it without --resume") from error
+
+
+def _gpu_of(model: nn.Module) -> torch.device | None:
+    """The GPU of CUDA that a network is on, which draws its own random numbers."""
+    device = next(model.parameters()).device
+    return device if device.type == "cuda" else None
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

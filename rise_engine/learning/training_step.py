@@ -169,22 +169,27 @@ class TrainingStep:
         parts = self.parts(len(labelled), len(unlabelled))
         seed = self.config.schedule.seed
         outcome, numbers = StepOutcome(), _Numbers()
+        own_matches = 0
         for part in range(parts):
-            mine = _here(labelled, part, parts), _here(unlabelled, part, parts)
-            if not any(mine):
+            mine, weight = _here(labelled, part, parts), _weight(len(labelled), part, parts)
+            if not mine:
                 continue
-            share = self.ranks.share(part, parts)
-            self.ranks.reseed(seed, step, part, self.ranks.rank // parts)
-            weights = _weight(len(labelled), part, parts), _weight(len(unlabelled), part, parts)
+            self.ranks.reseed(seed, step, part, self.ranks.rank // parts, 0)
             with self._precision():
-                losses, matched = self._supervised(outcome, numbers, mine[0], weights[0], step, share)
-            # Each kind by itself, so that the memory need not hold what both have computed.
+                losses, matched = self._supervised(outcome, numbers, mine, weight, step, self.ranks.share(part, parts))
+            # Each kind and part by itself, so that the memory need not hold what all have computed.
             _backward(losses)
-            at_least = 1.0
-            if self.config.loss.equal_objects and matched:
-                at_least = max(1.0, matched * weights[1] / weights[0])
+            own_matches += matched
+        matches = sum(self.ranks.gather(own_matches)) if self.config.loss.equal_objects and unlabelled else 0
+        for part in range(parts):
+            mine, weight = _here(unlabelled, part, parts), _weight(len(unlabelled), part, parts)
+            if not mine:
+                continue
+            self.ranks.reseed(seed, step, part, self.ranks.rank // parts, 1)
             with self._precision():
-                losses = self._unsupervised(outcome, numbers, mine[1], weights[1], step, at_least, share)
+                losses = self._unsupervised(
+                    outcome, numbers, mine, weight, step, max(1.0, matches * weight), self.ranks.share(part, parts)
+                )
             _backward(losses)
         numbers.into(outcome)
         self.ranks.add_gradients(tensor for tensor in self.model.parameters() if tensor.requires_grad)
@@ -206,8 +211,6 @@ class TrainingStep:
         share: Share,
     ) -> tuple[list[Tensor], int]:
         """The losses, and how many queries they matched; ``found`` are sequences by their place in the step."""
-        if not found:
-            return [], 0
         result = supervised_losses(
             self.model,
             list(found.values()),
@@ -217,13 +220,13 @@ class TrainingStep:
             seed=self._seed(step),
             share=share,
         )
-        supervised = result.terms.total * weight
+        terms = result.terms * weight
         association = self.config.loss.association * result.association * weight
-        numbers.add("supervised", supervised)
+        numbers.add("supervised", terms.total)
         for (place, sequence), ids in zip(found.items(), result.segmented, strict=True):
             outcome.segmented[place] = sequence.name, ids
-        _note(outcome, numbers, result.terms * weight, association, result.accuracy)
-        return [supervised, association], result.matched
+        _note(outcome, numbers, terms, association, result.accuracy)
+        return [terms.total, association], result.matched
 
     def _unsupervised(
         self,
@@ -235,8 +238,6 @@ class TrainingStep:
         at_least: float,
         share: Share,
     ) -> list[Tensor]:
-        if not found:
-            return []
         result = unsupervised_losses(
             self.model,
             self.teacher,
@@ -249,12 +250,12 @@ class TrainingStep:
             at_least=at_least,
             share=share,
         )
-        unsupervised = self.config.loss.unsupervised * result.terms.total * weight
+        terms = result.terms * (self.config.loss.unsupervised * weight)
         association = self.config.loss.association * result.association * weight
-        numbers.add("unsupervised", unsupervised)
+        numbers.add("unsupervised", terms.total)
         outcome.cascades += [pseudo.counts for pseudo in result.pseudo_labels]
-        _note(outcome, numbers, result.terms * weight, association, result.accuracy)
-        return [unsupervised, association]
+        _note(outcome, numbers, terms, association, result.accuracy)
+        return [terms.total, association]
 
     def _average(self, step: int) -> None:
         """Moves the averaged teacher towards the learner, faster while there is little to average."""
@@ -284,8 +285,7 @@ def _weight(count: int, part: int, parts: int) -> float:
 
 
 def _backward(losses: Sequence[Tensor]) -> None:
-    if losses:
-        torch.stack(list(losses)).sum().backward()
+    torch.stack(list(losses)).sum().backward()
 
 
 def _note(

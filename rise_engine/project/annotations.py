@@ -56,6 +56,10 @@ class Annotations:
         rows = self._store.read(f"SELECT * FROM {INSTANCES} WHERE frame = ? ORDER BY id", (frame,))
         return [_instance(row) for row in rows]
 
+    def frames_with_objects(self) -> set[int]:
+        """The frames that have at least one instance that is no crowd."""
+        return {row["frame"] for row in self._store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE crowd = 0")}
+
     def add(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new instances on top of a frame's others and return their ids; one edit.
 

@@ -240,6 +240,10 @@ class Project:
         """The annotations of a frame (drawn, imported, accepted), lowest first."""
         return self._annotations.of_frame(frame)
 
+    def frames_with_objects(self) -> set[int]:
+        """The frames that have at least one annotation that is no crowd: nothing can be measured on the others."""
+        return self._annotations.frames_with_objects()
+
     def add_instances(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new annotations and return their ids; an unlabelled frame becomes labelled."""
         return self._annotations.add(frame, instances)

@@ -40,7 +40,8 @@ def choose_split(
 
     ``names`` are exactly the labelled frames; ``count`` or ``fraction`` take a seeded part of them, the smaller parts
     lying within the larger ones. ``holdout_names`` are held out besides those that the project marks. When there is no
-    hold-out and no ``names``, one in ten labelled frames is held out if there are at least ten, whatever the seed.
+    hold-out and no ``names``, one in ten labelled frames is held out if there are at least ten, whatever the seed; they
+    are of those that show an object, as nothing can be measured on the others.
     Every other frame that is not skipped is unlabelled; when there is none, the training frames are, labels ignored.
     ``frames`` are the project's, for a caller who has read them already.
     Raises RiseError for unknown or unlabelled names, names in both lists, and when nothing is left to learn from.
@@ -59,7 +60,9 @@ def choose_split(
     else:
         labelled = [frame for frame in known.values() if frame.state in _TRAINS and frame.id not in held_out]
         if not held_out and len(labelled) >= _ONE_IN:
-            held_out = {frame.id for frame in shuffled(labelled, "hold-out")[: len(labelled) // _ONE_IN]}
+            shown = project.frames_with_objects()
+            measurable = [frame for frame in shuffled(labelled, "hold-out") if frame.id in shown]
+            held_out = {frame.id for frame in measurable[: len(labelled) // _ONE_IN]}
             labelled = [frame for frame in labelled if frame.id not in held_out]
         labelled = _part(labelled, count, fraction, seed)
     if not labelled:

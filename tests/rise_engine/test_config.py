@@ -31,3 +31,17 @@ def test_the_published_recipes_keep_their_learning_rate_where_the_preset_has_ano
     assert RiseConfig.preset("laptop").optimiser.learning_rate == 3e-4
     assert {RiseConfig.preset("laptop", recipe).optimiser.learning_rate for recipe in ("paper", "idol")} == {1e-4}
     assert RiseConfig.preset("r50").optimiser.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["sequence.max_pasted=0"], "sequence.min_pasted is 1, more than max_pasted, 0"),
+        (["sequence.move_probability=0.9"], "more than 1 together"),
+    ],
+)
+def test_settings_of_a_section_that_cannot_both_hold_are_refused(settings: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as refused:
+        RiseConfig.preset("laptop").with_settings(settings)
+    assert str(refused.value).startswith("sequence.")
+    RiseConfig.preset("laptop").with_settings(["sequence.max_pasted=0", "sequence.min_pasted=0"])

@@ -20,6 +20,7 @@ from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
 from rise_engine.experiments.reproduce.pace import Pace, in_words
 from rise_engine.formats.label_fractions import FOLDER
+from rise_engine.formats.ocid import whole_sequences
 from rise_engine.inference import load_model, predict_frames
 from rise_engine.learning.events import Finished, Started, event_from_record
 from rise_engine.learning.trainer import Trainer
@@ -70,6 +71,12 @@ class Grid:
                 "project with --holdout-list"
             )
         self.measured = self._measured()
+        if not self.project.frames_with_objects().intersection(self.measured):
+            self.project.close()
+            raise RiseError(
+                f"none of the {len(self.measured)} hold-out frames of {project.path} has an annotated object to "
+                "measure on: draw their objects, or choose another hold-out"
+            )
         states = (FrameState.LABELLED, FrameState.REVIEWED)
         held_out = set(self.holdout)
         self.available = sum(frame.state in states and frame.id not in held_out for frame in self.project.frames())
@@ -148,11 +155,16 @@ class Grid:
     def split(self, job: Job) -> TrainingSplit:
         """The job's frames: the labelled ones of a subset lie within the same subset of any larger number.
 
+        Those of OCID are whole sequences, as near to the wanted number as these allow: their frames are much alike.
         Where the data set has a test part, the rest of the hold-out watches over the training.
         """
         tests = set(self.measured)
         watching = [frame for frame in self.holdout if frame not in tests] or self.holdout
-        split = choose_split(self.project, count=job.labelled, seed=job.subset)
+        if self.project.setting("dataset") == "ocid":
+            names = whole_sequences(self.project, count=job.labelled, seed=job.subset)
+            split = choose_split(self.project, names=names)
+        else:
+            split = choose_split(self.project, count=job.labelled, seed=job.subset)
         return TrainingSplit(split.labelled, split.unlabelled, watching)
 
     def _train(self, job: Job, later: Sequence[Job], follow: Follow) -> None:

@@ -60,7 +60,7 @@ class Result:
 def identity_of(record: dict[str, Any]) -> str:
     """All that the outcome of a training depends on besides the annotations, as text; "" for settings unknown here.
 
-    Settings that came into being since the record was written have their defaults, and what only memory and display
+    Settings that came into being since the record was written have their defaults, and what only speed and display
     depend on means nothing. Nor do those of the unlabelled frames and of the strong view to a training without any, so
     that tables share it; its averaged teacher stays, as it is measured.
     """
@@ -70,7 +70,6 @@ def identity_of(record: dict[str, Any]) -> str:
         return ""
     default = RiseConfig()
     config.recipe_name, config.device = default.recipe_name, default.device
-    config.loader.accumulate = default.loader.accumulate
     config.loader.workers = default.loader.workers
     config.schedule.preview_every = default.schedule.preview_every
     config.schedule.checkpoint_seconds = default.schedule.checkpoint_seconds

@@ -27,6 +27,8 @@ from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_2, TABLES, Table, with_counts
 from rise_engine.interaction.scene import Scene
 from rise_engine.learning.events import Finished, HoldoutScore, Progress
+from rise_engine.learning.pseudo_labels import select
+from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
@@ -112,6 +114,30 @@ def test_every_cell_is_a_training_of_its_own(name: str, recipe: str) -> None:
         configs.append((cell.amount.label, config.model_dump_json()))
     assert len(set(configs)) == len(configs)
     assert all(set(cell.paper) <= {"r50", "r101", "swin-l"} for cell in TABLES[name].cells)
+
+
+@pytest.mark.parametrize("recipe", ["recommended", "paper"])
+def test_the_strategies_of_table_4_choose_differently(recipe: str) -> None:
+    scores = torch.linspace(0.05, 0.95, 200)
+    chosen = []
+    for cell in TABLES["table4"].cells:
+        settings = (*cell.settings, *(cell.for_paper if recipe == "paper" else ()))
+        config = RiseConfig.preset("laptop", recipe).with_settings(settings).pseudo_labels  # type: ignore[arg-type]
+        kept = []
+        for step in range(0, 100, 10):
+            gamma = staircase(step, 100, config.threshold_start, config.threshold_peak, config.stairs)
+            level = quantile_level(step, 100, config.quantile_start)
+            kept.append(len(select(scores, gamma=gamma, level=level, strategy=config.strategy).kept))
+        chosen.append(tuple(kept))
+    assert len(set(chosen)) == len(chosen) == 4
+
+
+def test_a_hold_out_without_objects_is_told_before_anything_is_trained(project: Project, tmp_path: Path) -> None:
+    frame = project.frames()[3].id
+    project.delete_instances([instance.id or 0 for instance in project.instances(frame)])
+    project.set_state(frame, FrameState.LABELLED)
+    with pytest.raises(RiseError, match="annotated object to measure on"):
+        Grid(project, tmp_path / "out")
 
 
 def test_numbers_of_the_paper_at_a_glance() -> None:
@@ -234,7 +260,7 @@ def write_down(grid: Grid, job: Job, ap: float, *, run: str = "0001-laptop") -> 
 def test_equal_trainings_of_different_tables_are_one(project: Project, tmp_path: Path) -> None:
     grid = Grid(project, tmp_path / "out")
     alone = ("schedule.supervised_only=true",)
-    first, unread, averaged, longer, turned = grid.jobs(
+    first, unread, averaged, longer, turned, parted = grid.jobs(
         [
             Cell("supervised", counted(2), alone),
             Cell(
@@ -244,18 +270,19 @@ def test_equal_trainings_of_different_tables_are_one(project: Project, tmp_path:
                     *alone,
                     "pseudo_labels.mask_to_box=false",
                     "augment.strong_rotation=90",
-                    "loader.accumulate=2",
-                    "loader.workers=0",
+                    "loader.workers=1",
                 ),
             ),
             Cell("averaged", counted(2), (*alone, "pseudo_labels.ema=0.5")),
             Cell("longer", counted(2), (*alone, "schedule.steps=4")),
             Cell("turned", counted(2), (*alone, "augment.rotation=90")),
+            # What a loss is divided by is counted within a part.
+            Cell("parted", counted(2), (*alone, "loader.accumulate=2")),
         ],
         config_with(),
     )
     assert first.identity == unread.identity, "settings of the unlabelled frames mean nothing without any"
-    assert len({job.identity for job in (first, averaged, longer, turned)}) == 4
+    assert len({job.identity for job in (first, averaged, longer, turned, parted)}) == 5
     unlike = ((), ("pseudo_labels.mask_to_box=false",), ("augment.strong_rotation=90",))
     rise = [Cell("RISE", counted(2), settings) for settings in unlike]
     assert len({job.identity for job in grid.jobs(rise, config_with())}) == 3

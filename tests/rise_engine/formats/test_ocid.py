@@ -11,7 +11,11 @@ from PIL import Image
 
 from rise_engine.cli import main
 from rise_engine.commands.predict import ocid_scores
+from rise_engine.config import RiseConfig
 from rise_engine.evaluation import truth_of
+from rise_engine.experiments.reproduce.cell import Cell, counted
+from rise_engine.experiments.reproduce.grid import Grid
+from rise_engine.experiments.reproduce.job import Job
 from rise_engine.formats.ocid import find_ocid, scene_of
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
@@ -145,6 +149,28 @@ def test_a_place_is_held_out_whole_with_both_cameras(tmp_path: Path) -> None:
     other = json.loads((tmp_path / "p.rise" / "splits" / "label_fractions.json").read_text())
     assert other["order"] != record["order"]
     assert other["sha256"] != record["sha256"]
+
+
+def test_a_grid_of_trainings_draws_whole_sequences(tmp_path: Path) -> None:
+    root = tmp_path / "OCID-dataset"
+    for number in range(1, 8):
+        _sequence(root / "ARID20" / "floor" / "top" / f"seq{number:02d}", table=False)
+    assert _new(tmp_path / "o.rise", "--ocid", root) == 0
+    config = RiseConfig.preset("laptop")
+    with Project.open(tmp_path / "o.rise") as project:
+        grid = Grid(project, tmp_path / "out")
+        drawn = []
+        for wanted in (2, 7):
+            split = grid.split(Job(Cell("RISE", counted(wanted)), wanted, 0, config))
+            names = [grid.project.frame(frame).name for frame in split.labelled]
+            drawn.append({scene_of(name).sequence for name in names})  # type: ignore[union-attr]
+            assert len(names) == 3 * len(drawn[-1]), "all three frames of each"
+            assert not {*split.labelled} & {*split.unlabelled, *grid.holdout}
+        assert [len(sequences) for sequences in drawn] == [1, 2]
+        assert drawn[0] < drawn[1]
+        others = [{*grid.split(Job(Cell("RISE", counted(2)), 2, subset, config)).labelled} for subset in range(6)]
+        assert len({frozenset(frames) for frames in others}) > 1
+        grid.project.close()
 
 
 def test_a_frame_without_a_label_stays_unlabelled(root: Path, tmp_path: Path) -> None:

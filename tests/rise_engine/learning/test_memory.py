@@ -13,7 +13,9 @@ from rise_engine.config import RiseConfig
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.events import Event, Failed, Finished, Losses, Notice
 from rise_engine.learning.memory import Parts, is_full
+from rise_engine.learning.supervised import supervised_losses
 from rise_engine.learning.trainer import Trainer
+from rise_engine.learning.unsupervised import unsupervised_losses
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.segmentation import from_mask
@@ -133,6 +135,34 @@ def test_frames_of_equal_content_weigh_alike_in_whatever_parts(
     largest = max(float(gradient.abs().max()) for gradient in together.values())
     for name, gradient in together.items():
         torch.testing.assert_close(apart[name], gradient, atol=1e-5 * largest, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_objects_of_unlabelled_frames_weigh_no_more_in_parts_without_a_labelled_one(
+    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    trainer = trainer_of("loss.equal_objects=true", "pseudo_labels.threshold_start=0", "pseudo_labels.threshold_peak=0")
+    trainer._scenes.fill_bank()
+    known, unknown = (trainer._scenes.sequences(0, kind) for kind in ("labelled", "unlabelled"))
+    matched: list[int] = []
+    divisors: list[float] = []
+
+    def supervised(*arguments: Any, **options: Any) -> Any:
+        result = supervised_losses(*arguments, **options)
+        matched.append(result.matched)
+        return result
+
+    def unsupervised(*arguments: Any, **options: Any) -> Any:
+        divisors.append(options["at_least"])
+        return unsupervised_losses(*arguments, **options)
+
+    monkeypatch.setattr("rise_engine.learning.training_step.supervised_losses", supervised)
+    monkeypatch.setattr("rise_engine.learning.training_step.unsupervised_losses", unsupervised)
+    trainer.learner.memory = Parts(parts, torch.device("cpu"))
+    trainer.learner.gradients(0, known[:1], unknown[:3])
+    # Each part has a third of the unlabelled frames, and its loss a third of the weight.
+    assert len(matched) == 1 and matched[0] > parts
+    assert divisors == pytest.approx([matched[0] / parts] * parts)
 
 
 def test_left_to_itself_a_gpu_tries_all_frames_at_once_and_a_cpu_one() -> None:

@@ -9,12 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from rise_engine.config import PseudoLabelConfig
+from rise_engine.config import PseudoLabelConfig, RiseConfig
+from rise_engine.inference import LoadedModel
 from rise_engine.learning.events import Losses, PseudoLabelScore, event_from_record
+from rise_engine.learning.holdout_exam import judge_holdout
 from rise_engine.learning.metrics_log import MetricsLog
 from rise_engine.learning.pseudo_label_score import best_threshold, judge_frame, summarise
+from rise_engine.project.project import Project
+from rise_engine.project.records import Instance
+from rise_engine.project.segmentation import from_mask
 
 CANVAS = (32, 64)
 LEFT, RIGHT, NOWHERE = (0, 8, 0, 4), (0, 8, 8, 16), (0, 8, 5, 7)
@@ -119,3 +125,61 @@ def test_nothing_kept_has_no_precision_and_survives_as_json(tmp_path: Path) -> N
     assert event_from_record(json.loads(first)) == told
     assert isinstance(event_from_record(json.loads(first)), PseudoLabelScore)
     assert json.loads(second)["total"] is None and json.loads(second)["skipped"] == 1
+
+
+def test_the_hold_out_is_judged_by_all_looks_of_the_teacher(tmp_path: Path) -> None:
+    """Both looks see the left object at 0.9, the second one alone the right object: 0.9 / 2 is no pseudo-label."""
+    (tmp_path / "totes").mkdir()
+    Image.new("RGB", (80, 60)).save(tmp_path / "totes" / "a.png")
+    project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
+    project.scan()
+    frame = project.frames()[0].id
+    category = project.add_category("object").id
+    for x in (0, 40):
+        mask = np.zeros((60, 80), bool)
+        mask[:, x : x + 40] = True
+        project.add_instances(frame, [Instance(None, frame, category, from_mask(mask))])
+    config = RiseConfig.preset("laptop").with_settings(
+        [
+            "loader.predict_short_side=96",
+            "pseudo_labels.teacher_mirror=false",
+            "pseudo_labels.teacher_scales=[1.0, 1.5]",
+        ]
+    )
+    looks = []
+
+    class Network:
+        def __call__(self, images: Tensor, padding_mask: Tensor | None = None) -> Halves:
+            looks.append(tuple(images.shape[-2:]))
+            return Halves((images.shape[-2], images.shape[-1]), [0.9, 0.9 if len(looks) % 2 == 0 else 0.001])
+
+    loaded = LoadedModel(Network(), config, ("object",), torch.device("cpu"))  # type: ignore[arg-type]
+    score = judge_holdout(loaded, project, [frame], step=0)
+    assert looks == [(96, 128), (160, 192)]
+    assert (score.kept, score.precision, score.recall) == (1, 1, 0.5)
+
+
+@dataclass
+class Halves:
+    """The left and the right half of a picture (h, w), as two queries with these scores."""
+
+    size: tuple[int, int]
+    scores: list[float]
+
+    @property
+    def class_logits(self) -> Tensor:
+        return torch.logit(torch.tensor(self.scores))[None, :, None]
+
+    @property
+    def boxes(self) -> Tensor:
+        return torch.tensor([[[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]]])
+
+    @property
+    def embeddings(self) -> Tensor:
+        return torch.zeros(1, 2, 4)
+
+    def masks(self, image: int, queries: Tensor) -> Tensor:
+        height, width = self.size[0] // 4, self.size[1] // 4
+        logits = torch.full((2, height, width), -4.0)
+        logits[0, :, : width // 2] = logits[1, :, width // 2 :] = 4.0
+        return logits[queries]

@@ -104,6 +104,18 @@ def test_a_new_bank_is_used_at_once(project: Project) -> None:
     ahead.close()
 
 
+def test_what_a_person_keeps_out_of_the_bank_is_not_admitted_either(project: Project) -> None:
+    frame = project.frames()[0]
+    kept_out, allowed = (instance.id for instance in project.instances(frame.id))
+    assert kept_out is not None
+    project.set_bank_excluded(kept_out, True)
+    scenes = source(project, "sequence.bank_admit=segmented")
+    scenes.restore_bank([])
+    scenes.bank = type(scenes.bank)(5)
+    scenes.admit(frame.name, [0, 1])
+    assert scenes.bank_references() == [(frame.name, allowed)]
+
+
 def test_a_broken_frame_is_told_at_its_own_step(project: Project) -> None:
     scenes = source(project, "loader.workers=2", "loader.unlabelled_per_step=1")
     order = [scenes.sequences(step, "unlabelled")[0].name for step in range(3)]

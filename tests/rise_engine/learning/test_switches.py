@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from rise_engine.config import AugmentConfig, LoaderConfig, LossConfig, RiseConf
 from rise_engine.interaction.augment import draw_object, strong_augmentation
 from rise_engine.interaction.bank import CutOut, InstanceBank
 from rise_engine.interaction.geometry import warp_masks
-from rise_engine.interaction.scene import PseudoSequence
+from rise_engine.interaction.scene import PseudoSequence, Scene
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.learning.association import identities_by_score, views
 from rise_engine.learning.losses import Criterion
+from rise_engine.learning.matching import Assignment
 from rise_engine.learning.strong_view import moved_boxes, moved_to_strong
-from rise_engine.learning.supervised import supervised_losses
+from rise_engine.learning.supervised import segmented_objects, supervised_losses
 from rise_engine.learning.targets import Targets
 from rise_engine.learning.unsupervised import predicting, unsupervised_losses
 from rise_engine.model import build_segmenter
@@ -225,6 +227,41 @@ def test_targets_move_with_the_reweakened_view(frame: LabelledFrame, ranges: tup
     centre, half = boxes[0, :, :2], boxes[0, :, 2:] / 2
     own, own_half = targets[0].boxes[:, :2], targets[0].boxes[:, 2:] / 2
     assert ((centre - half) <= (own - own_half) + 0.02).all() and ((centre + half) >= (own + own_half) - 0.02).all()
+
+
+@pytest.mark.parametrize(("shift", "stays"), [(30.0, True), (38.0, False)])
+def test_what_mostly_left_the_strong_view_is_no_target_of_it(frame: LabelledFrame, shift: float, stays: bool) -> None:
+    """Twice as large, and out of the left edge: 20 of 80 columns stay, or 4 (5 %), which are enough pixels though."""
+    masks = torch.zeros(1, *SIZE, dtype=torch.bool)
+    masks[:, 10:30, :40] = True
+    sequence = replace(
+        make(unlabelled(frame), "augment.reweaken=true"),
+        strong_motion=torch.tensor([[2.0, 0.0, -2 * shift], [0.0, 2.0, -10.0]]),
+    )
+    known = Targets.from_masks(masks, torch.zeros(1, dtype=torch.int64), image_size=SIZE)
+    (moved,), _ = moved_to_strong([sequence], [known], known.boxes[None], [SIZE], config_with())
+    assert (moved is not None) == stays
+    if moved is not None:
+        assert int(moved.masks.sum()) == 20 * 40
+
+
+@pytest.mark.parametrize(("columns", "listed"), [(20, [4]), (16, [])])
+def test_an_object_is_segmented_when_its_mask_has_half_of_it(columns: int, listed: list[int]) -> None:
+    """The network shows 20 of 40 columns of the frame's object, or 16, and all of a pasted one, which never counts."""
+    masks = torch.zeros(2, *SIZE, dtype=torch.bool)
+    masks[0, :32, :40] = masks[1, 40:, 48:] = True
+    scene = Scene(torch.zeros(3, *SIZE), masks, torch.zeros(2), torch.tensor([4, 9]), torch.tensor([False, True]))
+
+    class Output:
+        def masks(self, image: int, queries: torch.Tensor) -> torch.Tensor:
+            shown = masks.clone()
+            shown[0, :, columns:] = False
+            return (shown[:, 2::4, 2::4].float() - 0.5)[queries]
+
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assignment = Assignment(nothing, nothing, torch.tensor([0, 1]), torch.zeros(2, dtype=torch.bool))
+    targets = Targets.from_masks(masks, torch.zeros(2, dtype=torch.int64), image_size=SIZE)
+    assert segmented_objects(Output(), 0, assignment, targets, scene) == listed  # type: ignore[arg-type]
 
 
 def test_a_box_moved_by_a_shift_is_shifted() -> None:

@@ -20,6 +20,7 @@ from rise_engine.learning.events import (
     Finished,
     HoldoutScore,
     Losses,
+    Notice,
     Preview,
     Progress,
     Started,
@@ -109,7 +110,9 @@ def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
     assert [event.step for event in events if isinstance(event, Progress)] == [1, 2, 3, 4]
     assert [event.step for event in events if isinstance(event, Losses)] == [1, 2, 3, 4]
     assert [event.step for event in events if isinstance(event, Thresholds)] == [2, 3, 4]
-    assert [event.step for event in events if isinstance(event, HoldoutScore)] == [2, 4]
+    scores = [event for event in events if isinstance(event, HoldoutScore)]
+    assert [event.step for event in scores] == [2, 4]
+    assert all(event.ap75 is not None and event.ap75 <= event.ap50 for event in scores)
     assert [event.step for event in events if isinstance(event, Preview)] == [1, 2, 4]
     assert isinstance(events[-2], Checkpoint)
     finished = events[-1]
@@ -127,11 +130,25 @@ def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
     assert project.run().number == finished.run
 
 
-def test_losses_add_up_to_the_total_of_equation_9(tmp_path: Path) -> None:
-    for event in run_to_end(drawn_project(tmp_path), tiny_config()):
-        if isinstance(event, Losses):
-            assert event.total == pytest.approx(event.supervised + event.association + event.unsupervised)
-            assert event.unsupervised > 0 or event.step <= 1
+def test_losses_are_those_of_equation_9_with_their_weights(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    told = {}
+    for lambda_3, lambda_4 in ((0.1, 1.0), (0.2, 0.5)):
+        # One step: afterwards the weights of the network are others.
+        config = tiny_config(
+            f"loss.association={lambda_3}", f"loss.unsupervised={lambda_4}", "schedule.unsupervised_after=0",
+            "schedule.steps=1",
+        )  # fmt: skip
+        (event,) = (event for event in run_to_end(project, config) if isinstance(event, Losses))
+        terms = event.classification + event.l1 + event.giou + event.mask_focal + event.dice
+        assert terms == pytest.approx(event.supervised + event.unsupervised)
+        assert event.total == pytest.approx(terms + event.association)
+        told[lambda_3, lambda_4] = event
+    one, other = told.values()
+    assert one.unsupervised > 0 and one.association > 0
+    assert other.supervised == pytest.approx(one.supervised)
+    assert other.association == pytest.approx(2 * one.association)
+    assert other.unsupervised == pytest.approx(0.5 * one.unsupervised)
 
 
 @pytest.mark.parametrize("more", [(), ("sequence.next_frame=folder", "pseudo_labels.after_view=true")])
@@ -204,6 +221,67 @@ def test_a_resumed_run_continues_the_same_curve(tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in lines if '"Losses"' in line] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_resumed_run_does_not_need_the_weights_it_began_with(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    first = run_to_end(project, tiny_config())[-1]
+    assert isinstance(first, Finished)
+    moved = tmp_path / "start.safetensors"
+    moved.write_bytes((Path(first.folder) / "weights.safetensors").read_bytes())
+    config = tiny_config(f"weights={moved}")
+    interrupted = Trainer(project, config)
+    for event in interrupted.run():
+        if isinstance(event, Losses):
+            interrupted.stop()
+    moved.unlink()
+    resumed = run_to_end(project, config, resume=True)
+    assert isinstance(resumed[-1], Finished)
+    assert resumed[-1].step == 4
+
+
+def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    config = tiny_config()
+    interrupted = Trainer(project, config)
+    for event in interrupted.run():
+        if isinstance(event, Losses):
+            interrupted.stop()
+    references = interrupted._scenes.bank_references()
+    # The first of its frame: the others' positions there are others then.
+    project.delete_instances([references[0][1]])
+    resumed = Trainer(project, config, resume=True)
+    events = list(resumed.run())
+    assert isinstance(events[-1], Finished)
+    assert [event.message for event in events if isinstance(event, Notice)] == [
+        "1 objects of the instance bank were deleted since; it goes on without them."
+    ]
+    assert resumed._scenes.bank_references() == references[1:]
+
+
+def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    frame = project.frames()[-1].id
+    project.delete_instances([instance.id or 0 for instance in project.instances(frame)])
+    project.set_state(frame, FrameState.LABELLED)
+    events = run_to_end(project, tiny_config())
+    assert isinstance(events[-1], Finished)
+    assert not any(isinstance(event, HoldoutScore) for event in events)
+    told = [event.message for event in events if isinstance(event, Notice)]
+    assert len(told) == 2 and all("hold-out" in sentence and "draw their objects" in sentence for sentence in told)
+
+
+def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    damaged = project.frames()[-1]
+    (project.images / damaged.name).write_bytes(b"no picture")
+    split = TrainingSplit([frame.id for frame in project.frames()[:2]], [project.frames()[2].id], [])
+    trainer = Trainer(project, tiny_config(), split)
+    trainer.watch(damaged.name)
+    events = list(trainer.run())
+    assert isinstance(events[-1], Finished)
+    assert not any(isinstance(event, Preview) for event in events)
+    assert [damaged.name in event.message for event in events if isinstance(event, Notice)] == [True]
+
+
 def test_supervised_only_never_touches_an_unlabelled_frame(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
     for frame in project.frames()[2:5]:
@@ -227,12 +305,14 @@ def test_stopping_saves_what_was_learnt(tmp_path: Path) -> None:
     assert (Path(finished.folder) / "weights.safetensors").is_file()
 
 
-def test_minutes_become_steps(tmp_path: Path) -> None:
-    trainer = Trainer(drawn_project(tmp_path), tiny_config(), minutes=0.02)
+def test_minutes_become_as_many_steps_as_fit_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = drawn_project(tmp_path)
+    assert 0 < Trainer(project, tiny_config(), minutes=1).seconds_a_step() < 60
+    monkeypatch.setattr(Trainer, "seconds_a_step", lambda self: 0.4)
+    trainer = Trainer(project, tiny_config(), minutes=0.05)
     started = next(trainer.run())
     assert isinstance(started, Started)
-    assert started.steps >= 1
-    assert started.steps == trainer.config.schedule.steps
+    assert started.steps == trainer.config.schedule.steps == 7
 
 
 def test_one_labelled_frame_without_objects_trains(tmp_path: Path) -> None:
@@ -257,10 +337,17 @@ def test_an_absent_gpu_is_told(tmp_path: Path) -> None:
         Trainer(drawn_project(tmp_path), tiny_config("device=cuda"))
 
 
-def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path) -> None:
-    events = run_to_end(drawn_project(tmp_path), tiny_config("sequence.bank_admit=segmented"))
-    assert isinstance(events[0], Started)
-    assert events[0].bank_size == 0
+def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = drawn_project(tmp_path)
+    config = tiny_config("sequence.bank_admit=segmented", "schedule.steps=1")
+    monkeypatch.setattr("rise_engine.learning.supervised.segmented_objects", lambda *_: [0])
+    trainer = Trainer(project, config)
+    started = next(run := trainer.run())
+    assert isinstance(started, Started)
+    assert started.bank_size == 0
+    list(run)
+    ((name, annotation),) = trainer._scenes.bank_references()
+    assert annotation == project.instances(project.frame(name).id)[0].id
 
 
 @pytest.mark.parametrize(("beaten", "takes"), [(-1.0, True), (101.0, False)])

@@ -8,15 +8,22 @@ import pytest
 
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Split
+from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.splits import choose_split, read_name_list
 
 MakeProject = Callable[[int], Project]
 
 
-def _label(project: Project, count: int) -> list[int]:
+TRIANGLE = [[5.0, 5.0, 30.0, 5.0, 5.0, 30.0]]
+
+
+def _label(project: Project, count: int, *, empty: int = 0, crowd: bool = False) -> list[int]:
+    """Labels the first frames; all but the first ``empty`` ones show an object, or a crowd."""
     ids = [frame.id for frame in project.frames()][:count]
+    category = project.add_category("object").id
     for number, frame in enumerate(ids):
+        if number >= empty:
+            project.add_instances(frame, [Instance(None, frame, category, TRIANGLE, crowd=crowd)])
         project.set_state(frame, FrameState.REVIEWED if number % 3 == 0 else FrameState.LABELLED)
     return ids
 
@@ -61,6 +68,21 @@ def test_one_in_ten_is_held_out_only_when_there_are_ten(make_project: MakeProjec
     assert first.holdout == second.holdout
     assert len(first.labelled) == 36
     assert first.unlabelled == [40]
+
+
+def test_a_frame_without_an_object_is_never_drawn_for_the_hold_out(make_project: MakeProject) -> None:
+    """Nothing could be measured on it."""
+    project = make_project(19)
+    ids = _label(project, 19, empty=18)
+    assert choose_split(project).holdout == [ids[-1]]
+    assert sorted(choose_split(project).labelled) == ids[:-1]
+
+
+def test_crowds_alone_are_nothing_to_measure_on(make_project: MakeProject) -> None:
+    project = make_project(12)
+    _label(project, 12, crowd=True)
+    assert choose_split(project).holdout == []
+    assert len(choose_split(project).labelled) == 12
 
 
 def test_with_a_list_every_other_frame_is_unlabelled_and_nothing_held_out(make_project: MakeProject) -> None:
