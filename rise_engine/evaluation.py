@@ -14,6 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from rise_engine.errors import RiseError
 from rise_engine.project.records import PredictedInstance
+from rise_engine.project.segmentation import area_of, box_of, to_rle
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
@@ -87,8 +88,6 @@ def evaluate(
 
 def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
     """The annotations of these frames as a COCO dataset whose image ids are the frames' ids."""
-    from rise_engine.project.segmentation import area_of, box_of
-
     images, annotations = [], []
     for frame_id in frame_ids:
         width, height = project.probe(frame_id)

@@ -161,3 +161,13 @@ def test_every_number_is_pycocotools_own(seed: int) -> None:
             # To the sixth digit of a percent: what lies below is rounding of sums.
             expected = [round(100 * float(value), 6) for value in measured.stats[:6]]
             assert list(scores.as_record().values()) == expected
+
+
+@pytest.mark.parametrize("counts", ["garbage", [1, 10**12], [-5, SIDE * SIDE + 5], None])
+def test_run_lengths_that_are_broken_are_told(counts: object) -> None:
+    """pycocotools would take them as they are, and memory or time without end."""
+    broken = {**target(10, 10, 50, 50), "segmentation": {"size": [SIDE, SIDE], "counts": counts}}
+    with pytest.raises(RiseError, match="run lengths"):
+        evaluate(dataset(broken), [])
+    with pytest.raises(RiseError, match="run lengths"):
+        evaluate(dataset(target(10, 10, 50, 50)), [{**broken, "score": 0.5}])
