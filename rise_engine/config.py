@@ -330,7 +330,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "accumulate": 1,
             "workers": 0,
         },
-        "optimiser": {"learning_rate": 3e-4},
+        "optimiser": {"learning_rate": 3e-4, "decay_at": 1.0},
         "schedule": {"steps": 1000, "unsupervised_after": 200, "holdout_every": 250, "preview_every": 10},
     },
     "r50": {"weights": "coco", "model": {"backbone": "resnet50"}},
@@ -348,11 +348,11 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {
         "loader": {"predict_edge_reach": 0.0},
         "pseudo_labels": {"ignore_unkept": None},
-        "optimiser": {"learning_rate": 1e-4},
+        "optimiser": {"learning_rate": 1e-4, "decay_at": 2 / 3},
     },
     "idol": {
         "loader": {"predict_edge_reach": 0.0},
-        "optimiser": {"learning_rate": 1e-4},
+        "optimiser": {"learning_rate": 1e-4, "decay_at": 2 / 3},
         "loss": IDOL_LOSSES | {"association": 2.0, "association_auxiliary": 1.5},
         "pseudo_labels": {"ignore_unkept": None},
     },
@@ -367,8 +367,8 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "strong_mirror": True,
         },
         "pseudo_labels": {
-            "threshold_start": 0.6,
-            "threshold_peak": 0.6,
+            "threshold_start": 0.5,
+            "threshold_peak": 0.5,
             "quantile_start": 0.0,
             "edge_reach": 1 / 64,
             "ignore_unkept": 0.05,

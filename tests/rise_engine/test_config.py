@@ -28,9 +28,12 @@ def test_a_recipe_leaves_the_size_of_a_preset_alone(recipe: RecipeName) -> None:
 
 
 def test_the_published_recipes_keep_their_learning_rate_where_the_preset_has_another() -> None:
-    assert RiseConfig.preset("laptop").optimiser.learning_rate == 3e-4
-    assert {RiseConfig.preset("laptop", recipe).optimiser.learning_rate for recipe in ("paper", "idol")} == {1e-4}
-    assert RiseConfig.preset("r50").optimiser.learning_rate == 1e-4
+    def rate(config: RiseConfig) -> tuple[float, float]:
+        return config.optimiser.learning_rate, config.optimiser.decay_at
+
+    assert rate(RiseConfig.preset("laptop")) == (3e-4, 1)
+    assert {rate(RiseConfig.preset("laptop", recipe)) for recipe in ("paper", "idol")} == {(1e-4, 2 / 3)}
+    assert rate(RiseConfig.preset("r50")) == (1e-4, 2 / 3)
 
 
 @pytest.mark.parametrize(
