@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from rise_engine.experiments.reproduce.grid_records import ABOUT, GridRecords
 from rise_engine.experiments.reproduce.job import Job
@@ -10,8 +11,9 @@ from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
 
-Kind = tuple[str, bool, bool]
-"""Preset, whether labels alone teach, and whether there are pseudo-sequences: what a step's length depends on most."""
+Kind = tuple[str, bool, bool, int, int]
+"""Preset, whether labels alone teach, whether there are pseudo-sequences, and how many frames of either kind a step
+has: what a step's length depends on most."""
 
 
 class Pace:
@@ -25,16 +27,14 @@ class Pace:
 
     def seconds(self, job: Job) -> float:
         """What the whole job may take."""
-        config = job.config
-        kind = (config.preset_name, config.schedule.supervised_only, config.sequence.enabled)
-        return config.schedule.steps * (self._finished(kind) or self._measured(kind, job))
+        kind = _kind_of(job.config.model_dump())
+        return job.config.schedule.steps * (self._finished(kind) or self._measured(kind, job))
 
     def _finished(self, kind: Kind) -> float | None:
         paces = []
         for record in self._records.all():
             config = record[ABOUT]["config"]
-            same = (config["preset_name"], config["schedule"]["supervised_only"], config["sequence"]["enabled"]) == kind
-            if same:
+            if _kind_of(config) == kind:
                 paces.append(record["seconds"] / config["schedule"]["steps"])
         return sum(paces) / len(paces) if paces else None
 
@@ -42,6 +42,12 @@ class Pace:
         if kind not in self._timed:
             self._timed[kind] = Trainer(self._project, job.config, self._split(job), rival=False).seconds_a_step()
         return self._timed[kind]
+
+
+def _kind_of(config: dict[str, Any]) -> Kind:
+    alone, loader = config["schedule"]["supervised_only"], config["loader"]
+    unlabelled = 0 if alone else loader["unlabelled_per_step"]
+    return config["preset_name"], alone, config["sequence"]["enabled"], loader["labelled_per_step"], unlabelled
 
 
 def in_words(seconds: float) -> str:

@@ -382,6 +382,9 @@ def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_
     write_down(grid, supervised, 1.0)
     again = Grid(project, tmp_path / "out")
     assert again.seconds([supervised, supervised_2]) == 60
+    more = [Cell("more", counted(2), ("schedule.supervised_only=true", "loader.labelled_per_step=2"))]
+    (longer,) = again.jobs(more, config_with())
+    assert 0 < again.seconds([longer]) != 60, "two frames a step take another time"
     assert len(again.project.runs()) == 0, "timing leaves no run behind"
 
 
