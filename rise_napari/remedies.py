@@ -30,7 +30,7 @@ def remedy(failure: Failed, config: RiseConfig, *, checkpoint: bool) -> Remedy |
             return Remedy("Try again on the CPU", ("device=cpu",))
         case "weights":
             return Remedy("Try again from random weights", ("weights=none",))
-        case "disk" | "crash" if checkpoint:
+        case "disk" | "crash" | "data" if checkpoint:
             return Remedy("Go on from the last checkpoint", resume=True)
         case "disk" | "crash":
             return Remedy("Start again")

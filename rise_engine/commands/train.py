@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def train(
     project: ProjectPath,
     preset: Annotated[str | None, typer.Option(help="laptop, r50, r101 or swin-l; r50 with CUDA, else laptop.")] = None,
-    recipe: Annotated[str, typer.Option(help="recommended, paper or idol.")] = "recommended",
+    recipe: Annotated[str | None, typer.Option(help="recommended (the default), paper or idol.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Length of the schedule.")] = None,
     minutes: Annotated[
         float | None, typer.Option(metavar="M", min=0.01, help="As many steps as fit in this time.")
@@ -55,7 +55,9 @@ def train(
     weights: Annotated[
         str | None, typer.Option(metavar="W", help="FILE, starter, imagenet, coco, last, run:N or none.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="Every random choice follows from it; 0.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="S", min=0, max=2**32 - 1, help="Every random choice follows from it; 0.")
+    ] = None,
     device: Device = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest run, with its settings and frames.")
@@ -74,7 +76,7 @@ def train(
     from rise_engine.project.splits import choose_split, read_name_list
 
     amount = (steps, minutes, labelled_count, labelled_fraction)
-    own = (*amount, labelled_list, holdout_list, class_agnostic, weights, seed)
+    own = (*amount, labelled_list, holdout_list, recipe, class_agnostic, weights, seed)
     if resume and (any(option is not None for option in own) or supervised_only or settings):
         raise RiseError("--resume keeps the run's own settings and frames: leave out all but --preset and --device")
     if steps is not None and minutes is not None:
@@ -83,7 +85,7 @@ def train(
         if resume:
             config, split = run_to_resume(opened, preset, device)
         else:
-            config = new_config(preset, recipe, device, settings or [])
+            config = new_config(preset, recipe or "recommended", device, settings or [])
             config.schedule.supervised_only |= supervised_only
             if class_agnostic is not None:
                 config.class_agnostic = class_agnostic
@@ -101,6 +103,7 @@ def train(
                 holdout_names=None if holdout_list is None else read_name_list(holdout_list),
                 seed=config.schedule.seed,
             )
+        former = opened.current_run()
         speaks = ranks is None or ranks.first
         if speaks:
             typer.echo(describe_split(opened, split, config))
@@ -111,6 +114,15 @@ def train(
         return
     stopped = "stopped early, and saved" if finished.stopped else "finished"
     typer.echo(f"Run {finished.run} {stopped} after {number_of(finished.step, 'step')}: {finished.folder}")
+    if finished.skipped:
+        typer.echo(f"{number_of(finished.skipped, 'step')} had gradients that were not finite and changed nothing.")
+    if finished.verdict:
+        typer.echo(f"{finished.verdict} `rise runs {project} --use N` chooses another.")
+    elif former is not None and former.number != finished.run:
+        typer.echo(
+            f"It takes the place of run {former.number} without a comparison, as there is nothing to compare them on; "
+            f"`rise runs {project} --use {former.number}` goes back."
+        )
     if finished.stopped:
         typer.echo(f"Go on with `rise train {project} --resume`.")
     typer.echo(f"Next: `rise predict {project}`, then `rise queue {project}` says which frame to fix first.")
@@ -149,7 +161,8 @@ def new_config(preset: str | None, recipe: str, device: str, settings: list[str]
         config = RiseConfig.preset(preset, recipe).with_settings(settings)  # type: ignore[arg-type]
     except ValueError as error:
         raise RiseError(str(error)) from error
-    config.device = device
+    if device != "auto":
+        config.device = device
     return config
 
 
@@ -191,7 +204,7 @@ def follow(trainer: Trainer, *, note: Callable[[float], str] | None = None, quie
         for event in trainer.run():
             display.show(event)
             if isinstance(event, Failed):
-                raise RiseError(f"{event.message}; {event.hint}")
+                raise RiseError(f"{event.message.rstrip('.')}. {event.hint}")
             if isinstance(event, Finished):
                 return event
     raise RiseError("the training ended without saying why; `rise train --resume` goes on from its last checkpoint")

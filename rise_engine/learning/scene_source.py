@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
 from rise_engine.interaction.bank import InstanceBank
 from rise_engine.interaction.plan import SequencePlan
 from rise_engine.interaction.recording import with_next_frame
@@ -77,6 +78,8 @@ class SceneSource:
         self._ids = {record.name: record.id for record in project.frames()}
         self._excluded = project.bank_excluded()
         self._next = self._next_frames()
+        self._unreadable: set[int] = set()
+        self._untold: list[str] = []
         self._labelled_still = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
 
@@ -97,8 +100,8 @@ class SceneSource:
         made: list[PseudoSequence | None] = [None] * len(everyone)
         for (_, _, place, frame_id), plan in zip(wanted, plans, strict=True):
             sequence = self._maker.render(plan)
-            if kind == "unlabelled" and frame_id in self._next:
-                following = self._unlabelled_frame(self._next[frame_id])
+            following = self._following(frame_id) if kind == "unlabelled" else None
+            if following is not None:
                 draws = self._draws(_Wanted(step, kind, place, frame_id))
                 sequence = with_next_frame(sequence, self._maker.make(following, None, draws))
             made[place] = sequence
@@ -120,7 +123,7 @@ class SceneSource:
         still = (
             self._labelled_still(wanted.frame)
             if wanted.kind == "labelled"
-            else StillFrame.of(self._unlabelled_frame(wanted.frame))
+            else StillFrame.of(self._this_or_next(wanted.frame))
         )
         plan = self._maker.plan(still, self.bank, self._draws(wanted))
         return plan.pinned() if self._pinned else plan
@@ -160,6 +163,39 @@ class SceneSource:
         for index in indices:
             if frame.instances[index] not in self._excluded:
                 self._add(frame, index)
+
+    def news(self) -> list[str]:
+        """Which frames could not be read since this was last asked, a sentence each."""
+        told, self._untold = self._untold, []
+        return told
+
+    def _this_or_next(self, frame_id: int) -> UnlabelledFrame:
+        """The unlabelled frame, or where it cannot be read the next one that can: one photo must not end a training."""
+        frames = self._split.unlabelled
+        first = frames.index(frame_id)
+        for candidate in [*frames[first:], *frames[:first]]:
+            frame = self._if_readable(candidate)
+            if frame is not None:
+                return frame
+        raise RiseError(
+            f"none of the {len(frames)} unlabelled frames of {self._project.path} can be read; `rise check` tells why"
+        )
+
+    def _if_readable(self, frame_id: int) -> UnlabelledFrame | None:
+        if frame_id in self._unreadable:
+            return None
+        try:
+            return self._unlabelled_frame(frame_id)
+        except RiseError as error:
+            self._unreadable.add(frame_id)
+            self._untold.append(f"{error} The training goes on without it.")
+            return None
+
+    def _following(self, frame_id: int) -> UnlabelledFrame | None:
+        """The next frame of its recording; None where there is none, or either of them cannot be read."""
+        if frame_id not in self._next or frame_id in self._unreadable:
+            return None
+        return self._if_readable(self._next[frame_id])
 
     def _next_frames(self) -> dict[int, int]:
         """The frame that follows each one in its recording; never a hold-out or skipped one."""

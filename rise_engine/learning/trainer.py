@@ -25,6 +25,7 @@ from rise_engine.learning.preview import preview_frame
 from rise_engine.learning.ranks import RankError, Ranks
 from rise_engine.learning.report import losses_event, thresholds_event
 from rise_engine.learning.scene_source import SceneSource
+from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
 from rise_engine.learning.training_state import TrainingState, load_state, save_state
 from rise_engine.learning.training_step import StepOutcome, TrainingStep
 from rise_engine.learning.unsupervised import predicting
@@ -226,7 +227,8 @@ class Trainer:
             )
         except RiseError as error:
             self._ranks.fail(str(error))
-            yield events.Failed(step, kind="data", message=str(error), hint="Mend it, then train again.")
+            saved = " What was learnt is saved and can be resumed." if (folder / STATE_FILE).is_file() else ""
+            yield events.Failed(step, kind="data", message=str(error), hint=f"Mend it, then train again.{saved}")
         finally:
             self._scenes.close()
 
@@ -243,7 +245,12 @@ class Trainer:
         saved_at = time.monotonic()
         while step < schedule.steps and not self._ranks.any(self._stopping):
             began = time.monotonic()
-            yield from self._learn(step)
+            try:
+                yield from self._learn(step)
+            except (RiseError, torch.OutOfMemoryError):
+                if self._ranks.first and step > state.step:
+                    yield self._checkpoint(folder, step, best)
+                raise
             step += 1
             took = time.monotonic() - began
             pace = took if pace is None else 0.95 * pace + 0.05 * took
@@ -294,7 +301,7 @@ class Trainer:
         outcome = self.learner.learn(step, labelled, unlabelled)
         if self.config.sequence.bank_admit == "segmented":
             self._admit(outcome)
-        for sentence in self.learner.memory.news():
+        for sentence in [*self.learner.memory.news(), *self._scenes.news()]:
             yield events.Notice(step + 1, sentence)
         if not outcome.applied:
             self._skipped += 1

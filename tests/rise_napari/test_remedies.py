@@ -34,6 +34,7 @@ def test_full_memory_leads_step_by_step_to_something_that_fits() -> None:
         ("crash", True, (), True),
         ("crash", False, (), False),
         ("disk", True, (), True),
+        ("data", True, (), True),
     ],
 )
 def test_other_failures_have_their_own_way_on(
@@ -45,4 +46,4 @@ def test_other_failures_have_their_own_way_on(
 
 
 def test_bad_data_is_for_the_person_to_mend() -> None:
-    assert remedy(failed("data"), RiseConfig.preset("laptop"), checkpoint=True) is None
+    assert remedy(failed("data"), RiseConfig.preset("laptop"), checkpoint=False) is None

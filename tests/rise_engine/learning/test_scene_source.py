@@ -116,16 +116,42 @@ def test_what_a_person_keeps_out_of_the_bank_is_not_admitted_either(project: Pro
     assert scenes.bank_references() == [(frame.name, allowed)]
 
 
-def test_a_broken_frame_is_told_at_its_own_step(project: Project) -> None:
-    scenes = source(project, "loader.workers=2", "loader.unlabelled_per_step=1")
-    order = [scenes.sequences(step, "unlabelled")[0].name for step in range(3)]
-    fresh = source(project, "loader.workers=2", "loader.unlabelled_per_step=1")
+def test_a_labelled_frame_that_is_broken_is_told_at_its_own_step(project: Project) -> None:
+    settings = ("loader.workers=2", "loader.labelled_per_step=1", "sequence.bank_capacity=1")
+    scenes = source(project, *settings)
+    order = [scenes.sequences(step, "labelled")[0].name for step in range(3)]
+    fresh = source(project, *settings)
     (project.images / order[1]).write_bytes(b"no picture")
-    assert fresh.sequences(0, "unlabelled")[0].name == order[0]
+    assert fresh.sequences(0, "labelled")[0].name == order[0]
     with pytest.raises(RiseError, match=order[1]):
-        fresh.sequences(1, "unlabelled")
+        fresh.sequences(1, "labelled")
     scenes.close()
     fresh.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unlabelled_frame_that_is_broken_is_left_out_and_told_once(project: Project, workers: int) -> None:
+    settings = (f"loader.workers={workers}", "loader.unlabelled_per_step=1")
+    scenes = source(project, *settings)
+    order = [scenes.sequences(step, "unlabelled")[0].name for step in range(3)]
+    (project.images / order[1]).write_bytes(b"no picture")
+    fresh = source(project, *settings)
+    seen, told = [], []
+    for step in range(6):
+        seen.append(fresh.sequences(step, "unlabelled")[0].name)
+        told += fresh.news()
+    assert [seen[0], seen[2]] == [order[0], order[2]], "the others keep their places"
+    assert set(seen) == {order[0], order[2]}
+    assert len(told) == 1 and order[1] in told[0] and "goes on without it" in told[0]
+    again = source(project, *settings)
+    assert [again.sequences(step, "unlabelled")[0].name for step in range(6)] == seen
+    for name in (order[0], order[2]):
+        (project.images / name).unlink()
+    # What was read is still in the memory of the first two.
+    with pytest.raises(RiseError, match="none of the 3 unlabelled frames"):
+        source(project, *settings).sequences(0, "unlabelled")
+    for each in (scenes, fresh, again):
+        each.close()
 
 
 def test_cached_labelled_frames_keep_their_overlaps(project: Project) -> None:

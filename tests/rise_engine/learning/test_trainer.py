@@ -17,6 +17,7 @@ from rise_engine.errors import DeviceError, RiseError
 from rise_engine.learning.events import (
     Checkpoint,
     Event,
+    Failed,
     Finished,
     HoldoutScore,
     Losses,
@@ -267,6 +268,24 @@ def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> No
     assert not any(isinstance(event, HoldoutScore) for event in events)
     told = [event.message for event in events if isinstance(event, Notice)]
     assert len(told) == 2 and all("hold-out" in sentence and "draw their objects" in sentence for sentence in told)
+
+
+def test_what_was_learnt_before_a_labelled_frame_broke_is_saved(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path, labelled=2, holdout=False)
+    config = tiny_config("sequence.bank_capacity=1", "loader.workers=0", "schedule.steps=6")
+    trainer = Trainer(project, config)
+    order = [trainer._scenes._streams["labelled"].at(step) for step in range(2)]
+    late = project.frame(order[1])
+    path = project.images / late.name
+    whole = path.read_bytes()
+    path.write_bytes(b"no picture")
+    events = list(trainer.run())
+    assert isinstance(events[-1], Failed) and late.name in events[-1].message
+    assert isinstance(events[-2], Checkpoint) and "can be resumed" in events[-1].hint
+    path.write_bytes(whole)
+    resumed = run_to_end(project, config, resume=True)
+    assert isinstance(resumed[0], Started) and resumed[0].step == 1
+    assert isinstance(resumed[-1], Finished)
 
 
 def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:
