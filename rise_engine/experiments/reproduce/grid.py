@@ -11,28 +11,23 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
 from rise_engine.experiments.reproduce.cell import Cell
+from rise_engine.experiments.reproduce.grid_project import TEST_LIST, held_out, open_copy
 from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
 from rise_engine.experiments.reproduce.pace import Pace, in_words
-from rise_engine.formats.label_fractions import FOLDER
 from rise_engine.formats.ocid import whole_sequences
 from rise_engine.inference import load_model, predict_frames
 from rise_engine.learning.events import Finished, Started, event_from_record
 from rise_engine.learning.trainer import Trainer
 from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
-from rise_engine.project.copy import copy_project
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, RunRecord
-from rise_engine.project.splits import TrainingSplit, choose_split, read_name_list
+from rise_engine.project.splits import TrainingSplit, choose_split
 
-PROJECT_FOLDER = "grid.rise"
-TEST_LIST = "test.txt"
-"""A data set's own test frames, beside the project's other lists."""
 SEEDS_APART = 1000
 """The k-th training of subset s has the seed s + 1000 k."""
 
@@ -53,33 +48,17 @@ class Grid:
     """
 
     def __init__(self, project: Project, folder: Path) -> None:
-        """Raises RiseError when the project has no hold-out to measure on."""
+        """Raises RiseError when the project has no hold-out to measure on, and when the grid is another project's."""
         self.folder = folder
-        path = folder / PROJECT_FOLDER
-        if path.is_dir() and any(path.glob("*.sqlite")):
-            self.project = Project.open(path)
-        else:
-            self.project = copy_project(project, path)
-            tests = project.path / FOLDER / TEST_LIST
-            if tests.is_file():
-                write_text(folder / TEST_LIST, tests.read_text(encoding="utf-8"))
-        self.holdout = choose_split(self.project).holdout
-        if not self.holdout:
+        self.project = open_copy(project, folder)
+        try:
+            self.holdout, self.measured = held_out(self.project, folder / TEST_LIST)
+        except RiseError:
             self.project.close()
-            raise RiseError(
-                f"{project.path} has no hold-out to measure on: mark some labelled frames as hold-out, or make the "
-                "project with --holdout-list"
-            )
-        self.measured = self._measured()
-        if not self.project.frames_with_objects().intersection(self.measured):
-            self.project.close()
-            raise RiseError(
-                f"none of the {len(self.measured)} hold-out frames of {project.path} has an annotated object to "
-                "measure on: draw their objects, or choose another hold-out"
-            )
+            raise
         states = (FrameState.LABELLED, FrameState.REVIEWED)
-        held_out = set(self.holdout)
-        self.available = sum(frame.state in states and frame.id not in held_out for frame in self.project.frames())
+        apart = set(self.holdout)
+        self.available = sum(frame.state in states and frame.id not in apart for frame in self.project.frames())
         self._records = GridRecords(folder)
         self._pace = Pace(self.project, self._records, self.split)
 
@@ -101,7 +80,8 @@ class Grid:
         labelled = cell.amount.frames(self.available)
         if labelled > self.available:
             raise RiseError(
-                f"{labelled} labelled frames were asked for, but the project has {self.available} besides the hold-out"
+                f"{labelled} labelled frames were asked for, but the project has {self.available} besides the "
+                "hold-out: ask for fewer, or, if you have labelled more since this grid began, choose another --out"
             )
         own = cell.settings + (cell.for_paper if config.recipe_name == "paper" else ())
         try:
@@ -234,14 +214,6 @@ class Grid:
             results += coco_results(frame, found, categories)
         scores = evaluate(truth_of(self.project, self.measured), results, class_agnostic=agnostic)
         return {"AP": scores.mask.ap, "AP50": scores.mask.ap50, "AP75": scores.mask.ap75}
-
-    def _measured(self) -> list[int]:
-        """The hold-out frames that the data set itself calls its test part, or else all of them."""
-        path = self.folder / TEST_LIST
-        if not path.is_file():
-            return self.holdout
-        tests = set(read_name_list(path))
-        return [frame for frame in self.holdout if self.project.frame(frame).name in tests] or self.holdout
 
 
 def _began_at(folder: Path) -> int:

@@ -1,0 +1,87 @@
+"""The copy of a project that all trainings of a grid share, and the frames that measure them."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from rise_engine.atomic import write_text
+from rise_engine.errors import RiseError
+from rise_engine.formats.label_fractions import FOLDER
+from rise_engine.project.copy import copy_project
+from rise_engine.project.project import FILE_NAME, Project
+from rise_engine.project.splits import choose_split, read_name_list
+
+PROJECT_FOLDER = "grid.rise"
+TEST_LIST = "test.txt"
+"""A data set's own test frames, beside the project's other lists."""
+ORIGIN = "grid_of"
+"""The copy's setting that says where the project lay, and when the last edit was that the copy has."""
+
+
+def open_copy(project: Project, folder: Path) -> Project:
+    """The copy in ``folder``, made when there is none yet.
+
+    Raises RiseError when nothing could be measured, before anything is copied, so that a mended project is copied anew;
+    when the copy is another project's; and when the images are gone.
+    """
+    path = folder / PROJECT_FOLDER
+    if not (path / FILE_NAME).is_file():
+        return _copied(project, path)
+    copy = Project.open(path)
+    try:
+        _require_origin(copy, project)
+        if not copy.images.is_dir():
+            copy.relink(project.images)
+    except RiseError:
+        copy.close()
+        raise
+    return copy
+
+
+def held_out(project: Project, tests: Path) -> tuple[list[int], list[int]]:
+    """The hold-out, and those of it that measure: what the data set itself calls its test part, or else all.
+
+    Raises RiseError when there is nothing to measure on.
+    """
+    holdout = choose_split(project).holdout
+    if not holdout:
+        raise RiseError(
+            f"{project.path} has no hold-out to measure on: mark some labelled frames as hold-out, or make the "
+            "project with --holdout-list"
+        )
+    names = set(read_name_list(tests)) if tests.is_file() else set()
+    measured = [frame for frame in holdout if project.frame(frame).name in names] or holdout
+    if not project.frames_with_objects().intersection(measured):
+        raise RiseError(
+            f"none of the {len(measured)} hold-out frames of {project.path} has an annotated object to measure on: "
+            "draw their objects, or choose another hold-out"
+        )
+    return holdout, measured
+
+
+def _copied(project: Project, path: Path) -> Project:
+    tests = project.path / FOLDER / TEST_LIST
+    held_out(project, tests)
+    if tests.is_file():
+        write_text(path.parent / TEST_LIST, tests.read_text(encoding="utf-8"))
+    copy = copy_project(project, path)
+    edited = copy.history(1)[0].when.isoformat()
+    copy.set_setting(ORIGIN, {"project": str(project.path), "edited": edited})
+    return copy
+
+
+def _require_origin(copy: Project, project: Project) -> None:
+    """The project may have been moved, and edited since: it still remembers the last edit that the copy has."""
+    origin = copy.setting(ORIGIN)
+    if origin is None:
+        # A grid of an earlier version, which did not write it down.
+        return
+    edited = datetime.fromisoformat(origin["edited"])
+    if any(entry.when == edited for entry in project.history(sys.maxsize)):
+        return
+    raise RiseError(
+        f"{copy.path.parent} holds trainings of another project, {origin['project']} as it was on "
+        f"{edited:%Y-%m-%d %H:%M} UTC: choose another --out for {project.path}"
+    )
