@@ -66,8 +66,8 @@ def padding_of(sizes: list[tuple[int, int]]) -> Tensor:
 def compare(backbone: str, *, tied: bool) -> float:
     torch.manual_seed(0)
     reference = reference_network(backbone, tied=tied)
-    settings = [f"model.backbone={backbone}", f"model.num_classes={CLASSES}"]
-    model = build_segmenter(RiseConfig.preset("r50").with_settings(settings).model).eval()
+    config = RiseConfig.preset("r50").model.model_copy(update={"backbone": backbone, "num_classes": CLASSES})
+    model = build_segmenter(config).eval()
     with tempfile.TemporaryDirectory() as folder:
         reference.save_pretrained(folder)
         report = load_pretrained(model, Path(folder) / "model.safetensors")

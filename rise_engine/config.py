@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
 
 PresetName = Literal["laptop", "r50", "r101", "swin-l"]
 RecipeName = Literal["recommended", "paper", "idol"]
@@ -14,9 +14,9 @@ StrongOperation = Literal["colour_jitter", "planckian_jitter", "grayscale", "gau
 
 
 class Section(BaseModel):
-    """A group of settings: unknown names and wrong types are refused, also on assignment."""
+    """A group of settings: unknown names, wrong types and infinite numbers are refused, also on assignment."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -44,11 +44,20 @@ class ModelConfig(Section):
     """Training computes encoder and decoder layers once more instead of keeping what they computed: less memory, more
     time, the same gradients. Does not apply to ``mask2former``."""
 
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> ModelConfig:
+        if self.hidden_dim % self.num_heads:
+            raise ValueError(
+                f"model.num_heads is {self.num_heads}, which does not divide model.hidden_dim, {self.hidden_dim}: "
+                "change one"
+            )
+        return self
+
 
 class LoaderConfig(Section):
     """How frames become training images (paper, App. A)."""
 
-    short_sides: tuple[int, ...] = (480, 512, 544)
+    short_sides: tuple[Annotated[int, Field(ge=32)], ...] = Field((480, 512, 544), min_length=1)
     """The shortest side of a training frame is drawn from these, in pixels."""
     crop: int = Field(600, ge=64)
     """Neither side of a training image is longer than this, in pixels; longer ones are cropped at random."""
@@ -120,7 +129,7 @@ class AugmentConfig(Section):
 
     rotation: float = Field(4.0, ge=0)
     """Degrees, either way."""
-    scale: tuple[float, float] = (0.9, 1.1)
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
     shift: float = Field(0.05, ge=0, lt=1)
     """Share of the frame's side, either way."""
     brightness: float = Field(0.1, ge=0, lt=1)
@@ -128,19 +137,29 @@ class AugmentConfig(Section):
     strong_operations: int = Field(2, ge=0, le=4)
     """RandAugment's n: how many of ``strong_choices`` are applied."""
     strong_choices: tuple[StrongOperation, ...] = ("colour_jitter", "planckian_jitter", "grayscale", "gaussian_blur")
-    strong_jitter: tuple[float, float] = (0.05, 0.95)
+    strong_jitter: tuple[NonNegativeFloat, NonNegativeFloat] = (0.05, 0.95)
     """Colour jitter multiplies brightness, and then contrast, by draws from between these."""
     reweaken: bool = False
     """Move the strong view once more too, within the four ranges below; its targets then move along."""
     strong_rotation: float = Field(4.0, ge=0)
-    strong_scale: tuple[float, float] = (0.9, 1.1)
+    strong_scale: tuple[PositiveFloat, PositiveFloat] = (0.9, 1.1)
     strong_shift: float = Field(0.05, ge=0, lt=1)
     strong_mirror: bool = False
     """Left and right, and top and bottom, each half of the time."""
-    object_scale: tuple[float, float] = (0.7, 1.3)
+    object_scale: tuple[PositiveFloat, PositiveFloat] = (0.7, 1.3)
     object_rotation: float = Field(180.0, ge=0)
     object_brightness: float = Field(0.1, ge=0, lt=1)
     object_flip: bool = True
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> AugmentConfig:
+        for name in ("scale", "strong_scale", "object_scale", "strong_jitter"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(
+                    f"augment.{name} begins at {low:g} and ends at {high:g}: write the smaller number first"
+                )
+        return self
 
 
 class PseudoLabelConfig(Section):
@@ -209,7 +228,8 @@ class OptimiserConfig(Section):
     learning_rate: float = Field(1e-4, gt=0)
     backbone_factor: float = Field(0.1, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
-    clip_norm: float = Field(0.01, gt=0)
+    clip_norm: float = Field(0.01, gt=0, allow_inf_nan=True)
+    """``Infinity`` clips nothing."""
     warmup_steps: int = Field(0, ge=0)
     decay_at: float = Field(2 / 3, gt=0, le=1)
     """Share of the schedule after which the learning rate falls to a tenth."""
@@ -228,8 +248,9 @@ class ScheduleConfig(Section):
     """Train on the unlabelled before frame too, instead of using it as a detached anchor."""
     holdout_every: int = Field(500, ge=1)
     preview_every: int = Field(25, ge=1)
-    checkpoint_seconds: float = Field(60.0, gt=0)
-    seed: int = 0
+    checkpoint_seconds: float = Field(60.0, gt=0, allow_inf_nan=True)
+    """``Infinity``: only at the end."""
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @property
     def burn_in(self) -> int:
@@ -286,6 +307,8 @@ class RiseConfig(Section):
         changed = self.model_dump()
         for setting in settings:
             name, separator, text = setting.partition("=")
+            if name.strip() in FOLLOWING:
+                raise ValueError(f"{name.strip()} cannot be set: {FOLLOWING[name.strip()]}")
             path = name.strip().split(".")
             section = changed
             for key in path[:-1]:
@@ -306,6 +329,13 @@ class RiseConfig(Section):
                 raise ValueError(str(first["ctx"]["error"])) from error
             raise ValueError(f"setting {where} does not fit: {first['msg'].lower()}") from error
 
+
+FOLLOWING = {
+    "preset_name": "it follows from --preset, which brings the settings of that name along",
+    "recipe_name": "it follows from --recipe, which brings the settings of that name along",
+    "model.num_classes": "it follows from the project's categories; --per-class tells them apart",
+}
+"""Settings that say what others are, and where they come from."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "laptop": {

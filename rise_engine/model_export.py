@@ -57,7 +57,7 @@ def export_onnx_from_run(
     half: bool = False,
     dynamic: bool = False,
 ) -> OnnxReport:
-    """Writes a run's network (the latest finished run's) to ``path``.
+    """Writes a run's network (by default of the run in use) to ``path``.
 
     ``half``: the heavy parts in half precision. ``size`` (H, W), multiples of 32, defaults to what prediction makes
     of the project's first readable frame; with ``dynamic`` it is only the size that the file was meant for, and it

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rise_engine.project.project import Project
 
 ProjectPath = Annotated[Path, typer.Argument(metavar="PROJECT", help="The project folder, NAME.rise.")]
-RunNumber = Annotated[int | None, typer.Option("--run", metavar="R", help="A run's number; the latest finished one.")]
+RunNumber = Annotated[int | None, typer.Option("--run", metavar="R", help="A run's number; the one in use.")]
 FrameList = Annotated[
     Path | None, typer.Option("--frames", metavar="FILE", help="Only these frames: one file name a line.")
 ]
@@ -24,7 +24,7 @@ Looks = Annotated[
         help="2: look at each frame again, larger and mirrored, and merge what was seen; 2.6 times the work of 1.",
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="S", help="Every random choice follows from it.")]
+Seed = Annotated[int, typer.Option(metavar="S", min=0, max=2**32 - 1, help="Every random choice follows from it.")]
 
 
 def listed_frames(project: Project, path: Path) -> list[int]:

@@ -52,7 +52,10 @@ def new(
     empty_is_labelled: Annotated[
         bool, typer.Option("--empty-is-labelled", help="Images in the file without annotations are done, and empty.")
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="S", help="Draws the labelled fractions of ARMBench and OCID.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="S", min=0, max=2**32 - 1, help="Draws the labelled fractions of ARMBench and OCID."),
+    ] = 0,
 ) -> None:
     """Make a project of an image folder, or of one of the two benchmarks.
 

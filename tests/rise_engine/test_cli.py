@@ -294,6 +294,18 @@ def test_settings_that_do_not_fit_are_refused(
         assert opened.runs() == []
 
 
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+def test_a_seed_is_no_less_than_nothing(seed: str, project: Path, images: Path, tmp_path: Path, rise: Rise) -> None:
+    for command in (
+        ("train", project),
+        ("preview", project, "--out", tmp_path / "a.png"),
+        ("new", tmp_path / "p.rise", "--images", images),
+    ):
+        outcome = rise(*command, "--seed", seed)
+        assert outcome.code == 2
+        assert "--seed" in outcome.err.splitlines()[-1]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
 def test_cuda_without_cuda_is_refused(project: Path, refuses: Any) -> None:
     assert "cpu" in refuses("train", project, "--device", "cuda")

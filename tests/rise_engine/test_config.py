@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rise_engine.config import RecipeName, RiseConfig
@@ -48,3 +50,37 @@ def test_settings_of_a_section_that_cannot_both_hold_are_refused(settings: list[
         RiseConfig.preset("laptop").with_settings(settings)
     assert str(refused.value).startswith("sequence.")
     RiseConfig.preset("laptop").with_settings(["sequence.max_pasted=0", "sequence.min_pasted=0"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("loader.short_sides=[]", "setting loader.short_sides does not fit"),
+        ("loader.short_sides=[64, 0]", "setting loader.short_sides.1 does not fit"),
+        ("schedule.seed=-1", "setting schedule.seed does not fit"),
+        (f"schedule.seed={2**64}", "setting schedule.seed does not fit"),
+        ("augment.scale=[1.2, 0.8]", "augment.scale begins at 1.2 and ends at 0.8: write the smaller number first"),
+        ("augment.strong_scale=[0, 1]", "setting augment.strong_scale.0 does not fit"),
+        ("augment.object_scale=[1, Infinity]", "setting augment.object_scale.1 does not fit"),
+        ("augment.strong_jitter=[0.9, 0.1]", "augment.strong_jitter begins at 0.9 and ends at 0.1"),
+        ("augment.strong_jitter=[-1, 0.1]", "setting augment.strong_jitter.0 does not fit"),
+        ("augment.rotation=Infinity", "setting augment.rotation does not fit"),
+        ("augment.strong_rotation=NaN", "setting augment.strong_rotation does not fit"),
+        ("augment.object_rotation=Infinity", "setting augment.object_rotation does not fit"),
+        ("loss.dice=Infinity", "setting loss.dice does not fit"),
+        ("model.num_heads=3", "model.num_heads is 3, which does not divide model.hidden_dim, 128"),
+        ("preset_name=r50", "preset_name cannot be set: it follows from --preset"),
+        ("recipe_name=paper", "recipe_name cannot be set: it follows from --recipe"),
+        ("model.num_classes=7", "model.num_classes cannot be set: it follows from the project's categories"),
+    ],
+)
+def test_a_setting_that_no_training_could_use_is_refused_by_its_name(setting: str, said: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        RiseConfig.preset("laptop").with_settings([setting])
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_clipping_and_a_black_strong_view_can_be_asked_for() -> None:
+    config = RiseConfig.preset("laptop").with_settings(["optimiser.clip_norm=Infinity", "augment.strong_jitter=[0, 1]"])
+    assert RiseConfig.model_validate(json.loads(json.dumps(config.model_dump(mode="json")))) == config
