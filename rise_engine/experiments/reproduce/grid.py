@@ -24,6 +24,7 @@ from rise_engine.inference import load_model, predict_frames
 from rise_engine.learning.events import Finished, Started, event_from_record
 from rise_engine.learning.trainer import Trainer
 from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
+from rise_engine.learning.training_state import load_state
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
@@ -128,7 +129,7 @@ class Grid:
                 if self.result(job) is None:
                     later = jobs[place:]
                     say(f"[{place}/{len(jobs)}] {job}; about {in_words(self.seconds([job, *later]))} in all")
-                    self._train(job, later, follow)
+                    self._train(job, later, follow, say)
             finally:
                 lock.release()
 
@@ -147,13 +148,10 @@ class Grid:
             split = choose_split(self.project, count=job.labelled, seed=job.subset)
         return TrainingSplit(split.labelled, split.unlabelled, watching)
 
-    def _train(self, job: Job, later: Sequence[Job], follow: Follow) -> None:
+    def _train(self, job: Job, later: Sequence[Job], follow: Follow, say: Say) -> None:
         waiting = self.seconds(later)
         began = time.monotonic()
-        run = self._to_go_on_with(job)
-        number = None if run is None else run.number
-        split = self.split(job)
-        trainer = Trainer(self.project, job.config, split, resume=run is not None, run=number, rival=False)
+        trainer = self._begun_trainer(job, say) or Trainer(self.project, job.config, self.split(job), rival=False)
         finished = follow(trainer, lambda left: f"; about {in_words(left + waiting)} in all")
         if finished.stopped:
             raise InterruptedGridError
@@ -176,6 +174,22 @@ class Grid:
         # The optimiser's state and a second set of weights are several times what the result needs.
         shutil.rmtree((folder / STATE_FILE).parent, ignore_errors=True)
         (folder / "best.safetensors").unlink(missing_ok=True)
+
+    def _begun_trainer(self, job: Job, say: Say) -> Trainer | None:
+        """Goes on with what was begun earlier; None when that is nothing, or nothing that can be gone on with."""
+        run = self._to_go_on_with(job)
+        if run is None:
+            return None
+        trainer = Trainer(self.project, job.config, self.split(job), resume=True, run=run.number, rival=False)
+        learner = trainer.learner
+        try:
+            # The trainer reads it once more; here it only shows whether it fits.
+            load_state(run.folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
+        except RiseError:
+            say(f"{run.folder / STATE_FILE} is damaged or of another version: this training begins anew.")
+            self.project.delete_run(run.number)
+            return None
+        return trainer
 
     def _to_go_on_with(self, job: Job) -> RunRecord | None:
         """The run of the job that was begun earlier; what was begun and never saved is deleted."""

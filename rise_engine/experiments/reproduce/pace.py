@@ -14,6 +14,8 @@ from rise_engine.project.splits import TrainingSplit
 Kind = tuple[str, bool, bool, int, int]
 """Preset, whether labels alone teach, whether there are pseudo-sequences, and how many frames of either kind a step
 has: what a step's length depends on most."""
+TELLING_STEPS = 50
+"""In shorter trainings, making the network and measuring take longer than the steps."""
 
 
 class Pace:
@@ -31,12 +33,13 @@ class Pace:
         return job.config.schedule.steps * (self._finished(kind) or self._measured(kind, job))
 
     def _finished(self, kind: Kind) -> float | None:
-        paces = []
+        seconds, steps = 0.0, 0
         for record in self._records.all():
             config = record[ABOUT]["config"]
-            if _kind_of(config) == kind:
-                paces.append(record["seconds"] / config["schedule"]["steps"])
-        return sum(paces) / len(paces) if paces else None
+            if _kind_of(config) == kind and config["schedule"]["steps"] >= TELLING_STEPS:
+                seconds += record["seconds"]
+                steps += config["schedule"]["steps"]
+        return seconds / steps if steps else None
 
     def _measured(self, kind: Kind, job: Job) -> float:
         if kind not in self._timed:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from rise_engine.cli import app
@@ -30,6 +31,7 @@ from rise_engine.learning.events import Finished, HoldoutScore, Progress
 from rise_engine.learning.pseudo_labels import select
 from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.learning.trainer import Trainer
+from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
@@ -406,6 +408,30 @@ def test_what_was_killed_before_its_first_checkpoint_begins_anew(project: Projec
     assert grid.result(job) is not None and len(grid.project.runs()) == 1
 
 
+@pytest.mark.parametrize("damage", ["cut off", "of another version"])
+def test_an_unusable_checkpoint_costs_its_training_and_not_the_grid(
+    project: Project, tmp_path: Path, damage: str
+) -> None:
+    grid = Grid(project, tmp_path / "out")
+    job = supervised_and_rise(grid)[0]
+    with pytest.raises(InterruptedGridError):
+        grid.run([job], follow=follow_one_step, say=lambda text: None)
+    begun = grid.begun(job)
+    assert begun is not None
+    state = begun.folder / STATE_FILE
+    if damage == "cut off":
+        state.write_bytes(state.read_bytes()[:5000])
+    else:
+        save_file({"random": torch.get_rng_state()}, state)
+    said: list[str] = []
+    grid.run([job], follow=follow, say=said.append)
+    result = grid.result(job)
+    assert result is not None and "begins anew" in said[1] and str(state) in said[1]
+    log = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log if line["event"] == "Losses"] == [1, 2, 3]
+    assert [run.folder for run in grid.project.runs()] == [result.folder]
+
+
 def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -> None:
     grid = Grid(project, tmp_path / "out")
     table = with_counts(TABLE_1, [1, 2])
@@ -424,15 +450,30 @@ def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -
 
 def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_path: Path) -> None:
     grid = Grid(project, tmp_path / "out")
-    supervised, _, supervised_2, _ = supervised_and_rise(grid, subsets=2)
+    alone = ("schedule.supervised_only=true", "schedule.steps=100")
+    supervised, supervised_2 = grid.jobs([Cell("supervised", counted(2), alone)], config_with(), subsets=2)
     assert grid.seconds([supervised]) > 0, "some steps are timed when nothing is known"
     write_down(grid, supervised, 1.0)
     again = Grid(project, tmp_path / "out")
     assert again.seconds([supervised, supervised_2]) == 60
-    more = [Cell("more", counted(2), ("schedule.supervised_only=true", "loader.labelled_per_step=2"))]
+    more = [Cell("more", counted(2), (*alone, "loader.labelled_per_step=2"))]
     (longer,) = again.jobs(more, config_with())
     assert 0 < again.seconds([longer]) != 60, "two frames a step take another time"
     assert len(again.project.runs()) == 0, "timing leaves no run behind"
+
+
+def test_a_miniature_does_not_tell_how_long_a_training_takes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "seconds_a_step", lambda trainer: 0.5)
+    grid = Grid(project, tmp_path / "out")
+    lengths = [("schedule.supervised_only=true", f"schedule.steps={steps}") for steps in (4, 100, 300, 1000)]
+    short, middle, long, wanted = grid.jobs([Cell("supervised", counted(2), one) for one in lengths], config_with())
+    write_down(grid, short, 1.0)
+    assert Grid(project, grid.folder).seconds([wanted]) == 500, "a minute for four steps says nothing"
+    write_down(grid, middle, 1.0)
+    write_down(grid, long, 1.0)
+    assert Grid(project, grid.folder).seconds([wanted]) == 300, "the longer one counts for more"
 
 
 def test_the_data_sets_own_test_frames_measure_and_the_others_watch(project: Project, tmp_path: Path) -> None:
