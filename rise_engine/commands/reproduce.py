@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TABLES_AND_FIGURES = (*(f"table{number}" for number in range(1, 7)), *(f"figure{number}" for number in (3, 4, 7, 8)))
 NAMES = (*TABLES_AND_FIGURES, "curves")
+NAMED_WEIGHTS = ("starter", "imagenet", "coco", "none")
+"""Those that are no file of the user's."""
 
 
 def reproduce(
@@ -40,7 +42,8 @@ def reproduce(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WORD", help="Train these lines now: a number of frames, subset=N, part of a method's name."
+            metavar="WORD",
+            help="Train these lines now: a number or share of frames, subset=N, part of a method's name.",
         ),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained and how long it takes, and end.")] = (
@@ -71,7 +74,6 @@ def reproduce(
       rise reproduce table1 totes.rise --labelled 4,8,19 --subsets 3 --steps 1000 --only 4 --only RISE
       rise reproduce curves totes.rise --run supervised=3 --run RISE=4
     """
-    from rise_engine.commands.train import new_config
     from rise_engine.experiments.reproduce.grid import Grid
     from rise_engine.project.project import Project
 
@@ -80,22 +82,19 @@ def reproduce(
     if (what == "curves") != bool(runs):
         raise RiseError("--run NAME=N names the runs that `rise reproduce curves` draws: the two go together")
     counts = _counts(labelled)
-    config = new_config(preset, recipe, device, settings or [])
-    if steps is not None:
-        config.schedule.steps = steps
+    config = _config(preset, recipe, device, settings or [], steps)
     command = shlex.join(["rise", *sys.argv[1:]])
     with Project.open(project) as opened:
         if what == "curves":
             _curves(opened, runs or [], out)
             return
-        if weights is not None:
-            config.weights = _lasting(opened, weights)
+        config.weights = _lasting(opened, config.weights if weights is None else weights)
+        cells = _cells(what, config, counts)
         source = str(opened.setting("source") or opened.setting("dataset") or "")
         grid = Grid(opened, out)
     with grid.project:
-        cells = _cells(what, config, counts)
         jobs = grid.jobs(cells, config, subsets=subsets, seeds=seeds)
-        chosen = _chosen(jobs, only or [])
+        chosen = _chosen(grid, cells, jobs, only or [])
         _say_plan(grid, chosen)
         if not plan:
             interrupted = _train(grid, chosen)
@@ -103,6 +102,20 @@ def reproduce(
                 _table(what, grid, jobs, counts, source, command)
             elif not interrupted:
                 _figure(what, grid, jobs)
+
+
+def _config(preset: str | None, recipe: str, device: str, settings: list[str], steps: int | None) -> RiseConfig:
+    from rise_engine.commands.train import new_config
+
+    config = new_config(preset, recipe, device, settings)
+    if config.schedule.seed:
+        raise RiseError(
+            f"schedule.seed={config.schedule.seed} does not go with a grid, whose trainings have seeds of their own: "
+            "leave it out, and ask for more trainings with --subsets or --seeds"
+        )
+    if steps is not None:
+        config.schedule.steps = steps
+    return config
 
 
 def _cells(name: str, config: RiseConfig, counts: list[int]) -> tuple[Cell, ...]:
@@ -119,10 +132,10 @@ def _table_of(name: str, counts: list[int]) -> Table:
     return with_counts(TABLES[name], counts) if counts else TABLES[name]
 
 
-def _chosen(jobs: list[Job], words: list[str]) -> list[Job]:
+def _chosen(grid: Grid, cells: tuple[Cell, ...], jobs: list[Job], words: list[str]) -> list[Job]:
     from rise_engine.experiments.reproduce.job import only
 
-    return only(jobs, words)
+    return only(jobs, words, {cell.amount.label: cell.amount.frames(grid.available) for cell in cells})
 
 
 def _say_plan(grid: Grid, jobs: list[Job]) -> None:
@@ -162,6 +175,9 @@ def _table(name: str, grid: Grid, jobs: list[Job], counts: list[int], source: st
     from rise_engine.experiments.reproduce.curves import panels_of, write_curves
     from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 
+    if all(grid.result(job) is None for job in jobs):
+        typer.echo(f"No training of this table is finished, so {grid.folder / name}.md is not written.")
+        return
     table = _table_of(name, counts)
     lines = lines_of(table, grid, jobs, comparable=source == table.data_set)
     part = "test" if grid.measured != grid.holdout else "hold-out"
@@ -169,8 +185,14 @@ def _table(name: str, grid: Grid, jobs: list[Job], counts: list[int], source: st
     paths = write_table(grid.folder, name, table, lines, jobs=jobs, data_set=source, held_out=held_out, command=command)
     typer.echo(paths[1].read_text(encoding="utf-8"))
     typer.echo(f"Also as {paths[0]}.")
-    for path in write_curves(grid.folder / f"{name}-curves.png", panels_of(grid, jobs)):
+    picture = grid.folder / f"{name}-curves.png"
+    written = write_curves(picture, panels_of(grid, jobs))
+    for path in written:
         typer.echo(f"Wrote {path}.")
+    if not written:
+        # Curves of an earlier table would not be those of this one.
+        picture.unlink(missing_ok=True)
+        picture.with_suffix(".csv").unlink(missing_ok=True)
 
 
 def _figure(name: str, grid: Grid, jobs: list[Job]) -> None:
@@ -207,11 +229,17 @@ def _counts(text: str | None) -> list[int]:
 
 
 def _lasting(project: Project, weights: str) -> str:
-    """The name of the weights; a run's as a file, since the copy of the project has no runs."""
-    if weights != "last" and not weights.startswith("run:"):
+    """The name of the weights; a run's as a file, since the copy of the project has no runs. A file must be there."""
+    if weights in NAMED_WEIGHTS:
         return weights
-    try:
-        number = None if weights == "last" else int(weights.removeprefix("run:"))
-    except ValueError:
-        raise RiseError(f"weights {weights!r}: write run:N with the number of a run, such as run:3") from None
-    return str(project.run(number).folder / "weights.safetensors")
+    if weights == "last" or weights.startswith("run:"):
+        try:
+            number = None if weights == "last" else int(weights.removeprefix("run:"))
+        except ValueError:
+            raise RiseError(f"weights {weights!r}: write run:N with the number of a run, such as run:3") from None
+        weights = str(project.run(number).folder / "weights.safetensors")
+    if not Path(weights).expanduser().is_file():
+        raise RiseError(
+            f"weights {weights!r} are no file; known names: {', '.join(NAMED_WEIGHTS)}, last, run:N, or a path"
+        )
+    return weights

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.cell import Amount, Cell, counted
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
@@ -28,7 +29,11 @@ class Figure:
 
 
 def amount_of(counts: Sequence[int]) -> Amount:
-    """The first of the counts asked for; without any the paper's one per cent."""
+    """The count asked for; without any the paper's one per cent. Raises RiseError for several."""
+    if len(counts) > 1:
+        raise RiseError(
+            f"a figure shows trainings with one number of labelled frames, but --labelled gives {len(counts)}: give one"
+        )
     return counted(counts[0]) if counts else ONE_PERCENT
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,30 +87,30 @@ def identity_of(record: dict[str, Any]) -> str:
     return json.dumps([record["labelled"], subset, config.model_dump(mode="json")], sort_keys=True)
 
 
-def only(jobs: Sequence[Job], wanted: Sequence[str]) -> list[Job]:
-    """The jobs that some words name: numbers of labelled frames, ``subset=N``, and parts of a method's or share's name.
+def only(jobs: Sequence[Job], wanted: Sequence[str], shares: Mapping[str, int]) -> list[Job]:
+    """The jobs that some words name: numbers of labelled frames, shares, ``subset=N``, and parts of a method's name.
 
-    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. Raises
-    RiseError for a word that fits no job.
+    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. ``shares`` has
+    the number of frames of each share of the table: those with the same number are one job. Raises RiseError for a word
+    that fits no job.
     """
     fits: dict[str, list[set[int]]] = {}
     for word in wanted:
-        kind, chosen = _named(jobs, word.strip())
+        kind, chosen = _named(jobs, word.strip(), shares)
         if not chosen:
             raise RiseError(
                 f"--only {word!r} names no training of this grid: give a number of labelled frames, "
-                "subset=N or a part of a method's name"
+                "a share as it is printed, subset=N or a part of a method's name"
             )
         fits.setdefault(kind, []).append(chosen)
     return [job for place, job in enumerate(jobs) if all(any(place in one for one in kind) for kind in fits.values())]
 
 
-def _named(jobs: Sequence[Job], word: str) -> tuple[str, set[int]]:
-    if word.isdecimal():
-        return "labelled", {place for place, job in enumerate(jobs) if job.labelled == int(word)}
+def _named(jobs: Sequence[Job], word: str, shares: Mapping[str, int]) -> tuple[str, set[int]]:
+    if word in shares or word.isdecimal():
+        count = shares[word] if word in shares else int(word)
+        return "labelled", {place for place, job in enumerate(jobs) if job.labelled == count}
     name, _, number = word.partition("=")
     if name == "subset" and number.isdecimal():
         return "subset", {place for place, job in enumerate(jobs) if job.subset == int(number)}
-    if any(job.cell.amount.label == word for job in jobs):
-        return "labelled", {place for place, job in enumerate(jobs) if job.cell.amount.label == word}
     return "method", {place for place, job in enumerate(jobs) if word and word.lower() in job.cell.method.lower()}

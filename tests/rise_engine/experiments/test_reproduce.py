@@ -438,14 +438,22 @@ def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -
     jobs = grid.jobs(table.cells, config_with(), subsets=2)
 
     def chosen(*words: str) -> list[tuple[str, int, int]]:
-        return [(job.cell.method[:4], job.labelled, job.subset) for job in only(jobs, words)]
+        return [(job.cell.method[:4], job.labelled, job.subset) for job in only(jobs, words, {})]
 
     assert len(chosen()) == 8
     assert chosen("2", "rise", "subset=1") == [("RISE", 2, 1)]
     assert chosen("1", "2", "supervised", "subset=0") == [("supe", 1, 0), ("supe", 2, 0)]
     for word in ("3", "subset=2", "teacher", ""):
         with pytest.raises(RiseError, match="names no training"):
-            only(jobs, [word])
+            only(jobs, [word], {})
+
+
+def test_a_share_finds_the_training_that_it_has_in_common_with_others(project: Project, tmp_path: Path) -> None:
+    jobs = Grid(project, tmp_path / "out").jobs(TABLE_1.cells, config_with())
+    shares = {cell.amount.label: cell.amount.frames(3) for cell in TABLE_1.cells}
+    assert [job.labelled for job in only(jobs, ["0.5 %"], shares)] == [1, 1]
+    assert only(jobs, ["1 %"], shares) == only(jobs, ["10 %"], shares) == only(jobs, ["0.5 %"], shares)
+    assert [job.labelled for job in only(jobs, ["100 %", "RISE"], shares)] == [3]
 
 
 def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_path: Path) -> None:
@@ -512,14 +520,70 @@ def test_curves_are_means_of_the_trainings_of_a_line(project: Project, tmp_path:
     assert write_curves(tmp_path / "none.png", {}) == [] and not (tmp_path / "none.png").exists()
 
 
+def command_for(project: Project, out: Path, *more: str, weights: bool = True) -> list[str]:
+    left_out = ("device",) if weights else ("device", "weights")
+    settings = [part for setting in SETTINGS for part in ("--set", setting) if not setting.startswith(left_out)]
+    command = ["reproduce", "table1", str(project.path), "--preset", "laptop", "--device", "cpu", "--out", str(out)]
+    return [*command, *settings, *more]
+
+
+def pretend_finished(project: Project, out: Path, steps: int) -> None:
+    """A result of the supervised line with one labelled frame, with a curve."""
+    with Grid(project, out).project as copy:
+        folder = copy.path / "runs" / f"{steps}-x"
+        folder.mkdir(parents=True)
+    event = HoldoutScore(steps, ap=7.0, ap50=0.0, best=True)
+    (folder / "metrics.jsonl").write_text(json.dumps(event.as_record()) + "\n")
+    grid = Grid(project, out)
+    (job, _) = grid.jobs(with_counts(TABLE_1, [1]).cells, config_with(f"schedule.steps={steps}"))
+    write_down(grid, job, 7.0, run=folder.name)
+
+
+def test_a_table_and_its_curves_stay_until_there_are_others(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise InterruptedGridError
+
+    monkeypatch.setattr(Grid, "run", interrupted)
+    out = tmp_path / "out"
+
+    def said(steps: int) -> str:
+        done = CliRunner().invoke(app, command_for(project, out, "--labelled", "1", "--steps", str(steps)))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    files = [out / f"table1{end}" for end in (".md", ".csv", "-curves.png", "-curves.csv")]
+    assert "table1.md is not written" in said(100) and not any(path.exists() for path in files)
+    pretend_finished(project, out, 100)
+    assert "| 7.0 |" in said(100)
+    before = [path.read_bytes() for path in files]
+    assert "table1.md is not written" in said(200) and [path.read_bytes() for path in files] == before
+    pretend_finished(project, out, 200)
+    (out / "grid.rise" / "runs" / "200-x" / "metrics.jsonl").unlink()
+    assert "200 steps a training" in said(200)
+    assert [path.exists() for path in files] == [True, True, False, False], "no curves of another length beside it"
+
+
+@pytest.mark.parametrize("option", [["--weights", "run:1"], ["--set", "weights=run:1"], ["--set", "weights=last"]])
+def test_a_run_to_start_from_is_the_projects_own(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
+    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none")
+    (run.folder / "weights.safetensors").touch()
+    project.finish_run(run.number, steps=1)
+    asked: list[str] = []
+    monkeypatch.setattr(Grid, "seconds", lambda grid, jobs: asked.extend(job.config.weights for job in jobs) or 60.0)
+    command = command_for(project, tmp_path / "out", "--labelled", "1", "--plan", *option, weights=False)
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert set(asked) == {str(run.folder / "weights.safetensors")}
+
+
 @pytest.mark.slow
 def test_the_command_plans_trains_a_part_and_the_rest_later(project: Project, tmp_path: Path) -> None:
-    settings = [part for setting in SETTINGS for part in ("--set", setting) if not setting.startswith("device")]
-    command = ["reproduce", "table1", str(project.path), "--labelled", "1", "--preset", "laptop", "--device", "cpu"]
-    command += ["--out", str(tmp_path / "out"), *settings]
-
     def said(*more: str) -> str:
-        done = CliRunner().invoke(app, [*command, *more])
+        done = CliRunner().invoke(app, command_for(project, tmp_path / "out", "--labelled", "1", *more))
         assert done.exit_code == 0, done.output
         return done.output
 
@@ -560,6 +624,11 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
         (["table9"], "table9"),
         (["table1", "--labelled", "4,x"], "4,8,19"),
         (["table1", "--set", "a=b"], "a=b"),
+        (["table1", "--set", "schedule.seed=5"], "--subsets or --seeds"),
+        (["table1", "--plan", "--weights", "nofile"], "'nofile'"),
+        (["table1", "--plan", "--set", "weights=nofile"], "'nofile'"),
+        (["figure4", "--labelled", "2,3"], "gives 2: give one"),
+        (["figure8", "--labelled", "2,3"], "gives 2: give one"),
         (["curves"], "--run"),
     ],
 )
@@ -567,6 +636,7 @@ def test_bad_input_is_a_sentence(project: Project, arguments: list[str], said: s
     out = ["--out", str(project.path.parent / "out"), "--device", "cpu"]
     done = CliRunner().invoke(app, ["reproduce", arguments[0], str(project.path), *arguments[1:], *out])
     assert isinstance(done.exception, RiseError) and said in str(done.exception)
+    assert not (project.path.parent / "out").exists(), "refused before anything is written"
 
 
 def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
