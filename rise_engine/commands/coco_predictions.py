@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pycocotools import mask as rle_codec
 
@@ -15,8 +15,10 @@ from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 from rise_engine.evaluation import OBJECT, coco_results
 from rise_engine.formats.coco import image_ids
+from rise_engine.formats.coco_file import CocoFile
 from rise_engine.inference import LoadedModel, predict_frames
 from rise_engine.project.project import Project
+from rise_engine.project.segmentation import Polygons, to_rle
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,42 +106,74 @@ def predicted_categories(project: Project, loaded: LoadedModel) -> list[dict[str
     return [{"id": known[name], "name": name} for name in loaded.class_names]
 
 
-def truth_from_file(project: Project, path: Path, frames: set[int] | None) -> dict[str, Any]:
-    """A COCO file's images that are frames of the project (and among ``frames``), with the frames' ids.
+def truth_from_file(project: Project, path: Path, frames: Collection[int]) -> dict[str, Any]:
+    """The images of a COCO file that are among ``frames`` of the project, with the frames' ids.
 
-    Raises RiseError when the file is no COCO dataset or names none of the frames.
+    Categories are numbered anew, and masks are compressed run lengths. Raises RiseError when the file is no COCO
+    dataset, has none of the frames, or has something that cannot be measured on.
     """
-    dataset = _read_dataset(path)
-    by_name = {frame.name: frame.id for frame in project.frames()}
-    ids = {image["id"]: by_name[image["file_name"]] for image in dataset["images"] if image["file_name"] in by_name}
-    if frames is not None:
-        ids = {image: frame for image, frame in ids.items() if frame in frames}
-    if not ids:
-        raise RiseError(f"{path} names none of the frames to measure on: its file_name must be relative to the images")
+    file = CocoFile(path)
+    by_name = {frame.name: frame.id for frame in project.frames() if frame.id in frames}
+    known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
+    if not known:
+        raise RiseError(
+            f"{path} names none of the frames to measure on, which are the hold-out unless --frames FILE names others: "
+            "its file_name must be relative to the images"
+        )
+    images = {entry["id"]: {**_sized(project, path, entry, frame), "id": frame} for entry, frame in known}
+    classes = {entry["id"]: number for number, entry in enumerate(file.categories, start=1)}
     return {
-        "images": [image | {"id": ids[image["id"]]} for image in dataset["images"] if image["id"] in ids],
+        "images": list(images.values()),
         "annotations": [
-            annotation | {"image_id": ids[annotation["image_id"]]}
-            for annotation in dataset["annotations"]
-            if annotation["image_id"] in ids
+            _measurable(path, entry, images[entry["image_id"]], classes.get(entry["category_id"], 0))
+            for entry in file.annotations()
+            if entry["image_id"] in images
         ],
-        "categories": dataset["categories"],
+        "categories": [{"id": number, "name": entry["name"]} for number, entry in enumerate(file.categories, start=1)],
     }
 
 
-def _read_dataset(path: Path) -> Mapping[str, Any]:
-    try:
-        dataset = json.loads(path.read_text(encoding="utf-8"))
-        for image in dataset["images"]:
-            if not {"id", "file_name", "height", "width"} <= image.keys():
-                raise KeyError("images")
-        for annotation in dataset["annotations"]:
-            if not {"image_id", "category_id", "segmentation"} <= annotation.keys():
-                raise KeyError("annotations")
-        if not all({"id", "name"} <= category.keys() for category in dataset["categories"]):
-            raise KeyError("categories")
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+def _sized(project: Project, path: Path, entry: dict[str, Any], frame: int) -> dict[str, Any]:
+    """The entry of an image whose sides are the frame's; RiseError when they are not."""
+    width, height = project.probe(frame)
+    told = entry.get("width"), entry.get("height")
+    if told != (width, height):
         raise RiseError(
-            f"{path} is no COCO dataset with images, annotations and categories: give another file"
-        ) from error
-    return dict(dataset)
+            f"{path} gives {entry['file_name']} the width {told[0]!r} and the height {told[1]!r}, but the image has "
+            f"{width} x {height} pixels: measure on the images that the file was made for"
+        )
+    return entry
+
+
+def _measurable(path: Path, entry: dict[str, Any], image: dict[str, Any], category: int) -> dict[str, Any]:
+    """An annotation with its mask as run lengths; RiseError naming it when it has none, or no numbers for the rest."""
+    where, segmentation = f"annotation {entry.get('id')} of {path}", entry.get("segmentation")
+    if not isinstance(segmentation, dict) and not _are_polygons(segmentation):
+        raise RiseError(
+            f"{where} has a segmentation that is neither polygons of three points or more nor run lengths: mend it, or "
+            "take it out of the file"
+        )
+    given = {name: entry[name] for name in ("area", "bbox") if entry.get(name)}
+    if not _are_numbers([given.get("area", 0)], 1) or not _are_numbers(given.get("bbox", [0] * 4), 4):
+        raise RiseError(f"{where} has an area or a bbox that is no number: mend it, or take the field out of the file")
+    try:
+        rle = to_rle(segmentation, image["height"], image["width"])
+    except (RiseError, TypeError, ValueError, OverflowError) as error:
+        raise RiseError(f"{where} has a mask that cannot be read: {error}") from error
+    crowd = int(bool(entry.get("iscrowd")))
+    return {**given, "image_id": image["id"], "category_id": category, "segmentation": rle, "iscrowd": crowd}
+
+
+def _are_polygons(segmentation: object) -> TypeGuard[Polygons]:
+    if not isinstance(segmentation, list) or not segmentation:
+        return False
+    return all(isinstance(ring, list) and _are_numbers(ring, max(6, len(ring) // 2 * 2)) for ring in segmentation)
+
+
+def _are_numbers(values: object, count: int) -> bool:
+    """Whether these are ``count`` numbers; neither infinity nor what no image needs is one."""
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, int | float) and abs(value) < 1e15 for value in values)
+    )

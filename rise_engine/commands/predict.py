@@ -77,15 +77,15 @@ def predict(
             storing = predict_into_store(
                 loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(plain, opened)
             )
-            count = sum(map(len, with_progress(storing, total=len(chosen), doing="predicting")))
+            counts = [len(found) for found in with_progress(storing, total=len(chosen), doing="predicting")]
             if len(chosen) < len(asked):
                 typer.echo(
                     f"{number_of(len(asked) - len(chosen), 'frame')} had been predicted by run {number} before and "
                     "stayed as they were; --again predicts them anew."
                 )
             typer.echo(
-                f"{number_of(count, 'prediction')} of run {number} on {number_of(len(chosen), 'frame')} are stored. "
-                f"Next: `rise queue {project}` says which frame to fix first."
+                f"{number_of(sum(counts), 'prediction')} of run {number} on {number_of(len(counts), 'frame')} are "
+                f"stored. Next: `rise queue {project}` says which frame to fix first."
             )
         else:
             if images is None:
@@ -93,7 +93,10 @@ def predict(
             else:
                 names = None if frames is None else read_name_list(frames)
                 written = predict_folder(loaded, opened, images, out, unreadable, names)
-            typer.echo(f"{number_of(written.instances, 'prediction')} on {number_of(written.frames, 'frame')}: {out}")
+            typer.echo(
+                f"{number_of(written.instances, 'prediction')} of {words_for_run(opened, run)} on "
+                f"{number_of(written.frames, 'frame')}: {out}"
+            )
     for error in unreadable:
         typer.echo(f"left out: {error}", err=True)
 
@@ -127,7 +130,7 @@ def evaluate(
         from rise_engine.learning.several_looks import looking
         from rise_engine.learning.starter_run import latest_model
 
-        loaded = looking(load_model(latest_model(opened, run), device=device), looks)
+        loaded, used = looking(load_model(latest_model(opened, run), device=device), looks), words_for_run(opened, run)
         results = list(results_on(loaded, opened, truth))
         ocid = ocid_scores(opened, truth, results)
         scores = evaluation.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
@@ -136,10 +139,19 @@ def evaluate(
         typer.echo(f"{kind:5}" + "  ".join(numbers))
     if ocid is not None:
         print_ocid(ocid)
-    typer.echo(f"on {number_of(scores.frames, 'frame')}")
+    typer.echo(f"{used} on {number_of(scores.frames, 'frame')}")
     if json_file is not None:
         record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
         write_text(json_file, json.dumps(record, indent=1) + "\n")
+
+
+def words_for_run(project: Project, run: int | None) -> str:
+    """What predicts when this run is asked for, or None is: ``run 3 (in use)``, or the starter weights."""
+    current = project.current_run()
+    if run is None and current is None:
+        return "the starter weights"
+    number = project.run(run).number
+    return f"run {number} (in use)" if current is not None and number == current.number else f"run {number}"
 
 
 def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -177,10 +189,6 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
     from rise_engine.evaluation import truth_of
     from rise_engine.project.records import Split
 
-    if against is not None:
-        from rise_engine.commands.coco_predictions import truth_from_file
-
-        return truth_from_file(project, against, None if frames is None else set(listed_frames(project, frames)))
     chosen = (
         [frame.id for frame in project.frames(split=Split.HOLDOUT)]
         if frames is None
@@ -191,6 +199,10 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
             f"{project.path} has no hold-out to measure on: mark frames as hold-out, or name annotated frames with "
             "--frames FILE"
         )
+    if against is not None:
+        from rise_engine.commands.coco_predictions import truth_from_file
+
+        return truth_from_file(project, against, set(chosen))
     return truth_of(project, chosen)
 
 

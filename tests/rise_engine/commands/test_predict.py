@@ -176,26 +176,96 @@ def test_evaluate_measures_on_the_hold_out_in_percent(project: Path, tmp_path: P
     assert list(scores["mask"]) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
 
 
-def test_evaluate_against_a_file_matches_frames_by_name(project: Path, tmp_path: Path) -> None:
-    """The file knows one more object, which has another category and is not found: recall one in two."""
+def truth(*names: str, **changes: Any) -> dict[str, Any]:
+    """A COCO dataset that has the red object of each image, which is found; ``changes`` are of the annotations."""
     x0, y0, x1, y1 = BOXES[0]
-    truth = {
-        "images": [
-            {"id": 3, "file_name": "tote_2.png", "height": SIZE[0], "width": SIZE[1]},
-            {"id": 4, "file_name": "absent.png", "height": SIZE[0], "width": SIZE[1]},
-        ],
-        "annotations": [
-            {"id": 1, "image_id": 3, "category_id": 5, "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]]},
-            {"id": 2, "image_id": 3, "category_id": 6, "segmentation": [[90, 0, 120, 0, 120, 20, 90, 20]]},
-        ],
-        "categories": [{"id": 5, "name": "box"}, {"id": 6, "name": "bag"}],
+    red = {"category_id": "box", "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]]}
+    return {
+        "images": [{"id": name, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for name in names],
+        "annotations": [{"id": f"of {name}", "image_id": name, **red, **changes} for name in names],
+        "categories": [{"id": "box", "name": "box"}, {"id": 6, "name": "bag"}],
     }
-    path, out = tmp_path / "truth.json", tmp_path / "scores.json"
-    path.write_text(json.dumps(truth))
+
+
+def test_evaluate_against_a_file_matches_frames_by_name(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file knows one more object, which has another category and is not found: recall one in two."""
+    dataset = truth("tote_0.png", "absent.png", "tote_2.png")
+    other = {"image_id": "tote_0.png", "category_id": 6, "segmentation": [[90, 0, 120, 0, 120, 20, 90, 20]]}
+    dataset["annotations"].append({"id": 2, **other})
+    path, out, names = tmp_path / "truth.json", tmp_path / "scores.json", tmp_path / "names.txt"
+    path.write_text(json.dumps(dataset))
     assert rise("evaluate", project, "--against", path, "--json", out) == 0
+    assert capsys.readouterr().out.endswith("run 1 (in use) on 1 frame\n")
     scores = json.loads(out.read_text())
-    assert scores["frames"] == 1
+    assert scores["frames"] == 1  # of the hold-out, whatever else the file has
     assert scores["mask"]["AP50"] == pytest.approx(100 * 51 / 101)
+    names.write_text("tote_2.png\ntote_1.png\n")
+    assert rise("evaluate", project, "--against", path, "--json", out, "--frames", names) == 0
+    assert json.loads(out.read_text())["mask"]["AP50"] == 100
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        "text", [], None, [[1, 2, 3, 4]], [[1, 2, 3, 4, 5, 6, 7]], [[1, 2, 3, 4, 5, "6"]], [1, 2, 3, 4, 5, 6],
+        [[1, 2, 3, 4, 5, float("inf")]], {"size": 3, "counts": [1]}, {"size": list(SIZE), "counts": ["1"]}, {},
+    ],
+)  # fmt: skip
+def test_a_truth_with_a_mask_that_is_none_is_refused_by_its_id(
+    segmentation: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth("tote_0.png", segmentation=segmentation)))
+    assert rise("evaluate", project, "--against", path) == 2
+    said = capsys.readouterr().err
+    assert "annotation of tote_0.png of" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("images", "width", "128"), ("images", "width", 100), ("images", "height", None), ("images", "id", [1]),
+        ("images", "file_name", ["tote_0.png"]), ("images", "file_name", "tote_1.png"),
+        ("annotations", "image_id", [1]), ("annotations", "bbox", "all"), ("annotations", "area", "much"),
+        ("categories", "id", [1]),
+    ],
+)  # fmt: skip
+def test_a_truth_with_fields_of_the_wrong_kind_is_refused(
+    part: str, field: str, value: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = truth("tote_0.png")
+    dataset[part][0][field] = value
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(dataset))
+    assert rise("evaluate", project, "--against", path) == 2
+    said = capsys.readouterr().err
+    assert str(path) in said
+    assert said.count("\n") == 1
+
+
+def test_what_is_measured_and_written_says_which_run_it_is_of(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(project) as opened:
+        second = opened.start_run(preset="laptop", recipe="paper", steps=1, base="none")
+        opened.finish_run(second.number, steps=1)
+    out = tmp_path / "predictions.json"
+    assert rise("predict", project, "--run", "1", "--out", out) == 0
+    assert "6 predictions of run 1 on 3 frames" in capsys.readouterr().out
+    assert rise("runs", project, "--use", "1") == 0
+    assert rise("predict", project, "--out", out) == 0
+    assert "6 predictions of run 1 (in use) on 3 frames" in capsys.readouterr().out
+
+
+def test_frames_that_cannot_be_read_are_not_counted_as_predicted(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "totes" / "tote_1.png").write_bytes(b"broken")
+    assert rise("predict", project) == 0
+    assert "2 predictions of run 1 on 2 frames are stored" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["nothing", "{}", '{"images": [], "annotations": [], "categories": []}'])
