@@ -16,10 +16,11 @@ from rise_engine.errors import RiseError
 def atomic_path(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the name of ``path`` when the block ends, and is gone when it fails.
 
-    Raises RiseError when the folder cannot be written or the disk is full.
+    Raises RiseError when ``path`` is a folder, its folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
+        require_no_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             part = Path(folder) / path.name
@@ -45,6 +46,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """As ``atomic_path``, with a binary file to write to."""
     with atomic_path(path) as part, part.open("wb") as file:
         yield file
+
+
+def require_no_folder(path: Path) -> None:
+    """Raise RiseError when a folder is where a file is to be written: better before long work than after it."""
+    if path.is_dir():
+        raise RiseError(f"{path} is a folder: name the file to write, such as {path / 'NAME'}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

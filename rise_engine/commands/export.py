@@ -80,8 +80,10 @@ def export_onnx_file(
     """
     dynamic = size is not None and size.strip().lower() == "dynamic"
     parsed = None if size is None or dynamic else parse_size(size)
+    from rise_engine.atomic import require_no_folder
     from rise_engine.project.project import Project
 
+    require_no_folder(file)
     with Project.open(project, read_only=True) as opened:
         folder = opened.run(run)
         from rise_engine.model_export import export_onnx_from_run

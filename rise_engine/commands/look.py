@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rise_engine.commands.arguments import ProjectPath, Seed, number_of, print_columns
+from rise_engine.errors import RiseError
 
 
 def queue(
@@ -50,16 +51,19 @@ def bank(
     import numpy as np
     from PIL import Image
 
+    from rise_engine.atomic import atomic_path
     from rise_engine.interaction.staging import whole_bank
     from rise_engine.project.project import Project
 
-    out.mkdir(parents=True, exist_ok=True)
+    if out.exists() and not out.is_dir():
+        raise RiseError(f"{out} is a file: name a folder for the cut-outs with --out")
     with Project.open(project, read_only=True) as opened:
         cut_outs = whole_bank(opened)
     for cut_out in cut_outs:
         alpha = np.where(cut_out.mask, 255, 0).astype(np.uint8)
         name = PurePosixPath(cut_out.frame).with_suffix("").as_posix().replace("/", "_")
-        Image.fromarray(np.dstack([cut_out.image, alpha])).save(out / f"{name}_{cut_out.instance:03d}.png")
+        with atomic_path(out / f"{name}_{cut_out.instance:03d}.png") as part:
+            Image.fromarray(np.dstack([cut_out.image, alpha])).save(part)
     typer.echo(f"{number_of(len(cut_outs), 'cut-out')} in {out}.")
 
 
@@ -79,15 +83,20 @@ def preview(
     """
     from PIL import Image
 
+    from rise_engine.atomic import atomic_path, require_no_folder
     from rise_engine.config import RiseConfig
     from rise_engine.interaction.preview import render_sequence
     from rise_engine.interaction.staging import some_bank_frames, stage_frame
+    from rise_engine.project.image_file import SUFFIXES
     from rise_engine.project.project import Project
 
+    require_no_folder(out)
+    if out.suffix.lower() not in SUFFIXES:
+        raise RiseError(f"{out} does not say what kind of picture to write: end its name in .png or .jpg")
     with Project.open(project, read_only=True) as opened:
         labelled = some_bank_frames(opened)
         chosen = labelled[0] if frame is None else opened.frame(frame)
         sequence = stage_frame(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(render_sequence(sequence)).save(out)
+    with atomic_path(out) as part:
+        Image.fromarray(render_sequence(sequence)).save(part)
     typer.echo(f"{out} shows before | after | strong of {chosen.name}.")

@@ -52,10 +52,13 @@ def predict(
     Example:
       rise predict totes.rise --out predictions.json
     """
+    from rise_engine.atomic import require_no_folder
     from rise_engine.project.project import Project
     from rise_engine.project.splits import read_name_list
 
-    if images is not None and out is None:
+    if out is not None:
+        require_no_folder(out)
+    elif images is not None:
         raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
     with Project.open(project, read_only=out is not None) as opened:
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
@@ -120,9 +123,11 @@ def evaluate(
     Example:
       rise evaluate totes.rise --json scores.json
     """
-    from rise_engine.atomic import write_text
+    from rise_engine.atomic import require_no_folder, write_text
     from rise_engine.project.project import Project
 
+    if json_file is not None:
+        require_no_folder(json_file)
     with Project.open(project, read_only=True) as opened:
         truth = truth_to_measure(opened, frames, against)
         from rise_engine import evaluation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -191,6 +192,50 @@ def test_preview_follows_from_its_seed(project: Path, tmp_path: Path, rise: Rise
         pictures.append(np.asarray(Image.open(out)))
     assert np.array_equal(pictures[0], pictures[1])
     assert pictures[0].shape != pictures[2].shape or not np.array_equal(pictures[0], pictures[2])
+
+
+def test_a_place_that_takes_no_output_is_told_before_the_work(
+    project: Path, tmp_path: Path, refuses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rise_engine.learning.starter_run.starter_path", lambda: None)
+    with Project.open(project) as opened:
+        opened.set_split([1], Split.HOLDOUT)
+    folder, file = tmp_path / "photos.png", tmp_path / "file"
+    folder.mkdir()
+    file.write_text("kept")
+    # There is no run: whatever asks for one first has begun to work.
+    for command in (
+        ("predict", project, "--out", folder),
+        ("evaluate", project, "--json", folder),
+        ("export", "onnx", project, folder),
+        ("export", "coco", project, folder),
+        ("backup", project, folder),
+        ("preview", project, "--out", folder),
+    ):
+        assert f"{folder} is a folder" in refuses(*command)
+    assert ".png" in refuses("preview", project, "--out", tmp_path / "seq")
+    assert ".png" in refuses("preview", project, "--out", tmp_path / "seq.xyz")
+    assert "is a file" in refuses("bank", project, "--out", file)
+    assert "no project" in refuses("bank", tmp_path / "nope", "--out", tmp_path / "cut-outs")
+    assert file.read_text() == "kept"
+    assert list(folder.iterdir()) == []
+    assert not (tmp_path / "cut-outs").exists()
+
+
+def test_a_picture_that_cannot_be_written_whole_leaves_the_old_one(
+    project: Path, tmp_path: Path, refuses: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "seq.png"
+    out.write_text("old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert "No space left" in refuses("preview", project, "--out", out)
+    assert "No space left" in refuses("bank", project, "--out", tmp_path / "bank")
+    assert out.read_text() == "old"
+    assert list((tmp_path / "bank").iterdir()) == []
 
 
 def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) -> None:
