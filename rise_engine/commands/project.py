@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from enum import StrEnum
 from pathlib import Path
@@ -230,12 +229,7 @@ def print_import(path: Path, report: ImportReport) -> None:
 
 def _holdout_ap(run: RunRecord) -> str:
     """The last hold-out score that the run's curves have."""
-    path = run.folder / "metrics.jsonl"
-    if not path.is_file():
-        return "-"
-    latest = "-"
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if '"HoldoutScore"' in line:
-                latest = f"{json.loads(line)['ap']:.1f}"
-    return latest
+    from rise_engine.project.report import holdout_aps
+
+    scores = holdout_aps(run)
+    return f"{scores[-1]:.1f}" if scores else "-"

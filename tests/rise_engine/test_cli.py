@@ -268,6 +268,16 @@ def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) 
         assert opened.runs() == []
 
 
+def test_runs_leaves_out_what_a_power_cut_cut_off(project: Path, rise: Rise) -> None:
+    score = '{"event": "HoldoutScore", "step": 5, "ap": 41.26}'
+    with Project.open(project) as opened:
+        run = opened.start_run(preset="laptop", recipe="paper", steps=9, base="none")
+        (run.folder / "metrics.jsonl").write_bytes(f"{score}\n{score[:-3]}".encode() + b"\xff")
+    outcome = rise("runs", project)
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[1].endswith("41.3")
+
+
 def test_export_gives_back_what_came_in(project: Path, tmp_path: Path, rise: Rise) -> None:
     out = tmp_path / "out.json"
     assert rise("export", "coco", project, out).code == 0
