@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rise_engine.errors import RiseError
+from rise_engine.project.frame_reading import made_on_another
 from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
@@ -65,6 +66,8 @@ def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) ->
             f"{frame.name}: the image is {size[0]} x {size[1]} pixels, it was {known[0]} x {known[1]} when the project "
             "first read it; put the old file back"
         )
+    if size is not None:
+        found += [f"{frame.name}: {words}" for words in _polygons(project, frame, size)]
     # Masks are looked at even if the image is gone: they were made for the size that was known.
     width, height = size or known
     if width is not None and height is not None:
@@ -80,6 +83,18 @@ def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Ite
             yield f"annotation {row['id']}: {error}"
         except (ValueError, TypeError, KeyError):
             yield f"annotation {row['id']}: its mask cannot be read; undo its last change or delete it"
+
+
+def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> Iterator[str]:
+    """Polygons do not tell the image that they belong to; the file that they were imported from may."""
+    imported = f"SELECT 1 FROM {INSTANCES} WHERE frame = ? AND source = ? AND segmentation LIKE '[%' LIMIT 1"
+    if project.store.read(imported, (frame.id, Source.IMPORTED.value)):
+        try:
+            words = made_on_another(project.annotated_size(frame.id), size)
+        except RiseError as error:
+            words = str(error)
+        if words is not None:
+            yield words
 
 
 def _runs(project: Project) -> Iterator[str]:

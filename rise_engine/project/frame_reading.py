@@ -31,12 +31,9 @@ def labelled_frame(
     Raises RiseError naming the frame when the file or a mask is broken.
     """
     picture = read_image(root / record.name, short_side=short_side)
-    # A file may give the sides as the sensor has them, before EXIF orientation.
-    if made_for is not None and {*made_for} != {picture.width, picture.height} and any(map(_from_elsewhere, instances)):
-        raise RiseError(
-            f"{record.name}: its annotations were made on {made_for[0]} x {made_for[1]} pixels, but the image has "
-            f"{picture.width} x {picture.height}; use the images that the annotations were made on."
-        )
+    words = made_on_another(made_for, (picture.width, picture.height))
+    if words is not None and any(map(_from_elsewhere, instances)):
+        raise RiseError(f"{record.name}: {words}")
     height, width = picture.pixels.shape[:2]
     masks: list[NDArray[np.bool_]] = []
     categories: list[int] = []
@@ -60,6 +57,17 @@ def labelled_frame(
 def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
     """The frame's picture alone."""
     return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
+
+
+def made_on_another(made_for: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
+    """What is wrong when imported polygons were made on an image of another (width, height); None when nothing is."""
+    # A file may give the sides as the sensor has them, before EXIF orientation.
+    if made_for is None or {*made_for} == {*size}:
+        return None
+    return (
+        f"its annotations were made on {made_for[0]} x {made_for[1]} pixels, but the image has {size[0]} x {size[1]}; "
+        "use the images that the annotations were made on."
+    )
 
 
 def _from_elsewhere(instance: Instance) -> bool:

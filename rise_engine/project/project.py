@@ -195,6 +195,10 @@ class Project:
         """Move frames into the hold-out, or back into training."""
         self._frames.set_split(frames, split)
 
+    def annotated_size(self, frame: int) -> tuple[int, int] | None:
+        """(width, height) of the image that imported annotations of a frame were made on; None when no file says so."""
+        return self._frames.annotated_size(frame)
+
     def image(self, frame: int) -> NDArray[np.uint8]:
         """The picture, uint8 (H, W, 3) RGB, upright."""
         return read_image(self.images / self.frame(frame).name).pixels
@@ -214,7 +218,7 @@ class Project:
             record,
             self.instances(frame),
             classes,
-            made_for=self._frames.annotated_size(frame),
+            made_for=self.annotated_size(frame),
             short_side=short_side,
         )
 

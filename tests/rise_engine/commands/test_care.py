@@ -97,6 +97,27 @@ def test_check_lists_everything_that_is_wrong(made: Path, capsys: pytest.Capture
     assert "b.jpg: The image" not in out
 
 
+def test_check_finds_polygons_of_another_size_as_a_training_would(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sides as the sensor has them, before EXIF orientation, are no other size."""
+    sizes = {"a.jpg": (40, 60), "b.jpg": (60, 80), "c.png": (80, 60)}
+    polygon = {"category_id": 1, "segmentation": [[2, 2, 30, 2, 30, 20]]}
+    dataset = {
+        "images": [{"id": name, "file_name": name, "width": w, "height": h} for name, (w, h) in sizes.items()],
+        "annotations": [{"image_id": name, **polygon} for name in sizes],
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    file = made.parent / "labels.json"
+    file.write_text(json.dumps(dataset))
+    assert _rise(capsys, "import", made, file, "--on-conflict", "replace")[0] == 0
+    code, out, _ = _rise(capsys, "check", made)
+    first, last = out.splitlines()
+    assert code == 1
+    assert first.startswith("a.jpg: its annotations were made on 40 x 60 pixels, but the image has 80 x 60")
+    assert last.startswith("1 problem")
+
+
 def test_check_refuses_what_is_no_database(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (made / "project.sqlite").write_bytes(b"nothing" * 1000)
     code, _, err = _rise(capsys, "check", made)
