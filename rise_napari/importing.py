@@ -119,9 +119,12 @@ class CocoImport(QObject):
             return
         self._workspace.imported()
         absent = f"; {report.missing_files:,} images of the file are not in the folder" if report.missing_files else ""
-        known = f"; {report.skipped:,} were there already or have no mask" if report.skipped else ""
+        known = f"; {report.known:,} were there already" if report.known else ""
+        kept_out = f"; {report.kept_out:,} gave way to what was there" if report.kept_out else ""
+        unusable = f"; {report.skipped:,} have no mask or no image" if report.skipped else ""
         self._workspace.tell(
-            f"Imported {report.instances:,} instances in {report.images:,} frames of {path.name}{absent}{known}."
+            f"Imported {report.instances:,} instances in {report.images:,} frames of {path.name}"
+            f"{absent}{known}{kept_out}{unusable}."
         )
 
     @property

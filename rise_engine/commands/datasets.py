@@ -12,12 +12,15 @@ from rise_engine.commands.arguments import number_of
 
 if TYPE_CHECKING:
     from rise_engine.formats.armbench import ArmbenchFolder
+    from rise_engine.formats.coco import ImportReport
     from rise_engine.formats.label_fractions import LabelFractions
     from rise_engine.project.project import Project
 
 
-def add_armbench(project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...], seed: int) -> None:
-    """Import a subset, hold val and test out, and write the lists."""
+def add_armbench(
+    project: Project, source: ArmbenchFolder, *, drop_categories: tuple[str, ...], seed: int
+) -> list[ImportReport]:
+    """Import a subset, hold val and test out, and write the lists; the reports of its parts."""
     from rise_engine.commands.progress import with_progress
     from rise_engine.commands.project import print_import
     from rise_engine.formats.armbench import SUBSETS, armbench_fractions, import_armbench
@@ -34,6 +37,7 @@ def add_armbench(project: Project, source: ArmbenchFolder, *, drop_categories: t
         _save(project, armbench_fractions(project, source, seed=seed))
     if "test" in source.files:
         typer.echo(f"The published figures are of the test frames: --frames {project.path / FOLDER / 'test.txt'}.")
+    return [report for report, _ in parts.values()]
 
 
 def add_ocid(project: Project, *, seed: int) -> None:

@@ -78,6 +78,10 @@ def new(
         raise RiseError("give the images with one of --images, --armbench and --ocid")
     if subset is not None and armbench is None:
         raise RiseError("--subset names a part of ARMBench, so it goes with --armbench")
+    if drop_category and coco is None and armbench is None:
+        raise RiseError("--drop-category leaves out a category of a COCO file, so it goes with --coco or --armbench")
+    if empty_is_labelled and coco is None:
+        raise RiseError("--empty-is-labelled is about the images of a COCO file, so it goes with --coco")
     benchmark = None if armbench is None else find_armbench(armbench, subset)
     sequences = None if ocid is None else find_ocid(ocid)
     folder = images or sequences or (benchmark.images if benchmark else Path())
@@ -89,8 +93,9 @@ def new(
             made.scan()
             if not made.frames():
                 raise RiseError(f"there are no images in {folder}: give the folder that holds the frames")
+            reports = []
             if benchmark is not None:
-                add_armbench(made, benchmark, drop_categories=tuple(drop_category or DROPPED), seed=seed)
+                reports = add_armbench(made, benchmark, drop_categories=tuple(drop_category or DROPPED), seed=seed)
             if ocid is not None:
                 add_ocid(made, seed=seed)
             for path in coco or []:
@@ -102,6 +107,8 @@ def new(
                     watch=with_progress,
                 )
                 print_import(path, report)
+                reports.append(report)
+            require_dropped(made, drop_category or [], reports)
             if holdout_list is not None:
                 made.set_split([made.frame(name).id for name in read_name_list(holdout_list)], Split.HOLDOUT)
             print_status(made)
@@ -219,12 +226,28 @@ def print_status(project: Project) -> None:
 
 def print_import(path: Path, report: ImportReport) -> None:
     """What came out of a file, and what did not, in a sentence or two."""
+    others = (
+        (report.known, "already there"),
+        (report.kept_out, "kept out"),
+        (report.dropped, "of left-out categories"),
+        (report.skipped, "unusable"),
+    )
+    rest = ", ".join(f"{count:,} {why}" for count, why in others if count)
     typer.echo(
-        f"{path}: {number_of(report.instances, 'instance')} imported in {number_of(report.images, 'frame')}; "
-        f"{number_of(report.dropped, 'instance')} of left-out categories, {report.skipped} unusable."
+        f"{path}: {number_of(report.instances, 'instance')} imported in {number_of(report.images, 'frame')}"
+        f"{'; ' if rest else ''}{rest}."
     )
     if report.missing_files:
         typer.echo(f"{number_of(report.missing_files, 'image')} of the file are not in the folder and were left out.")
+
+
+def require_dropped(project: Project, names: list[str], reports: list[ImportReport]) -> None:
+    """Raise RiseError when a category to leave out is in none of the files: it may be spelt in another way."""
+    dropped = {name.casefold() for report in reports for name in report.dropped_categories}
+    for name in names:
+        if name.casefold() not in dropped:
+            there = ", ".join(category.name for category in project.categories())
+            raise RiseError(f"--drop-category {name}: no file has such a category; those that would stay are {there}")
 
 
 def _holdout_ap(run: RunRecord) -> str:

@@ -43,14 +43,18 @@ class ImportConflictError(RiseError):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Counts: images of the file that are there, instances added, images whose file is absent, instances of dropped
-    categories, and instances not added (already there, kept out by a conflict, without a mask or without an image)."""
+    """Counts: images of the file that are there, instances added, images whose file is absent, and instances that were
+    not added: of dropped categories, already there, kept out by a conflict, without a mask or without an image."""
 
     images: int
     instances: int
     missing_files: int
     dropped: int
+    known: int
+    kept_out: int
     skipped: int
+    dropped_categories: frozenset[str] = frozenset()
+    """Their names in the file, also of those without instances."""
 
 
 def import_coco(
@@ -152,7 +156,7 @@ class _Import:
         self._take_categories()
         self._take_annotations()
         self._settle(self._waiting)
-        if self._maskless and not self._instances and self._skipped == self._maskless:
+        if self._maskless and self._skipped == self._maskless and not self._fresh and not self._waiting:
             raise RiseError(
                 f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
             )
@@ -183,8 +187,16 @@ class _Import:
                     edit.insert("instances", dict(zip(COLUMNS, row, strict=True)))
             coming.show(edit)
             edit.action = self._words(len(filled))
-        skipped = self._skipped + sum(merged.skipped for merged in self._merges.values())
-        return ImportReport(len(self._frames), self._instances, self._missing, self._dropped, skipped)
+        return ImportReport(
+            images=len(self._frames),
+            instances=self._instances,
+            missing_files=self._missing,
+            dropped=self._dropped,
+            known=sum(merged.known for merged in self._merges.values()),
+            kept_out=sum(merged.kept_out for merged in self._merges.values()),
+            skipped=self._skipped,
+            dropped_categories=frozenset(entry["name"] for entry in self._file.categories if self._is_dropped(entry)),
+        )
 
     def _words(self, frames: int) -> str:
         count = self._instances
@@ -237,9 +249,9 @@ class _Import:
         # Two entries of one name stay two, as the file has them; each joins a category of that name that is there.
         free = dict(self._stored_categories)
         for entry in self._file.categories:
-            name = entry["name"]
-            if name.casefold() in self._dropped_names:
+            if self._is_dropped(entry):
                 continue
+            name = entry["name"]
             same = [number for number, other in free.items() if other == name]
             wanted = _usable(entry["id"])
             if same:
@@ -249,6 +261,9 @@ class _Import:
                 extra = json.dumps({key: value for key, value in entry.items() if key not in ("id", "name")})
                 number = self._new_category(name, wanted, extra)
             self._categories[entry["id"]] = number
+
+    def _is_dropped(self, category: Mapping[str, Any]) -> bool:
+        return category["name"].casefold() in self._dropped_names
 
     def _known_categories(self) -> list[tuple[int, str]]:
         return [*self._stored_categories, *((number, name) for number, name, _ in self._new_categories)]

@@ -14,11 +14,12 @@ OnConflict = Literal["keep", "replace", "both"]
 
 
 class Merge(NamedTuple):
-    """Rows to store, numbers of annotations to take out, and how many of the file's were not needed."""
+    """Rows to store, numbers of annotations to take out, and how many of the file's are there already or kept out."""
 
     insert: list[tuple[Any, ...]]
     delete: list[int]
-    skipped: int
+    known: int
+    kept_out: int
 
 
 def merge(
@@ -32,9 +33,10 @@ def merge(
     named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     there = Counter(_identity(row) for row in stored)
     coming = Counter(_identity(row) for row in named)
-    known = coming == there or (on_conflict != "replace" and not coming - there)
-    if stored and (known or on_conflict == "keep"):
-        return Merge([], [], len(rows))
+    settled = coming == there or (on_conflict != "replace" and not coming - there)
+    if stored and (settled or on_conflict == "keep"):
+        known = (coming & there).total()
+        return Merge([], [], known, len(rows) - known)
     if stored and on_conflict is None:
         return None
     delete: list[int] = []
@@ -48,7 +50,7 @@ def merge(
             there[identity] -= 1
         else:
             insert.append(row)
-    return Merge(insert, delete, len(rows) - len(insert))
+    return Merge(insert, delete, len(rows) - len(insert), 0)
 
 
 def _identity(values: sqlite3.Row | dict[str, Any]) -> tuple[Any, ...]:

@@ -166,6 +166,19 @@ def test_import_asks_what_to_do_on_a_conflict(project: Path, tmp_path: Path, ris
         assert len(opened.instances(opened.frame("tote_0.png").id)) == 1
 
 
+def test_an_import_tells_what_was_there_already_from_what_was_kept_out(
+    project: Path, coco: Path, tmp_path: Path, rise: Rise
+) -> None:
+    assert rise("import", project, coco).out.startswith(f"{coco}: 0 instances imported in 4 frames; 8 already there.\n")
+    labels = dataset(1)
+    labels["annotations"][0]["segmentation"] = [[0, 0, 20, 0, 20, 20, 0, 20]]
+    labels["annotations"].append({**labels["annotations"][0], "id": 9, "segmentation": []})
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(labels))
+    said = rise("import", project, path, "--on-conflict", "keep").out
+    assert "0 instances imported in 1 frame; 1 already there, 1 kept out, 1 unusable.\n" in said
+
+
 def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, tmp_path: Path, rise: Rise) -> None:
     assert "8 cut-outs" in rise("bank", project, "--out", tmp_path / "bank").out
     files = sorted((tmp_path / "bank").glob("*.png"))
@@ -306,6 +319,15 @@ def test_bad_annotations_are_refused_and_leave_no_project(
     path = tmp_path / "bad.json"
     path.write_text(text)
     assert reason in refuses("new", tmp_path / "totes.rise", "--images", images, "--coco", path)
+    assert not (tmp_path / "totes.rise").exists()
+
+
+def test_what_would_leave_nothing_out_is_refused(tmp_path: Path, images: Path, coco: Path, refuses: Any) -> None:
+    new = ("new", tmp_path / "totes.rise", "--images", images)
+    said = refuses(*new, "--coco", coco, "--drop-category", "Parcels")
+    assert "Parcels" in said and "parcel" in said.split(";")[1]
+    assert "--coco" in refuses(*new, "--drop-category", "Parcel")
+    assert "--coco" in refuses(*new, "--empty-is-labelled")
     assert not (tmp_path / "totes.rise").exists()
 
 

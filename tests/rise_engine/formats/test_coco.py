@@ -103,7 +103,7 @@ def _sorted(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_what_nobody_edits_leaves_as_it_came(project: Project, tmp_path: Path) -> None:
     dataset = _dataset()
     report = import_coco(project, _write(tmp_path, dataset), empty_is_labelled=True)
-    assert report == ImportReport(images=3, instances=4, missing_files=0, dropped=0, skipped=0)
+    assert report == ImportReport(images=3, instances=4, missing_files=0, dropped=0, known=0, kept_out=0, skipped=0)
     written = export_coco(project, tmp_path / "out.json")
     assert (written.frames, written.instances) == (3, 4)
     out = json.loads((tmp_path / "out.json").read_text())
@@ -132,7 +132,8 @@ def test_importing_the_same_file_twice_adds_nothing(project: Project, tmp_path: 
     path = _write(tmp_path, _dataset())
     import_coco(project, path)
     before, edits = to_coco(project), len(project.history())
-    assert import_coco(project, path) == ImportReport(images=3, instances=0, missing_files=0, dropped=0, skipped=4)
+    report = import_coco(project, path)
+    assert report == ImportReport(images=3, instances=0, missing_files=0, dropped=0, known=4, kept_out=0, skipped=0)
     assert to_coco(project) == before
     assert len(project.history()) == edits
 
@@ -153,7 +154,8 @@ def test_dropped_categories_and_absent_files_are_counted(project: Project, tmp_p
     dataset["images"].append({"id": 99, "file_name": "gone.png", "width": 80, "height": 60})
     dataset["annotations"].append({**dataset["annotations"][0], "id": 77, "image_id": 99})
     report = import_coco(project, _write(tmp_path, dataset), drop_categories=["tOtE"])
-    assert report == ImportReport(images=3, instances=2, missing_files=1, dropped=2, skipped=0)
+    assert (report.images, report.instances, report.missing_files, report.dropped) == (3, 2, 1, 2)
+    assert report.dropped_categories == {"Tote"}
     assert [category.name for category in project.categories()] == ["Object"]
     # Its only annotation was a dropped one: nothing is known about it.
     assert project.frame("sub/a.png").state is FrameState.UNLABELLED
@@ -266,7 +268,7 @@ def test_both_adds_only_what_is_not_there(project: Project, tmp_path: Path) -> N
     import_coco(project, _write(tmp_path, dataset))
     dataset["annotations"].append({**dataset["annotations"][2], "id": 1000})
     report = import_coco(project, _write(tmp_path, dataset), on_conflict="both")
-    assert (report.instances, report.skipped) == (1, 4)
+    assert (report.instances, report.known, report.kept_out) == (1, 4, 0)
 
 
 def test_a_second_file_joins_by_category_name_and_gets_free_ids(project: Project, tmp_path: Path) -> None:

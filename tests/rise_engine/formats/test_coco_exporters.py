@@ -236,7 +236,7 @@ def test_a_second_time_adds_nothing(project: Project, tmp_path: Path, dataset: d
     import_coco(project, path)
     before, edits = to_coco(project), len(project.history())
     report = import_coco(project, path)
-    assert (report.instances, report.skipped) == (0, len(dataset["annotations"]))
+    assert (report.instances, report.known) == (0, len(dataset["annotations"]))
     assert (to_coco(project), len(project.history())) == (before, edits)
 
 

@@ -114,7 +114,7 @@ def test_a_stroke_on_a_frame_of_the_file_is_settled_as_asked(
     report = import_coco(project, file, on_conflict=choice)
     assert _counts(project) == [EACH, left, EACH, EACH, 0]
     assert report.instances == sum(_counts(project)) - (choice != "replace")
-    assert report.skipped == (EACH if choice == "keep" else 0)
+    assert report.kept_out == (EACH if choice == "keep" else 0)
     assert project.frame(3).state is FrameState.REVIEWED
     project.undo()
     assert _counts(project) == [0, 1, 0, 0, 0]
