@@ -70,7 +70,7 @@ def new(
     from rise_engine.formats.armbench import DROPPED, find_armbench
     from rise_engine.formats.coco import import_coco
     from rise_engine.formats.ocid import PICTURES, find_ocid
-    from rise_engine.project.project import Project
+    from rise_engine.project.project import FILE_NAME, Project
     from rise_engine.project.records import Split
     from rise_engine.project.splits import read_name_list
 
@@ -85,7 +85,7 @@ def new(
     benchmark = None if armbench is None else find_armbench(armbench, subset)
     sequences = None if ocid is None else find_ocid(ocid)
     folder = images or sequences or (benchmark.images if benchmark else Path())
-    existed = project.exists()
+    existed, before = project.is_dir(), _inside(project)
     try:
         with Project.create(project, folder) as made:
             if ocid is not None:
@@ -114,8 +114,14 @@ def new(
             print_status(made)
     except BaseException:
         # Nothing half made stays behind; a project that was there before is not ours to remove.
-        if not existed and project.is_dir():
-            shutil.rmtree(project)
+        if project / FILE_NAME not in before:
+            for entry in _inside(project) - before:
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            if not existed and project.is_dir():
+                project.rmdir()
         raise
     typer.echo(f"Next: draw the objects of a few frames in napari, or `rise train {project}`.")
 
@@ -239,6 +245,10 @@ def print_import(path: Path, report: ImportReport) -> None:
     )
     if report.missing_files:
         typer.echo(f"{number_of(report.missing_files, 'image')} of the file are not in the folder and were left out.")
+
+
+def _inside(folder: Path) -> set[Path]:
+    return set(folder.iterdir()) if folder.is_dir() else set()
 
 
 def require_dropped(project: Project, names: list[str], reports: list[ImportReport]) -> None:

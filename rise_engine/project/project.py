@@ -80,6 +80,8 @@ class Project:
         With ``exist_ok`` a project that is there already is opened, whose images must be the same folder.
         """
         path, images = Path(path).absolute(), Path(images).absolute()
+        if images.is_file():
+            raise RiseError(f"{images} is a file; give the folder that holds the images.")
         if not images.is_dir():
             raise RiseError(f"The image folder {images} does not exist; say where the images are.")
         if (path / FILE_NAME).exists():

@@ -335,7 +335,22 @@ def test_folders_without_images_are_refused(tmp_path: Path, refuses: Any) -> Non
     (tmp_path / "empty").mkdir()
     assert "no images" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "empty")
     assert "does not exist" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "absent")
+    photo = tmp_path / "photo.jpg"
+    photo.write_text("")
+    assert f"{photo} is a file" in refuses("new", tmp_path / "p.rise", "--images", photo)
     assert not (tmp_path / "p.rise").exists()
+
+
+def test_a_folder_that_was_there_is_left_as_it_was_and_can_be_used(
+    tmp_path: Path, images: Path, coco: Path, rise: Rise, refuses: Any
+) -> None:
+    path, bad = tmp_path / "totes.rise", tmp_path / "bad.txt"
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+    bad.write_text("absent.png")
+    assert "absent.png" in refuses("new", path, "--images", images, "--coco", coco, "--holdout-list", bad)
+    assert [entry.name for entry in path.iterdir()] == ["notes.txt"]
+    assert rise("new", path, "--images", images, "--coco", coco).code == 0
 
 
 def test_a_project_that_is_there_is_not_made_again_nor_removed(project: Path, images: Path, refuses: Any) -> None:
