@@ -202,7 +202,7 @@ def runs(
         if not rows:
             typer.echo(f"There are no runs yet: `rise train {project}` makes one.")
             return
-        print_columns(("run", "preset", "recipe", "steps", "weights", "started", "finished", "hold-out mask AP"), rows)
+        print_columns(("run", "preset", "recipe", "steps", "weights", "started", "finished", "best hold-out AP"), rows)
 
 
 def print_status(project: Project) -> None:
@@ -261,8 +261,8 @@ def require_dropped(project: Project, names: list[str], reports: list[ImportRepo
 
 
 def _holdout_ap(run: RunRecord) -> str:
-    """The last hold-out score that the run's curves have."""
-    from rise_engine.project.report import holdout_aps
+    """Of the weights that predict, which are the best on the hold-out where a run has one."""
+    from rise_engine.project.report import best_holdout_ap
 
-    scores = holdout_aps(run)
-    return f"{scores[-1]:.1f}" if scores else "-"
+    best = best_holdout_ap(run)
+    return "-" if best is None else f"{best:.1f}"

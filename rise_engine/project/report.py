@@ -13,18 +13,17 @@ from rise_engine.project.records import RunRecord, Split
 from rise_engine.project.schema import INSTANCES
 
 
-def holdout_aps(run: RunRecord) -> list[float]:
-    """The mask AP of each time that a run's curves tell of, in percent; what a sudden end cut off is left out."""
+def best_holdout_ap(run: RunRecord) -> float | None:
+    """The best mask AP that a run's curves tell, in percent; None when there is none.
+
+    A line that a sudden end cut off is left out.
+    """
     path = run.folder / "metrics.jsonl"
     if not path.is_file():
-        return []
+        return None
     with path.open(encoding="utf-8", errors="replace") as lines:
-        return [json.loads(line)["ap"] for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
-
-
-def best_holdout_ap(run: RunRecord) -> float | None:
-    """The best of ``holdout_aps``; None when there is none."""
-    return max(holdout_aps(run), default=None)
+        scores = [json.loads(line)["ap"] for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
+    return max(scores, default=None)
 
 
 def write_report(project: Project, path: Path, *, now: datetime) -> None:
