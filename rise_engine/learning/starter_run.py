@@ -25,7 +25,7 @@ def latest_model(project: Project, run: int | None = None) -> Path:
 
 
 def latest_or_starter_run(project: Project) -> RunRecord:
-    """The latest finished run; in a project without any, a new one of no steps that holds the starter weights.
+    """The run in use; in a project without any, a new one of no steps that holds the starter weights.
 
     Predictions in a project belong to a run, so those of the starter weights need one too. Raises ``RiseError`` when
     there is neither.
