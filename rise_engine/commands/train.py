@@ -172,7 +172,8 @@ def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[Ri
 
     runs = [run for run in project.runs() if preset is None or run.preset == preset]
     if not runs:
-        raise RiseError(f"{project.path} has no run to resume: leave out --resume")
+        of_preset = "" if preset is None else f" of preset {preset}"
+        raise RiseError(f"{project.path} has no run{of_preset} to resume: leave out --resume")
     config, split = run_settings(project, runs[-1])
     config.device = device
     return config, split
