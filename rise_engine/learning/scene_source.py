@@ -171,11 +171,12 @@ class SceneSource:
 
     def _this_or_next(self, frame_id: int) -> UnlabelledFrame:
         """The unlabelled frame, or where it cannot be read the next one that can: one photo must not end a training."""
+        if (frame := self._if_readable(frame_id)) is not None:
+            return frame
         frames = self._split.unlabelled
-        first = frames.index(frame_id)
-        for candidate in [*frames[first:], *frames[:first]]:
-            frame = self._if_readable(candidate)
-            if frame is not None:
+        first = frames.index(frame_id) + 1
+        for candidate in [*frames[first:], *frames[: first - 1]]:
+            if (frame := self._if_readable(candidate)) is not None:
                 return frame
         raise RiseError(
             f"none of the {len(frames)} unlabelled frames of {self._project.path} can be read; `rise check` tells why"

@@ -174,7 +174,7 @@ class Trainer:
         self.config.schedule.steps = state.steps
         gone = self._scenes.restore_bank(state.annotations)
         if gone:
-            self._news.append(f"{gone} objects of the instance bank were deleted since; it goes on without them.")
+            self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
         return folder, state
 
     def seconds_a_step(self) -> float:
@@ -243,32 +243,32 @@ class Trainer:
             yield to_beat
         pace: float | None = None
         saved_at = time.monotonic()
-        while step < schedule.steps and not self._ranks.any(self._stopping):
-            began = time.monotonic()
-            try:
+        try:
+            while step < schedule.steps and not self._ranks.any(self._stopping):
+                began = time.monotonic()
                 yield from self._learn(step)
-            except (RiseError, torch.OutOfMemoryError):
-                if self._ranks.first and step > state.step:
+                step += 1
+                took = time.monotonic() - began
+                pace = took if pace is None else 0.95 * pace + 0.05 * took
+                left = (schedule.steps - step) * pace
+                yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
+                if not self._ranks.first:
+                    continue
+                if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
+                    yield self._preview(step)
+                if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
+                    for event in self._measure(step, best):
+                        if isinstance(event, events.HoldoutScore) and event.best:
+                            best = event.ap
+                            self._save_weights(folder / "best.safetensors")
+                        yield event
+                if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
                     yield self._checkpoint(folder, step, best)
-                raise
-            step += 1
-            took = time.monotonic() - began
-            pace = took if pace is None else 0.95 * pace + 0.05 * took
-            left = (schedule.steps - step) * pace
-            yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
-            if not self._ranks.first:
-                continue
-            if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
-                yield self._preview(step)
-            if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
-                for event in self._measure(step, best):
-                    if isinstance(event, events.HoldoutScore) and event.best:
-                        best = event.ap
-                        self._save_weights(folder / "best.safetensors")
-                    yield event
-            if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
+                    saved_at = time.monotonic()
+        except (RiseError, torch.OutOfMemoryError):
+            if self._ranks.first and step > state.step:
                 yield self._checkpoint(folder, step, best)
-                saved_at = time.monotonic()
+            raise
         current, verdict = takes_over(best, to_beat, run=self._number)
         if self._ranks.first:
             yield self._checkpoint(folder, step, best)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,24 +16,19 @@ from typer.testing import CliRunner
 from rise_engine.cli import app
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.experiments.reproduce.cell import ALL, Amount, Cell, counted
+from rise_engine.experiments.reproduce.cell import Cell, counted
 from rise_engine.experiments.reproduce.curves import panels_of, write_curves
 from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
 from rise_engine.experiments.reproduce.grid import Grid, InterruptedGridError
 from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecords
 from rise_engine.experiments.reproduce.job import Job, only
-from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
-from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_2, TABLES, Table, with_counts
-from rise_engine.interaction.scene import Scene
+from rise_engine.experiments.reproduce.tables import TABLE_1, TABLES, Table, with_counts
 from rise_engine.learning.events import Finished, HoldoutScore, Progress
-from rise_engine.learning.pseudo_labels import select
-from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.learning.trainer import Trainer
 from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Instance, Split
-from rise_engine.project.segmentation import from_mask
+from rise_engine.project.records import Split
 
 SETTINGS = (
     "weights=none",
@@ -58,34 +52,6 @@ def config_with(*settings: str) -> RiseConfig:
     return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Six frames with an object each: four labelled, one of them held out."""
-    images = tmp_path / "totes"
-    images.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(6):
-        Image.fromarray(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(images / f"{index}.png")
-    project = Project.create(tmp_path / "totes.rise", images)
-    project.scan()
-    category = project.add_category("object")
-    mask = np.zeros((64, 96), dtype=bool)
-    mask[10:40, 12:50] = True
-    for frame in project.frames()[:4]:
-        project.add_instances(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
-        project.set_state(frame.id, FrameState.LABELLED)
-    project.set_split([project.frames()[3].id], Split.HOLDOUT)
-    return project
-
-
 def follow(trainer: Trainer, note: Callable[[float], str]) -> Finished:
     events = list(trainer.run())
     note(1.0)
@@ -100,65 +66,6 @@ def follow_one_step(trainer: Trainer, note: Callable[[float], str]) -> Finished:
             trainer.stop()
     assert isinstance(event, Finished)
     return event
-
-
-def test_shares_become_the_papers_counts_on_armbench_and_rounded_ones_elsewhere() -> None:
-    assert [Amount("2 %", 0.02, listed=618).frames(count) for count in (30_992, 1000, 10)] == [618, 20, 1]
-    assert ALL.frames(77) == 77 and counted(8).frames(77) == 8
-
-
-@pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("recipe", ["recommended", "paper", "idol"])
-def test_every_cell_is_a_training_of_its_own(name: str, recipe: str) -> None:
-    configs = []
-    for cell in TABLES[name].cells:
-        config = RiseConfig.preset("r50", recipe).with_settings(cell.settings)  # type: ignore[arg-type]
-        configs.append((cell.amount.label, config.model_dump_json()))
-    assert len(set(configs)) == len(configs)
-    assert all(set(cell.paper) <= {"r50", "r101", "swin-l"} for cell in TABLES[name].cells)
-
-
-@pytest.mark.parametrize("recipe", ["recommended", "paper"])
-def test_the_strategies_of_table_4_choose_differently(recipe: str) -> None:
-    scores = torch.linspace(0.05, 0.95, 200)
-    chosen = []
-    for cell in TABLES["table4"].cells:
-        settings = (*cell.settings, *(cell.for_paper if recipe == "paper" else ()))
-        config = RiseConfig.preset("laptop", recipe).with_settings(settings).pseudo_labels  # type: ignore[arg-type]
-        kept = []
-        for step in range(0, 100, 10):
-            gamma = staircase(step, 100, config.threshold_start, config.threshold_peak, config.stairs)
-            level = quantile_level(step, 100, config.quantile_start)
-            kept.append(len(select(scores, gamma=gamma, level=level, strategy=config.strategy).kept))
-        chosen.append(tuple(kept))
-    assert len(set(chosen)) == len(chosen) == 4
-
-
-def test_a_hold_out_without_objects_is_told_before_anything_is_trained(project: Project, tmp_path: Path) -> None:
-    frame = project.frames()[3].id
-    project.delete_instances([instance.id or 0 for instance in project.instances(frame)])
-    project.set_state(frame, FrameState.LABELLED)
-    with pytest.raises(RiseError, match="annotated object to measure on"):
-        Grid(project, tmp_path / "out")
-
-
-def test_numbers_of_the_paper_at_a_glance() -> None:
-    rise = {cell.amount.label: cell.paper for cell in TABLE_1.cells if cell.method == "RISE"}
-    assert rise["1 %"]["swin-l"] == (73.72, 84.89, 74.89) and rise["0.5 %"]["r50"] == (66.15, 78.80, 69.67)
-    assert [cell.paper["r50"][1] for cell in TABLE_2.cells] == [75.1, 77.3, 78.2]
-    assert [cell.paper["r101"][0] for cell in TABLES["table3"].cells] == [53.80, 73.85, 62.92, 74.16, 74.35, 74.47]
-    assert len(TABLES["table5"].cells) == 9 and len(TABLES["table6"].cells) == 5
-
-
-def test_counts_replace_shares_and_the_papers_numbers_go() -> None:
-    table = with_counts(TABLE_1, [4, 8])
-    assert [(cell.amount.frames(77), cell.method[:4]) for cell in table.cells] == [
-        (4, "supe"),
-        (4, "RISE"),
-        (8, "supe"),
-        (8, "RISE"),
-    ]
-    assert not any(cell.paper for cell in table.cells)
 
 
 def test_jobs_are_nested_distinct_and_checked(project: Project, tmp_path: Path) -> None:
@@ -183,59 +90,6 @@ def test_the_recipe_paper_has_values_of_its_own(project: Project, tmp_path: Path
         threshold_only = grid.jobs(TABLES["table4"].cells, config)[0]
         starts.append(threshold_only.config.pseudo_labels.threshold_start)
     assert starts == [0.85, RiseConfig.preset("laptop").pseudo_labels.threshold_start]
-
-
-def test_without_a_hold_out_it_says_so(project: Project, tmp_path: Path) -> None:
-    project.set_split([project.frames()[3].id], Split.TRAIN)
-    with pytest.raises(RiseError, match="no hold-out"):
-        Grid(project, tmp_path / "out")
-    project.set_split([project.frames()[3].id], Split.HOLDOUT)
-    assert len(Grid(project, tmp_path / "out").measured) == 1, "what was refused has left no copy"
-
-
-def test_without_labels_it_says_so_and_a_mended_project_is_taken(project: Project, tmp_path: Path) -> None:
-    for frame in project.frames():
-        project.set_state(frame.id, FrameState.SKIPPED)
-    with pytest.raises(RiseError, match="annotate at least one first"):
-        Grid(project, tmp_path / "out")
-    for frame in project.frames()[:4]:
-        project.set_state(frame.id, FrameState.LABELLED)
-    assert Grid(project, tmp_path / "out").available == 3
-
-
-def test_a_grid_finds_its_photos_again(project: Project, tmp_path: Path) -> None:
-    out, images, away = tmp_path / "deep" / "er" / "out", project.images, tmp_path / "away"
-    images.rename(away)
-    with pytest.raises(RiseError, match="None of the images"):
-        Grid(project, out)
-    away.rename(images)
-    grid = Grid(project, out)
-    assert grid.project.images == images and grid.project.image(grid.measured[0]).shape == (64, 96, 3)
-    grid.project.close()
-    images.rename(away)
-    project.relink(away)
-    assert Grid(project, out).project.images == away, "moved with the project's knowledge"
-
-
-def test_a_grid_belongs_to_its_project_which_may_move_and_change(project: Project, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    Grid(project, out).project.close()
-    other = Project.create(tmp_path / "other.rise", project.images)
-    other.scan()
-    with pytest.raises(RiseError) as refused:
-        Grid(other, out)
-    assert all(str(path) in str(refused.value) for path in (project.path, other.path))
-
-    project.set_state(project.frames()[0].id, FrameState.SKIPPED)
-    project.undo()
-    project.set_state(project.frames()[1].id, FrameState.SKIPPED)
-    project.close()
-    moved = Project.open(project.path.rename(tmp_path / "moved.rise"))
-    grid = Grid(moved, out)
-    assert grid.available == 3, "as it was when the grid began"
-    with grid.project.store.write() as connection:
-        connection.execute("DELETE FROM settings WHERE key = 'grid_of'")
-    assert Grid(other, out).available == 3, "a grid of an earlier version, which does not know"
 
 
 def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_path: Path) -> None:
@@ -273,27 +127,6 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
         ("RISE", "2", "1"),
     ]
     assert "another data set" in markdown.read_text() and "rise reproduce x" in markdown.read_text()
-
-
-def test_means_and_spreads_stand_beside_the_paper_where_it_is_the_same_data(tmp_path: Path) -> None:
-    from rise_engine.experiments.reproduce.table_file import Line
-
-    cell = TABLE_1.cells[3]
-    job = Job(cell, 309, 0, RiseConfig.preset("r101"))
-    printed = dict(zip(("AP", "AP50", "AP75"), cell.paper["r101"], strict=True))
-    scores = [{"AP": ap, "AP50": 70.0, "AP75": ap - 10} for ap in (58.0, 62.0, 62.0)]
-    line = Line(cell, 309, {0: scores[:2], 1: scores[2:]}, printed)
-    csv_path, markdown = write_table(
-        tmp_path, "table1", TABLE_1, [line], jobs=[job], data_set="armbench", held_out="6 frames", command="rise"
-    )
-    row = next(csv.DictReader(csv_path.open()))
-    assert (row["AP mean"], row["AP spread"], row["AP paper"]) == ("61.0", "1.4142", "73.0"), "of 60 and 62"
-    assert (row["subsets"], row["trainings"]) == ("2", "3")
-    alone = Line(cell, 309, {0: scores[:2]}, printed)
-    assert alone.mean("AP") == 60 and alone.spread("AP") == pytest.approx(8**0.5), "of the seeds 58 and 62"
-    text = markdown.read_text()
-    assert "61.0 ± 1.4 | 73.00" in text
-    assert "YOLACT" in text and "RoboLLM" not in text, "quoted lines of the same column only"
 
 
 def supervised_and_rise(grid: Grid, count: int = 2, **more: int) -> list[Job]:
@@ -637,17 +470,3 @@ def test_bad_input_is_a_sentence(project: Project, arguments: list[str], said: s
     done = CliRunner().invoke(app, ["reproduce", arguments[0], str(project.path), *arguments[1:], *out])
     assert isinstance(done.exception, RiseError) and said in str(done.exception)
     assert not (project.path.parent / "out").exists(), "refused before anything is written"
-
-
-def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
-    masks = torch.zeros(3, 8, 12, dtype=torch.bool)
-    masks[0, :4, :4] = masks[1, :4, 6:10] = masks[2, 6:, :2] = True
-    soft = torch.zeros(3, 8, 12)
-    soft[0, :4, 6:10] = 0.9  # The second object, all of it.
-    soft[1, :4, :2] = 0.9  # Half of the first one,
-    soft[2, :3, :4] = 0.9  # and three quarters of it.
-    scene = Scene(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
-    colours = _own_colours(Seen(scene, soft, torch.zeros(3).bool()))
-    truth = _colours(3)
-    assert np.array_equal(colours, [truth[1], [1, 1, 1], truth[0]])
-    assert np.array_equal(_own_colours(Seen(scene, soft[:0], torch.ones(3).bool())), np.ones((0, 3)))

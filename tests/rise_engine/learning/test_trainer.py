@@ -253,7 +253,7 @@ def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -
     events = list(resumed.run())
     assert isinstance(events[-1], Finished)
     assert [event.message for event in events if isinstance(event, Notice)] == [
-        "1 objects of the instance bank were deleted since; it goes on without them."
+        "The instance bank is smaller than it was, by 1: annotations were deleted since."
     ]
     assert resumed._scenes.bank_references() == references[1:]
 
@@ -286,6 +286,21 @@ def test_what_was_learnt_before_a_labelled_frame_broke_is_saved(tmp_path: Path) 
     resumed = run_to_end(project, config, resume=True)
     assert isinstance(resumed[0], Started) and resumed[0].step == 1
     assert isinstance(resumed[-1], Finished)
+
+
+def test_what_was_learnt_before_a_hold_out_frame_broke_is_saved(tmp_path: Path) -> None:
+    project = drawn_project(tmp_path)
+    held_out = project.frames()[-1]
+    path = project.images / held_out.name
+    whole = path.read_bytes()
+    path.write_bytes(b"no picture")
+    events = run_to_end(project, tiny_config())
+    assert isinstance(events[-1], Failed) and held_out.name in events[-1].message
+    assert isinstance(events[-2], Checkpoint) and events[-2].step == 2
+    path.write_bytes(whole)
+    resumed = run_to_end(project, tiny_config(), resume=True)
+    assert isinstance(resumed[-1], Finished)
+    assert [event.step for event in resumed if isinstance(event, Losses)] == [3, 4]
 
 
 def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Figures of photos: which colour a mask has."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
+from rise_engine.interaction.scene import Scene
+
+
+def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
+    masks = torch.zeros(3, 8, 12, dtype=torch.bool)
+    masks[0, :4, :4] = masks[1, :4, 6:10] = masks[2, 6:, :2] = True
+    soft = torch.zeros(3, 8, 12)
+    soft[0, :4, 6:10] = 0.9  # The second object, all of it.
+    soft[1, :4, :2] = 0.9  # Half of the first one,
+    soft[2, :3, :4] = 0.9  # and three quarters of it.
+    scene = Scene(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
+    colours = _own_colours(Seen(scene, soft, torch.zeros(3).bool()))
+    truth = _colours(3)
+    assert np.array_equal(colours, [truth[1], [1, 1, 1], truth[0]])
+    assert np.array_equal(_own_colours(Seen(scene, soft[:0], torch.ones(3).bool())), np.ones((0, 3)))
