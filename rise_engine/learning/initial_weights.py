@@ -39,6 +39,9 @@ def build_initial(project: Project | None, config: RiseConfig) -> tuple[nn.Modul
     if not path.is_file():
         raise WeightsError(f"{path} is gone: start from other weights, such as starter or none")
     model = build_segmenter(config.model)
+    if model.backbone.is_in(path):
+        model = build_segmenter(config.model, pretrained_backbone=path)
+        return model, f"a backbone ({config.model.backbone}) of {path}, the rest new"
     report = load_pretrained(model, path)
     return model, f"weights of {name} ({path.name}){_what_is_new(report)}"
 
@@ -93,7 +96,7 @@ def _imagenet(config: RiseConfig) -> tuple[nn.Module, str]:
         model = build_segmenter(config.model, pretrained_backbone=True)
     except RiseError as error:
         raise WeightsError(
-            f"ImageNet weights of {config.model.backbone} could not be fetched: go online once, give a file to "
-            f"--weights, or accept random weights with --weights none ({error})"
+            f"ImageNet weights of {config.model.backbone} could not be fetched: go online once, give timm's file of "
+            f"them to --weights, or accept random weights with --weights none ({error})"
         ) from error
     return model, f"an ImageNet backbone ({config.model.backbone}), the rest new"

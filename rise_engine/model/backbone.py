@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ from typing import Any
 import timm
 import torch
 from huggingface_hub.errors import EntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.layers.format import Format
 from torch import Tensor, nn
 
@@ -20,6 +18,7 @@ from rise_engine.errors import RiseError, WeightsError
 from rise_engine.model.depthwise import keep_depthwise_precise
 from rise_engine.model.hub import HubFile, fetch
 from rise_engine.model.swin_windows import pad_before_shifting
+from rise_engine.model.weights_file import read_tensors
 
 STRIDES = (8, 16, 32)
 FIRST_STAGE_STRIDE = 4
@@ -112,6 +111,12 @@ class Backbone(nn.Module):
             norm.eval()
         return self
 
+    def is_in(self, path: Path) -> bool:
+        """Whether a weights file is of timm's names, at least half of which are this network's."""
+        state = read_tensors(path)
+        places = _places(self.net, state)
+        return 2 * sum(key in state for key in places.values()) > len(places)
+
     def forward(self, images: Tensor, padding_mask: Tensor | None = None) -> list[Tensor]:
         """Feature maps [(B, C_i, H / s_i, W / s_i)] of images (B, 3, H, W) RGB 0..1; ``padding_mask`` (B, H, W)."""
         pixels = (images - self.mean) / self.std
@@ -171,23 +176,20 @@ def _weights_of_timm(name: str) -> dict[str, str] | None:
 
 def _fill(net: nn.Module, path: Path) -> None:
     """Take all tensors from a file, which may hold more: the rest of a classifier, say."""
-    if not path.is_file():
-        raise RiseError(f"there is no weights file {path}: check the path of the backbone's weights")
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise RiseError(f"{path} is no readable safetensors file ({error}): choose another one") from error
-    # A network flattened into a list of stages calls layers.1 layers_1; files keep the dot.
-    found = {
-        name: name if name in state else re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", name) for name in net.state_dict()
-    }
-    missing = [name for name, key in found.items() if key not in state and not name.endswith("num_batches_tracked")]
+    state = read_tensors(path)
+    places = _places(net, state)
+    missing = [name for name, key in places.items() if key not in state and not name.endswith("num_batches_tracked")]
     if missing:
         raise RiseError(
             f"{path} lacks {len(missing)} of the backbone's tensors ({missing[0]}, ...): "
             "choose weights of this backbone under timm's names"
         )
     try:
-        net.load_state_dict({name: state[key] for name, key in found.items() if key in state}, strict=False)
+        net.load_state_dict({name: state[key] for name, key in places.items() if key in state}, strict=False)
     except RuntimeError as error:
         raise RiseError(f"{path} does not fit the backbone ({error}): choose weights of this backbone") from error
+
+
+def _places(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Where a file has each tensor of a network, which calls layers.1 layers_1 when it is a list of stages."""
+    return {name: name if name in state else re.sub(r"^([a-z]+)_(\d+)\.", r"\1.\2.", name) for name in net.state_dict()}

@@ -102,6 +102,32 @@ def test_a_file_says_what_it_left_new(config: RiseConfig, tmp_path: Path) -> Non
     assert build_initial(None, config)[1].endswith("(mine.safetensors); new: mask_controller, mask_features")
 
 
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_a_file_of_the_backbone_alone_gives_the_backbone(config: RiseConfig, tmp_path: Path, kind: str) -> None:
+    """As timm distributes it: for who trains where the hub cannot be reached."""
+    source = Backbone("resnet18").net
+    path = tmp_path / f"resnet18.{kind}"
+    state = source.state_dict() | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    if kind == "pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    config.weights = str(path)
+    model, said = build_initial(None, config)
+    assert said == f"a backbone (resnet18) of {path}, the rest new"
+    for name, tensor in source.state_dict().items():
+        torch.testing.assert_close(model.backbone.net.state_dict()[name], tensor)
+
+
+def test_a_file_of_another_backbone_is_refused(config: RiseConfig, tmp_path: Path) -> None:
+    path = tmp_path / "wide.safetensors"
+    wide = {name: tensor for name, tensor in Backbone("resnet50").net.state_dict().items() if "fc" not in name}
+    save_file(wide, path)
+    config.weights = str(path)
+    with pytest.raises(RiseError, match=r"wide\.safetensors"):
+        build_initial(None, config)
+
+
 @pytest.mark.parametrize("name", ["no_such_name", "run:x", "last"])
 def test_names_that_mean_nothing_are_refused(config: RiseConfig, name: str) -> None:
     config.weights = name
