@@ -109,6 +109,13 @@ def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
+def result_categories(class_names: Sequence[str], truth: Mapping[str, Any]) -> list[int]:
+    """The truth's category id for each class of a network; classes that it does not have get an id of their own."""
+    known = {category["name"]: category["id"] for category in truth["categories"]}
+    unknown = max(known.values(), default=0) + 1
+    return [known.get(name, unknown) for name in class_names]
+
+
 def coco_results(
     image_id: int | str, predictions: Iterable[PredictedInstance], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:

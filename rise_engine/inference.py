@@ -335,7 +335,7 @@ def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:
     source = Path(source)
     target = choose_device(device)
     if source.is_dir():
-        config, class_names = _read_run_config(source)
+        config, class_names = read_run_config(source)
         weights = next((source / name for name in RUN_WEIGHTS if (source / name).is_file()), None)
         if weights is None:
             raise RiseError(f"run {source} has no weights yet: train it on with `rise train --resume`")
@@ -358,7 +358,8 @@ def _network(config: ModelConfig, weights: Path) -> nn.Module:
     return model.eval()
 
 
-def _read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+def read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+    """The settings of a run and the names of its classes. Raises RiseError when they cannot be read."""
     path = folder / "config.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -212,14 +212,12 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
 
 
 def results_on(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """COCO results on the truth's images; a class that the truth does not have gets an id of its own."""
-    from rise_engine.evaluation import coco_results
+    """COCO results on the truth's images."""
+    from rise_engine.evaluation import coco_results, result_categories
     from rise_engine.inference import predict_frames
 
     frames = [image["id"] for image in truth["images"]]
-    known = {category["name"]: category["id"] for category in truth["categories"]}
-    unknown = max(known.values(), default=0) + 1
-    ids = [known.get(name, unknown) for name in loaded.class_names]
+    ids = result_categories(loaded.class_names, truth)
     for frame, predictions in with_progress(
         predict_frames(loaded, project, frames), total=len(frames), doing="predicting"
     ):

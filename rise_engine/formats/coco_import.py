@@ -138,6 +138,8 @@ class _Import:
         self._frames: dict[Any, int | str] = {}
         """By the file's numbers; a frame that the project does not know yet goes by its name."""
         self._origins: dict[int | str, str] = {}
+        self._later_origins: dict[int, str] = {}
+        """Of frames that an earlier file has named; they count where the annotations are replaced."""
         self._stored_categories = self._read_categories()
         self._new_categories: list[tuple[int, str, str]] = []
         self._categories: dict[Any, int] = {}
@@ -170,8 +172,10 @@ class _Import:
         coming.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
         frames = cast("dict[Any, int]", self._frames)
         filled = {row[0] for row in self._fresh} | set(self._waiting)
+        replaced = (frame for frame, merged in self._merges.items() if merged.delete)
+        later = {frame: self._later_origins[frame] for frame in replaced if frame in self._later_origins}
         coming.prepare_frames(
-            cast("dict[int, str]", self._origins), set(frames.values()) if empty_is_labelled else filled
+            {**cast("dict[int, str]", self._origins), **later}, set(frames.values()) if empty_is_labelled else filled
         )
         with self._project.journal.edit(f"imported {self._file.path.name}") as edit:
             if self._read_categories() != self._stored_categories:
@@ -219,6 +223,8 @@ class _Import:
             frame, bare = known.get(name, (name, True))
             if bare and frame not in self._origins:
                 self._origins[frame] = json.dumps(entry)
+            elif isinstance(frame, int):
+                self._later_origins.setdefault(frame, json.dumps(entry))
             self._frames[entry["id"]] = frame
         if not self._frames:
             first = self._file.images[0]["file_name"]

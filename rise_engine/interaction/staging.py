@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,11 +64,11 @@ def fill_bank(
     return bank
 
 
-def read_for_training(project: Project, frame: int, config: RiseConfig) -> LabelledFrame:
-    """A labelled frame no larger than training needs it."""
-    return project.labelled_frame(
-        frame, short_side=max(config.loader.short_sides), class_agnostic=config.class_agnostic
-    )
+def read_for_training(
+    project: Project, frame: int, config: RiseConfig, *, classes: Mapping[int, int] | None = None
+) -> LabelledFrame:
+    """A labelled frame no larger than training needs it; without ``classes`` all its objects are of class 0."""
+    return project.labelled_frame(frame, short_side=max(config.loader.short_sides), classes=classes)
 
 
 def stage_frame(

@@ -8,7 +8,7 @@ from contextlib import suppress
 import torch
 
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.evaluation import AveragePrecision, coco_results, evaluate, result_categories, truth_of
 from rise_engine.inference import LoadedModel, load_model, predict_frames
 from rise_engine.learning.events import ToBeat
 from rise_engine.project.project import Project
@@ -16,12 +16,12 @@ from rise_engine.project.project import Project
 
 def score_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int]) -> AveragePrecision:
     """Mask AP of a network in evaluation mode on frames whose annotations are complete."""
-    agnostic = loaded.config.class_agnostic
-    categories = [OBJECT["id"]] if agnostic else [category.id for category in project.categories()]
+    truth = truth_of(project, frames)
+    categories = result_categories(loaded.class_names, truth)
     results = []
     for frame, found in predict_frames(loaded, project, frames):
         results += coco_results(frame, found, categories)
-    return evaluate(truth_of(project, frames), results, class_agnostic=agnostic).mask
+    return evaluate(truth, results, class_agnostic=loaded.config.class_agnostic).mask
 
 
 def score_to_beat(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from rise_engine.inference import LoadedModel, resize_for_network
+from rise_engine.learning.classes import class_indices
 from rise_engine.learning.events import PseudoLabelScore
 from rise_engine.learning.pseudo_label_score import JudgedFrame, judge_frame, summarise
 from rise_engine.learning.test_time_augmentation import predict_augmented
@@ -42,7 +43,7 @@ def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> J
     masks, labels = _truth(
         project,
         frame,
-        class_agnostic=loaded.config.class_agnostic,
+        class_indices(project, loaded.class_names, class_agnostic=loaded.config.class_agnostic),
         original=(image.shape[0], image.shape[1]),
         size=picture.size,
         canvas=canvas,
@@ -64,8 +65,8 @@ def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> J
 def _truth(
     project: Project,
     frame: int,
+    classes: Mapping[int, int],
     *,
-    class_agnostic: bool,
     original: tuple[int, int],
     size: tuple[int, int],
     canvas: tuple[int, int],
@@ -74,8 +75,7 @@ def _truth(
 
     One mask at a time is decoded at the frame's own size, which may be large.
     """
-    classes = {category.id: 0 if class_agnostic else index for index, category in enumerate(project.categories())}
-    instances = [instance for instance in project.instances(frame) if not instance.crowd]
+    instances = [known for known in project.instances(frame) if not known.crowd and known.category in classes]
     masks = torch.zeros(len(instances), *canvas, dtype=torch.bool)
     for index, instance in enumerate(instances):
         mask = torch.from_numpy(to_mask(instance.segmentation, *original).copy())

@@ -19,6 +19,7 @@ from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
 from rise_engine.interaction.staging import fill_bank, read_for_training
 from rise_engine.interaction.still import StillFrame
+from rise_engine.learning.classes import class_indices
 from rise_engine.learning.frame_stream import FrameStream
 from rise_engine.learning.plan_ahead import PlanAhead
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
@@ -53,11 +54,18 @@ class SceneSource:
     """
 
     def __init__(
-        self, project: Project, split: TrainingSplit, config: RiseConfig, *, device: torch.device | None = None
+        self,
+        project: Project,
+        split: TrainingSplit,
+        config: RiseConfig,
+        *,
+        class_names: Sequence[str] = ("object",),
+        device: torch.device | None = None,
     ) -> None:
         self._project = project
         self._split = split
         self._config = config
+        self._class_names = class_names
         self.bank = InstanceBank(config.sequence.bank_capacity)
         # Elsewhere than on a GPU of CUDA not every operator that scenes need is there.
         self._pinned = device is not None and device.type == "cuda"
@@ -217,7 +225,8 @@ class SceneSource:
         return self._labelled_still(frame_id).as_labelled()
 
     def _read_labelled(self, frame_id: int) -> StillFrame:
-        return StillFrame.of(read_for_training(self._project, frame_id, self._config))
+        classes = class_indices(self._project, self._class_names, class_agnostic=self._config.class_agnostic)
+        return StillFrame.of(read_for_training(self._project, frame_id, self._config, classes=classes))
 
     def _read_unlabelled(self, frame_id: int) -> UnlabelledFrame:
         return self._project.unlabelled_frame(frame_id, short_side=max(self._config.loader.short_sides))

@@ -13,9 +13,10 @@ import torch
 from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.inference import LoadedModel
+from rise_engine.inference import LoadedModel, read_run_config
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning import events
+from rise_engine.learning.classes import class_names
 from rise_engine.learning.events import Event
 from rise_engine.learning.holdout import score_holdout, score_to_beat, takes_over
 from rise_engine.learning.holdout_exam import judge_holdout
@@ -33,6 +34,7 @@ from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device
 from rise_engine.model.weights import save_weights
 from rise_engine.project.project import Project
+from rise_engine.project.records import RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
 
 TIMED_STEPS = 3
@@ -73,12 +75,16 @@ class Trainer:
             self.split = replace(self.split, unlabelled=everyone)
         self._ranks = ranks or Ranks()
         device = choose_device(self._ranks.device(config.device))
-        self.class_names = ["object"] if config.class_agnostic else [entry.name for entry in project.categories()]
+        self._resumed = self._run_to_resume(run, config) if resume else None
+        # A resumed network keeps its classes, whatever was annotated since.
+        self.class_names = (
+            class_names(project, class_agnostic=config.class_agnostic)
+            if self._resumed is None
+            else list(read_run_config(self._resumed.folder)[1])
+        )
         self.config = config.model_copy(deep=True)
         self.config.model.num_classes = len(self.class_names)
         self._minutes = minutes
-        self._resume = resume
-        self._resumed_run = run
         self._rival = rival
         self._watched: str | None = None
         self._preview_due = False
@@ -87,11 +93,11 @@ class Trainer:
         # The others get theirs from the first one, and a resumed run has its own: neither needs a file for it.
         model, self._origin = (
             build_initial(project, self.config)
-            if self._ranks.first and not resume
+            if self._ranks.first and self._resumed is None
             else (build_segmenter(self.config.model), "weights of its last checkpoint")
         )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
-        self._scenes = SceneSource(project, self.split, self.config, device=device)
+        self._scenes = SceneSource(project, self.split, self.config, class_names=self.class_names, device=device)
         self._skipped = 0
         self._news: list[str] = []
 
@@ -110,8 +116,8 @@ class Trainer:
         Of several processes the first one measures and writes, while the others wait for it at the next step.
         """
         self._meet()
-        if self._resume:
-            folder, state = self._reopen_run()
+        if self._resumed is not None:
+            folder, state = self._reopen(self._resumed)
             self._ranks.agree("checkpoint", [str(folder.name), asdict(state)])
         else:
             if self.config.sequence.bank_admit == "all":
@@ -123,7 +129,7 @@ class Trainer:
         if not self._ranks.first:
             yield from self._train(folder, state)
             return
-        with MetricsLog(folder, keep_until=state.step if self._resume else None) as log:
+        with MetricsLog(folder, keep_until=None if self._resumed is None else state.step) as log:
             for event in self._train(folder, state):
                 log.write(event)
                 yield event
@@ -132,7 +138,9 @@ class Trainer:
         """Makes sure that all processes do the same, and that each has something to do."""
         if self._ranks.alone:
             return
-        self._ranks.agree("settings", [self.config.model_dump(mode="json"), self.class_names, self._resume])
+        self._ranks.agree(
+            "settings", [self.config.model_dump(mode="json"), self.class_names, self._resumed is not None]
+        )
         self._ranks.agree("frames", asdict(self.split))
         for unlabelled in {0, 0 if self.config.schedule.supervised_only else self._scenes.count("unlabelled")}:
             labelled = self._scenes.count("labelled")
@@ -162,13 +170,16 @@ class Trainer:
         self._ranks.gather([run.number, str(run.folder)])
         return run.folder
 
-    def _reopen_run(self) -> tuple[Path, TrainingState]:
-        runs = [run for run in self.project.runs() if run.preset == self.config.preset_name]
-        if self._resumed_run is not None:
-            runs = [self.project.run(self._resumed_run)]
+    def _run_to_resume(self, number: int | None, config: RiseConfig) -> RunRecord:
+        if number is not None:
+            return self.project.run(number)
+        runs = [run for run in self.project.runs() if run.preset == config.preset_name]
         if not runs:
-            raise RiseError(f"{self.project.path} has no run of preset {self.config.preset_name} to resume")
-        self._number, folder = runs[-1].number, runs[-1].folder
+            raise RiseError(f"{self.project.path} has no run of preset {config.preset_name} to resume")
+        return runs[-1]
+
+    def _reopen(self, run: RunRecord) -> tuple[Path, TrainingState]:
+        self._number, folder = run.number, run.folder
         learner = self.learner
         state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         self.config.schedule.steps = state.steps

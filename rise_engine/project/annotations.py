@@ -60,6 +60,11 @@ class Annotations:
         """The frames that have at least one instance that is no crowd."""
         return {row["frame"] for row in self._store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE crowd = 0")}
 
+    def annotated_categories(self) -> set[int]:
+        """The categories of all instances that are no crowd."""
+        rows = self._store.read(f"SELECT DISTINCT category FROM {INSTANCES} WHERE crowd = 0")
+        return {row["category"] for row in rows}
+
     def add(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new instances on top of a frame's others and return their ids; one edit.
 

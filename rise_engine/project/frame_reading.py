@@ -26,9 +26,8 @@ def labelled_frame(
 ) -> LabelledFrame:
     """The frame with its masks at the size of the returned image; ``classes`` maps category ids to class indices.
 
-    ``made_for`` is the (width, height) that imported annotations were made on.
-
-    Raises RiseError naming the frame when the file or a mask is broken.
+    Objects of other categories are left out. ``made_for`` is the (width, height) that imported annotations were made
+    on. Raises RiseError naming the frame when the file or a mask is broken.
     """
     picture = read_image(root / record.name, short_side=short_side)
     words = made_on_another(made_for, (picture.width, picture.height))
@@ -39,7 +38,7 @@ def labelled_frame(
     categories: list[int] = []
     ids: list[int] = []
     for instance in instances:
-        if instance.crowd:
+        if instance.crowd or instance.category not in classes:
             continue
         try:
             full = to_mask(instance.segmentation, picture.height, picture.width)

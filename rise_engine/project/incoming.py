@@ -153,10 +153,11 @@ def incoming(project: Project) -> Iterator[Incoming]:
 
 
 def _mark_frames(edit: Edit) -> None:
-    """The first file that names a frame is kept with it; an unlabelled frame that gets annotations is labelled."""
+    """What the file says of a frame is kept with it; an unlabelled frame that gets annotations is labelled."""
     states = (FrameState.UNLABELLED.value, FrameState.LABELLED.value)
     changed = (
-        "(coming.origin IS NOT NULL AND frames.origin IS NULL) OR (coming.labelled AND frames.state = :unlabelled)"
+        "(coming.origin IS NOT NULL AND coming.origin IS NOT frames.origin) "
+        "OR (coming.labelled AND frames.state = :unlabelled)"
     )
     values = {"unlabelled": states[0], "labelled": states[1]}
     edit.remember_found(
@@ -166,7 +167,7 @@ def _mark_frames(edit: Edit) -> None:
         values,
     )
     edit.connection.execute(
-        "UPDATE frames SET origin = coalesce(frames.origin, coming.origin), "
+        "UPDATE frames SET origin = coalesce(coming.origin, frames.origin), "
         "state = CASE WHEN coming.labelled AND frames.state = :unlabelled THEN :labelled ELSE frames.state END "
         f"FROM temp.{_FRAMES} AS coming WHERE coming.id = frames.id AND ({changed})",
         values,

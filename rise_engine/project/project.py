@@ -206,14 +206,15 @@ class Project:
         return read_image(self.images / self.frame(frame).name).pixels
 
     def labelled_frame(
-        self, frame: int, *, short_side: int | None = None, class_agnostic: bool = True
+        self, frame: int, *, short_side: int | None = None, classes: Mapping[int, int] | None = None
     ) -> LabelledFrame:
         """A frame with its targets, optionally resized so that its shortest side is ``short_side`` pixels.
 
-        Categories are positions in ``categories()``, or all 0 when ``class_agnostic``; crowds and empty masks are
-        left out.
+        ``classes`` has the class index of each category's id, and without it all objects are of class 0. Crowds,
+        empty masks and objects of a category that is no class are left out.
         """
-        classes = {category.id: 0 if class_agnostic else index for index, category in enumerate(self.categories())}
+        if classes is None:
+            classes = {category.id: 0 for category in self.categories()}
         record = self.frame(frame)
         return labelled_frame(
             self.images,
@@ -231,7 +232,7 @@ class Project:
     # Annotations
 
     def categories(self) -> list[Category]:
-        """All categories; the position in this list is the class index."""
+        """All categories, oldest first."""
         return self._annotations.categories()
 
     def add_category(self, name: str) -> Category:
@@ -249,6 +250,10 @@ class Project:
     def frames_with_objects(self) -> set[int]:
         """The frames that have at least one annotation that is no crowd: nothing can be measured on the others."""
         return self._annotations.frames_with_objects()
+
+    def annotated_categories(self) -> set[int]:
+        """The categories that at least one annotation has that is no crowd."""
+        return self._annotations.annotated_categories()
 
     def add_instances(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new annotations and return their ids; an unlabelled frame becomes labelled."""

@@ -13,15 +13,15 @@ from filelock import FileLock, Timeout
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
 from rise_engine.experiments.reproduce.cell import Cell
 from rise_engine.experiments.reproduce.grid_project import TEST_LIST, held_out, open_copy
 from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
 from rise_engine.experiments.reproduce.pace import Pace, in_words
 from rise_engine.formats.ocid import whole_sequences
-from rise_engine.inference import load_model, predict_frames
+from rise_engine.inference import load_model
 from rise_engine.learning.events import Finished, Started, event_from_record
+from rise_engine.learning.holdout import score_holdout
 from rise_engine.learning.trainer import Trainer
 from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
 from rise_engine.learning.training_state import load_state
@@ -221,13 +221,8 @@ class Grid:
     def _measure(self, folder: Path, job: Job) -> dict[str, float]:
         """Mask AP of the last step's weights, which no hold-out score has chosen."""
         loaded = load_model(folder / "weights.safetensors", device=job.config.device)
-        agnostic = job.config.class_agnostic
-        categories = [OBJECT["id"]] if agnostic else [category.id for category in self.project.categories()]
-        results = []
-        for frame, found in predict_frames(loaded, self.project, self.measured):
-            results += coco_results(frame, found, categories)
-        scores = evaluate(truth_of(self.project, self.measured), results, class_agnostic=agnostic)
-        return {"AP": scores.mask.ap, "AP50": scores.mask.ap50, "AP75": scores.mask.ap75}
+        mask = score_holdout(loaded, self.project, self.measured)
+        return {"AP": mask.ap, "AP50": mask.ap50, "AP75": mask.ap75}
 
 
 def _began_at(folder: Path) -> int:

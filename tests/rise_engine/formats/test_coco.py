@@ -263,6 +263,31 @@ def test_a_conflict_is_settled_as_asked(project: Project, tmp_path: Path, choice
     assert to_coco(project) == before
 
 
+def test_replacing_the_annotations_takes_over_the_size_they_were_made_on(project: Project, tmp_path: Path) -> None:
+    """Somebody imports polygons of half the size, is told so, and imports the right file in their place."""
+    dataset = _dataset()
+    wrong = copy.deepcopy(dataset)
+    for image in wrong["images"]:
+        image |= {"width": 40, "height": 30}
+    for annotation in wrong["annotations"]:
+        if isinstance(annotation["segmentation"], list):
+            halves = [[number / 2 for number in ring] for ring in annotation["segmentation"]]
+            annotation["segmentation"] = halves
+    import_coco(project, _write(tmp_path, wrong, "wrong.json"))
+    frame = project.frame("b.png").id
+    empty = project.frame("empty.png").id
+    with pytest.raises(RiseError, match="40 x 30"):
+        project.labelled_frame(frame)
+    import_coco(project, _write(tmp_path, dataset), on_conflict="replace")
+    assert project.labelled_frame(frame).masks.any()
+    assert project.annotated_size(frame) == (80, 60)
+    assert project.annotated_size(empty) == (40, 30)
+    project.undo()
+    assert project.annotated_size(frame) == (40, 30)
+    project.redo()
+    assert project.annotated_size(frame) == (80, 60)
+
+
 def test_both_adds_only_what_is_not_there(project: Project, tmp_path: Path) -> None:
     dataset = _dataset()
     import_coco(project, _write(tmp_path, dataset))

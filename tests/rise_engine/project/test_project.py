@@ -119,12 +119,13 @@ def test_a_labelled_frame_holds_overlapping_masks_without_crowds_and_empty_ones(
     crowd = _block(1, box, slice(0, 5), slice(0, 5), crowd=True)
     empty = _block(1, box, slice(0, 0), slice(0, 0))
     project.add_instances(1, [below, above, crowd, empty])
-    frame = project.labelled_frame(1, class_agnostic=False)
+    frame = project.labelled_frame(1, classes={box: 0, bag: 1})
     assert frame.name == "tote0.png"
     assert frame.masks.sum(axis=(1, 2)).tolist() == [900, 1200]
     assert (frame.masks[0] & frame.masks[1]).sum() == 20 * 20
     assert frame.categories.tolist() == [1, 0]
     assert project.labelled_frame(1).categories.tolist() == [0, 0]
+    assert project.labelled_frame(1, classes={bag: 0}).masks.sum(axis=(1, 2)).tolist() == [900]
     assert project.instances(1)[0].extra == {"note": "x"}
     assert [instance.crowd for instance in project.instances(1)] == [False, False, True, False]
 

@@ -1,0 +1,32 @@
+"""The classes that a network tells apart, and which of them each category of the project is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rise_engine.errors import RiseError
+from rise_engine.project.project import Project
+
+
+def class_names(project: Project, *, class_agnostic: bool) -> list[str]:
+    """What a new network learns to tell apart: the categories that something is annotated with, or only "object".
+
+    A category that nothing was annotated with could not be learnt; predictions may have brought one. Raises
+    ``RiseError`` when there is none at all.
+    """
+    if class_agnostic:
+        return ["object"]
+    names = [category.name for category in project.categories() if category.id in project.annotated_categories()]
+    if not names:
+        raise RiseError(
+            f"no object of {project.path} has a category to tell it by: annotate some, or learn class-agnostic"
+        )
+    return names
+
+
+def class_indices(project: Project, names: Sequence[str], *, class_agnostic: bool) -> dict[int, int]:
+    """The class index of each category's id; one that came after the training began has none, unless all are one."""
+    categories = project.categories()
+    if class_agnostic:
+        return {category.id: 0 for category in categories}
+    return {category.id: names.index(category.name) for category in categories if category.name in names}
