@@ -6,7 +6,7 @@ import time
 
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
-from rise_napari.duration import duration
+from rise_engine.duration import duration
 from rise_napari.importing import CocoImport
 from rise_napari.steps.step import button
 

@@ -6,24 +6,33 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from rise_engine.duration import duration
+
 Item = TypeVar("Item")
 _LOOKS_A_SECOND = 10
+SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal, so that a log says how far a long work is and short ones say nothing."""
 
 
 def with_progress(items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
-    """Passes ``items`` on and shows a bar with an ETA on stderr, where that is a terminal."""
+    """Passes ``items`` on and shows on stderr how far they are: a bar with an ETA, or a line now and then in a log."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
-        shown = time.monotonic()
+        began = shown = said = time.monotonic()
         for done, item in enumerate(items, 1):
             yield item
-            if (now := time.monotonic()) >= shown + 1 / _LOOKS_A_SECOND:
+            now = time.monotonic()
+            if now >= shown + 1 / _LOOKS_A_SECOND:
                 # Not for each of hundreds of thousands, which would cost more than the work itself.
                 shown = now
                 bar.update(task, completed=done)
+            if now >= said + SECONDS_BETWEEN_LINES and not console.is_terminal:
+                said = now
+                left = duration((now - began) * (total - done) / done)
+                console.print(f"{doing}: {done:,} of {total:,}, {left} left", markup=False)
         bar.update(task, completed=total)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rise_engine.commands.arguments import Device, ProjectPath
+from rise_engine.duration import duration
 from rise_engine.errors import RiseError
 
 if TYPE_CHECKING:
@@ -139,18 +140,16 @@ def _chosen(grid: Grid, cells: tuple[Cell, ...], jobs: list[Job], words: list[st
 
 
 def _say_plan(grid: Grid, jobs: list[Job]) -> None:
-    from rise_engine.experiments.reproduce.pace import in_words
-
     for job in jobs:
         result = grid.result(job)
         if result is not None:
             state = f"done, mask AP {result.scores['AP']:.1f}"
         else:
             begun = "begun, " if grid.begun(job) is not None else ""
-            state = f"{begun}about {in_words(grid.seconds([job]))}"
+            state = f"{begun}about {duration(grid.seconds([job]))}"
         typer.echo(f"  {job}: {state}")
     left = [job for job in jobs if grid.result(job) is None]
-    time = f", about {in_words(grid.seconds(left))} in all" if left else ""
+    time = f", about {duration(grid.seconds(left))} in all" if left else ""
     typer.echo(
         f"{len(jobs)} trainings, {len(jobs) - len(left)} of them done{time}; measured on {len(grid.measured)} hold-out "
         "frames."

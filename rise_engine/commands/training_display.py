@@ -9,6 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from rise_engine.duration import duration
 from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
 from rise_engine.learning.events import Progress as StepDone
 
@@ -57,7 +58,7 @@ class TrainingDisplay:
                 pass
 
     def _step(self, event: StepDone) -> None:
-        summary = f"{_duration(event.seconds_left)} left{self._numbers()}"
+        summary = f"{duration(event.seconds_left)} left{self._numbers()}"
         if self._note is not None:
             summary += self._note(event.seconds_left)
         self._bar.update(self._task, total=event.steps, completed=event.step, description=summary)
@@ -99,11 +100,3 @@ def _pseudo_labels_in_words(event: PseudoLabelScore) -> str:
         f"Pseudo-labels there: {event.kept:.1f} a frame, {event.precision:.0%} of them right, showing "
         f"{event.recall:.0%} of the objects."
     )
-
-
-def _duration(seconds: float) -> str:
-    """``45 s``, ``4 min``, ``2 h 5 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

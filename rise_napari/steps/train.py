@@ -24,11 +24,11 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from rise_engine.config import PRESETS, RECIPES, RiseConfig
+from rise_engine.duration import duration
 from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, ToBeat
 from rise_engine.project.interrupted import CHECKPOINT, interrupted_run, run_settings
 from rise_engine.project.records import FrameState
 from rise_napari.background import stream_beside
-from rise_napari.duration import duration
 from rise_napari.remedies import Remedy, remedy
 from rise_napari.steps.model_in_use import ModelInUse
 from rise_napari.steps.step import Step, button, folding

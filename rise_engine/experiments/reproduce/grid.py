@@ -12,12 +12,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rise_engine.config import RiseConfig
+from rise_engine.duration import duration
 from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.cell import Cell
 from rise_engine.experiments.reproduce.grid_project import TEST_LIST, held_out, open_copy
 from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
-from rise_engine.experiments.reproduce.pace import Pace, in_words
+from rise_engine.experiments.reproduce.pace import Pace
 from rise_engine.formats.ocid import whole_sequences
 from rise_engine.inference import load_model
 from rise_engine.learning.events import Finished, Started, event_from_record
@@ -128,7 +129,7 @@ class Grid:
                 self._records.reload()
                 if self.result(job) is None:
                     later = jobs[place:]
-                    say(f"[{place}/{len(jobs)}] {job}; about {in_words(self.seconds([job, *later]))} in all")
+                    say(f"[{place}/{len(jobs)}] {job}; about {duration(self.seconds([job, *later]))} in all")
                     self._train(job, later, follow, say)
             finally:
                 lock.release()
@@ -152,7 +153,7 @@ class Grid:
         waiting = self.seconds(later)
         began = time.monotonic()
         trainer = self._begun_trainer(job, say) or Trainer(self.project, job.config, self.split(job), rival=False)
-        finished = follow(trainer, lambda left: f"; about {in_words(left + waiting)} in all")
+        finished = follow(trainer, lambda left: f"; about {duration(left + waiting)} in all")
         if finished.stopped:
             raise InterruptedGridError
         folder = Path(finished.folder)

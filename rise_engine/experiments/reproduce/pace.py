@@ -51,9 +51,3 @@ def _kind_of(config: dict[str, Any]) -> Kind:
     alone, loader = config["schedule"]["supervised_only"], config["loader"]
     unlabelled = 0 if alone else loader["unlabelled_per_step"]
     return config["preset_name"], alone, config["sequence"]["enabled"], loader["labelled_per_step"], unlabelled
-
-
-def in_words(seconds: float) -> str:
-    """``5 min``, ``2 h 5 min``; at least a minute."""
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
