@@ -8,29 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco_file import CocoFile
 from rise_engine.formats.coco_merge import Merge, OnConflict, merge
+from rise_engine.formats.coco_prepared import UNFIT, PreparedAnnotation, PreparedFile
 from rise_engine.formats.watch import Watch, unwatched
-from rise_engine.project.annotations import insert_category, pack
-from rise_engine.project.frames import found_frame, frame_name
+from rise_engine.project.annotations import insert_category
+from rise_engine.project.frames import found_frame
 from rise_engine.project.incoming import COLUMNS, Incoming, incoming, let_others
 from rise_engine.project.journal import Edit
 from rise_engine.project.project import Project
 from rise_engine.project.records import Source
 from rise_engine.project.schema import INSTANCES
 
-_IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
-"""What labelling tools call the folder that they put images in."""
 _LARGEST_ID = 2**63 - 1
 """Of the database's numbers; a category with a larger one gets another."""
 _FRAMES_A_TRANSACTION = 1000
 _ATTEMPTS = 3
 _IMPORTED = Source.IMPORTED.value
-_UNFIT = "null"
-_NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
 
 
 class _OvertakenError(Exception):
@@ -75,7 +72,7 @@ def import_coco(
     image is found, or frames have instances and ``on_conflict`` is None.
     """
     try:
-        file = _Prepared(CocoFile(Path(path)), project.images, watch)
+        file = PreparedFile(CocoFile(Path(path)), project.images, watch)
         for _ in range(_ATTEMPTS):
             with suppress(_OvertakenError), incoming(project) as coming:
                 work = _Import(project, file, drop_categories, on_conflict)
@@ -93,40 +90,13 @@ _Row = tuple[Any, ...]
 """A value for each of ``COLUMNS``."""
 
 
-class _Annotation(NamedTuple):
-    """An annotation of the file in the form in which it is kept."""
-
-    number: Any
-    image: int | str
-    category: int | str
-    segmentation: str
-    """Empty where there is none, ``null`` where it is neither polygons nor run lengths."""
-    crowd: int
-    extra: str
-    origin: str
-
-
-class _Prepared:
-    """A COCO file, its images found and its annotations ready to be stored."""
-
-    def __init__(self, file: CocoFile, root: Path, watch: Watch) -> None:
-        self.path, self.header, self.categories = file.path, file.header, file.categories
-        self.images = file.images
-        # All of them are checked before the first is looked for.
-        names = {entry["id"]: frame_name(root, entry["file_name"]) for entry in file.images}
-        self.names = {number: _inside(root, name) for number, name in names.items()}
-        """The names of the images by their ids, None where the file is absent."""
-        entries = watch(file.annotations(), total=file.annotation_count, doing="reading annotations")
-        self.annotations = [_prepared(entry) for entry in entries]
-
-
 class _Import:
     """Everything is decided, and refused, before the first row is stored."""
 
     def __init__(
         self,
         project: Project,
-        file: _Prepared,
+        file: PreparedFile,
         drop_categories: Collection[str],
         on_conflict: OnConflict | None,
     ) -> None:
@@ -321,8 +291,8 @@ class _Import:
     def _occupied(self) -> set[int]:
         return {row["frame"] for row in self._project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES}")}
 
-    def _row(self, entry: _Annotation, frame: int | str, category: int) -> _Row:
-        if entry.segmentation == _UNFIT:
+    def _row(self, entry: PreparedAnnotation, frame: int | str, category: int) -> _Row:
+        if entry.segmentation == UNFIT:
             raise RiseError(
                 f"The annotation {entry.number} of {self._file.path} has a segmentation that is neither "
                 "polygons nor run lengths; export it again from the tool that made it."
@@ -361,45 +331,6 @@ class _Import:
         for frame in self._late:
             coming.withdraw(edit, frame)
         self._settle(rows)
-
-
-def _inside(root: Path, name: str) -> str | None:
-    """The name that an image of the file has in the image folder; None when it is not there.
-
-    Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
-    """
-    if (root / name).is_file():
-        return name
-    folder, _, rest = name.partition("/")
-    if rest and folder in {*_IMAGE_FOLDERS, root.name} and (root / rest).is_file():
-        return rest
-    return None
-
-
-def _prepared(entry: dict[str, Any]) -> _Annotation:
-    segmentation = entry.get("segmentation")
-    if not segmentation:
-        text = ""
-    elif _fits(segmentation):
-        text = pack(segmentation)
-    else:
-        text = _UNFIT
-    extra = {key: value for key, value in entry.items() if key not in _NAMED}
-    return _Annotation(
-        entry.get("id"),
-        entry["image_id"],
-        entry["category_id"],
-        text,
-        int(bool(entry.get("iscrowd"))),
-        json.dumps(extra) if extra else "{}",
-        json.dumps({key: entry[key] for key in ("id", "area", "bbox") if key in entry}),
-    )
-
-
-def _fits(segmentation: object) -> bool:
-    if isinstance(segmentation, list):
-        return all(isinstance(ring, list) and len(ring) % 2 == 0 for ring in segmentation)
-    return isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys()
 
 
 def _usable(number: object) -> int | None:
