@@ -44,7 +44,7 @@ def reproduce(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="Train these lines now: a number or share of frames, subset=N, part of a method's name.",
+            help="Train these lines now: a number or share of frames, subset=N, a method or part of its name.",
         ),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained and how long it takes, and end.")] = (

@@ -31,7 +31,7 @@ from rise_engine.learning.training_state import TrainingState, load_state, save_
 from rise_engine.learning.training_step import StepOutcome, TrainingStep
 from rise_engine.learning.unsupervised import predicting
 from rise_engine.model import build_segmenter
-from rise_engine.model.device import choose_device
+from rise_engine.model.device import choose_device, half_precision_pays
 from rise_engine.model.weights import save_weights
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord
@@ -100,6 +100,10 @@ class Trainer:
         self._scenes = SceneSource(project, self.split, self.config, class_names=self.class_names, device=device)
         self._skipped = 0
         self._news: list[str] = []
+        if config.optimiser.bf16 and not half_precision_pays(device):
+            self._news.append(
+                f"This {device.type.upper()} has no bfloat16 of its own: optimiser.bf16=false would train faster."
+            )
 
     def watch(self, frame: str | None) -> None:
         """The frame to predict now and then, by its file name; None for none."""

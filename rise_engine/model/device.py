@@ -25,6 +25,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def half_precision_pays(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 itself; others convert it to single precision and back, which is slow."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
+
+
 def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A tensor of the CPU on the device; to a GPU by way of pinned memory, so that nobody waits for what runs there."""
     if device.type != "cuda" or tensor.device.type != "cpu":

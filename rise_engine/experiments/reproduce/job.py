@@ -90,9 +90,9 @@ def identity_of(record: dict[str, Any]) -> str:
 def only(jobs: Sequence[Job], wanted: Sequence[str], shares: Mapping[str, int]) -> list[Job]:
     """The jobs that some words name: numbers of labelled frames, shares, ``subset=N``, and parts of a method's name.
 
-    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. ``shares`` has
-    the number of frames of each share of the table: those with the same number are one job. Raises RiseError for a word
-    that fits no job.
+    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. A method's whole
+    name is that method alone, so that ``PS`` is not ``PS + OT`` too. ``shares`` has the number of frames of each share
+    of the table: those with the same number are one job. Raises RiseError for a word that fits no job.
     """
     fits: dict[str, list[set[int]]] = {}
     for word in wanted:
@@ -113,4 +113,6 @@ def _named(jobs: Sequence[Job], word: str, shares: Mapping[str, int]) -> tuple[s
     name, _, number = word.partition("=")
     if name == "subset" and number.isdecimal():
         return "subset", {place for place, job in enumerate(jobs) if job.subset == int(number)}
-    return "method", {place for place, job in enumerate(jobs) if word and word.lower() in job.cell.method.lower()}
+    methods = [job.cell.method.lower() for job in jobs]
+    whole = {place for place, method in enumerate(methods) if method == word.lower()}
+    return "method", whole or {place for place, method in enumerate(methods) if word and word.lower() in method}

@@ -24,7 +24,7 @@ from rise_engine.experiments.reproduce.grid import Grid, InterruptedGridError
 from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecords
 from rise_engine.experiments.reproduce.job import Job, only
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
-from rise_engine.experiments.reproduce.tables import TABLE_1, TABLES, Table, with_counts
+from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_3, TABLES, Table, with_counts
 from rise_engine.learning.events import Finished, HoldoutScore, Progress
 from rise_engine.learning.trainer import Trainer
 from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
@@ -281,6 +281,18 @@ def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -
     for word in ("3", "subset=2", "teacher", ""):
         with pytest.raises(RiseError, match="names no training"):
             only(jobs, [word], {})
+
+
+def test_a_whole_name_of_a_method_is_that_method_alone(project: Project, tmp_path: Path) -> None:
+    table = with_counts(TABLE_3, [1])
+    jobs = Grid(project, tmp_path / "out").jobs(table.cells, config_with())
+
+    def chosen(word: str) -> list[str]:
+        return [job.cell.method for job in only(jobs, [word], {})]
+
+    assert chosen("OT") == ["OT"]
+    assert chosen("ps + ot") == ["PS + OT"]
+    assert chosen("PS +") == ["PS + OT", "PS + OT + M2B", "PS + OT + M2B + MLM"]
 
 
 def test_a_share_finds_the_training_that_it_has_in_common_with_others(project: Project, tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("recipe", ["recommended", "paper"])
-def test_half_precision_trains_all_parts_without_a_step_lost(tmp_path: Path, recipe: str) -> None:
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """One labelled tote and two unlabelled ones."""
     frames = write_sample_folder(tmp_path / "totes", count=3, seed=5, size=(96, 128))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
@@ -35,6 +36,11 @@ def test_half_precision_trains_all_parts_without_a_step_lost(tmp_path: Path, rec
     instances = [Instance(None, record.id, category.id, from_mask(mask)) for mask in frames[0].masks]
     project.add_instances(record.id, instances)
     project.set_state(record.id, FrameState.LABELLED)
+    return project
+
+
+@pytest.mark.parametrize("recipe", ["recommended", "paper"])
+def test_half_precision_trains_all_parts_without_a_step_lost(project: Project, recipe: str) -> None:
     config = RiseConfig.preset("laptop", recipe).with_settings(SETTINGS)  # type: ignore[arg-type]
 
     trainer = Trainer(project, config)
@@ -53,3 +59,18 @@ def test_half_precision_trains_all_parts_without_a_step_lost(tmp_path: Path, rec
     for part in ("backbone", "encoder", "decoder", "class_head", "box_head", "mask_controller", "embed_head"):
         names = [name for name in after if name.startswith(part)]
         assert any(not torch.equal(before[name], after[name]) for name in names), f"{part} did not learn"
+
+
+@pytest.mark.parametrize(("processor", "half", "told"), [
+    ("AVX2", True, True), ("NO AVX", True, True), ("AVX512", True, False), ("SVE256", True, False),
+    ("AVX2", False, False),
+])  # fmt: skip
+def test_a_processor_without_bfloat16_is_told_that_half_precision_is_slower(
+    project: Project, monkeypatch: pytest.MonkeyPatch, processor: str, half: bool, told: bool
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    config = RiseConfig.preset("laptop").with_settings([*SETTINGS, f"optimiser.bf16={half}", "schedule.steps=1"])
+
+    notices = [event.message for event in Trainer(project, config).run() if isinstance(event, Notice)]
+
+    assert any("optimiser.bf16=false would train faster" in notice for notice in notices) is told
