@@ -23,7 +23,7 @@ EXTRAS = {"onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
 QT_BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6", "sip"}
 UNSAFE_LIBRARIES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
-GROUND = {"errors", "config", "resources", "atomic"}
+GROUND = {"errors", "config", "resources", "atomic", "duration"}
 """Files that every part may use; they use each other only."""
 
 TRAINING = {"learning", "inference", "evaluation", "model", "model_export", "interaction", "formats", "project"}
