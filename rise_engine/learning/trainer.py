@@ -102,7 +102,7 @@ class Trainer:
         self._news: list[str] = []
         if config.optimiser.bf16 and not half_precision_pays(device):
             self._news.append(
-                f"This {device.type.upper()} has no bfloat16 of its own: optimiser.bf16=false would train faster."
+                f"This device ({device.type}) has no bfloat16 of its own: optimiser.bf16=false would train faster."
             )
 
     def watch(self, frame: str | None) -> None:

@@ -26,7 +26,10 @@ def choose_device(name: str) -> torch.device:
 
 
 def half_precision_pays(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 itself; others convert it to single precision and back, which is slow."""
+    """False where bfloat16 must be converted to single precision and back, which is slow.
+
+    Of CPUs that are those of x86 without AVX-512; whether one with AVX-512 has bfloat16 itself, torch does not tell.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type != "cpu" or torch.backends.cpu.get_cpu_capability() not in ("NO AVX", "AVX2")
