@@ -14,7 +14,7 @@ from torchvision.ops import batched_nms, box_convert, box_iou
 
 from rise_engine.config import PseudoLabelConfig
 from rise_engine.edges import follow_edges
-from rise_engine.learning.targets import Targets, boxes_of_masks
+from rise_engine.learning.targets import Targets, bound_masks, boxes_of_masks
 from rise_engine.learning.thresholds import quantile_level, staircase
 from rise_engine.model.segmenter import SegmenterOutput
 
@@ -224,15 +224,16 @@ def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[
     """The known objects of an image as they are, and after them what the pseudo-labels add to them.
 
     A pseudo-mask with IoU above 0.7 to a known object is that object again and goes; the others lose the pixels of
-    known objects, are boxed anew where they did, and go when fewer than 32 pixels are left. Nothing at all may remain:
-    such an image must be kept out of L_u, where it would teach that every object is background.
+    known objects and go when fewer than 32 are left; a box that bounded the mask bounds what is left, a predicted one
+    (without Mask-to-Box) stays as it is. Nothing at all may remain: such an image must be kept out of L_u, where it
+    would teach that every object is background.
     """
     repeated = (mask_iou(pseudo.masks, known.masks) > KNOWN_IOU).any(1)
     masks = pseudo.masks & ~known.masks.any(0)
     area = masks.flatten(1).sum(1)
     added = ~repeated & (area >= MIN_AREA)
-    cut = (area < pseudo.masks.flatten(1).sum(1))[added]
-    boxes = torch.where(cut[:, None], boxes_of_masks(masks[added], image_size=image_size), pseudo.boxes[added])
+    bounding = bound_masks(pseudo.boxes, pseudo.masks, image_size=image_size)[added]
+    boxes = torch.where(bounding[:, None], boxes_of_masks(masks[added], image_size=image_size), pseudo.boxes[added])
     return Targets(
         labels=torch.cat((known.labels, pseudo.labels[added])),
         boxes=torch.cat((known.boxes, boxes)),

@@ -11,7 +11,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.interaction.geometry import warp_masks
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.learning.batch import pad_masks
-from rise_engine.learning.targets import Targets, boxes_of_masks
+from rise_engine.learning.targets import Targets, bound_masks, boxes_of_masks
 
 
 def moved_to_strong(
@@ -23,6 +23,7 @@ def moved_to_strong(
 ) -> tuple[list[Targets | None], Tensor]:
     """The before views' targets, and the teacher's boxes (B, Q, 4), where they are in the strong views.
 
+    A box that bounds its mask does so again, a predicted one (without Mask-to-Box) is moved by itself.
     Objects of which too little stays in view (``sequence.min_area``, ``.min_visible``) go; an image without any left is
     None, as without any target.
     """
@@ -39,15 +40,17 @@ def moved_to_strong(
 
 
 def moved_boxes(boxes: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
-    """The boxes (N, 4) cxcywh, 0..1 of ``size`` (h, w), that bound the moved corners within the picture."""
+    """The boxes (N, 4) cxcywh, 0..1 of ``size`` (h, w), around what they held, moved, within the picture.
+
+    What a box holds is taken for the ellipse that touches its sides. The corners of a turned box lie far outside of
+    most objects: a disc's box would grow by a third in either direction at 30 degrees.
+    """
     height, width = size
-    centre, half = boxes[:, :2], boxes[:, 2:] / 2
-    signs = boxes.new_tensor([[-1, -1], [1, -1], [-1, 1], [1, 1]])
     scale = boxes.new_tensor([width, height])
-    corners = (centre[:, None] + signs * half[:, None]) * scale
     matrix = motion.to(boxes)
-    corners = ((corners @ matrix[:, :2].T + matrix[:, 2]) / scale).clamp(0, 1)
-    low, high = corners.amin(1), corners.amax(1)
+    centre = (boxes[:, :2] * scale) @ matrix[:, :2].T + matrix[:, 2]
+    half = ((boxes[:, 2:] * scale / 2).square() @ matrix[:, :2].T.square()).sqrt()
+    low, high = ((centre - half) / scale).clamp(0, 1), ((centre + half) / scale).clamp(0, 1)
     return torch.cat([(low + high) / 2, high - low], dim=1)
 
 
@@ -60,9 +63,8 @@ def _moved_targets(known: Targets, motion: Tensor, size: tuple[int, int], config
     seen = (area >= config.sequence.min_area) & (area >= config.sequence.min_visible * whole)
     if not bool(seen.any()):
         return None
-    boxes = (
-        boxes_of_masks(masks[seen], image_size=size)
-        if config.pseudo_labels.mask_to_box
-        else moved_boxes(known.boxes[seen], motion, size)
+    bounding = bound_masks(known.boxes, known.masks, image_size=size)[seen]
+    boxes = torch.where(
+        bounding[:, None], boxes_of_masks(masks[seen], image_size=size), moved_boxes(known.boxes[seen], motion, size)
     )
     return Targets(labels=known.labels[seen], boxes=boxes, masks=masks[seen])

@@ -278,12 +278,13 @@ def test_pseudo_masks_of_which_little_is_left_go() -> None:
     assert torch.equal(merged.masks[1:], rectangle(0, 32, 40, 41)[None])
 
 
-def test_untouched_pseudo_labels_keep_their_predicted_box() -> None:
+def test_pseudo_labels_keep_their_predicted_box() -> None:
+    """Without Mask-to-Box; the second one loses a third of its pixels, its box stays what the teacher said."""
     boxes = torch.tensor([[0.5, 0.5, 0.1, 0.1], [0.4, 0.4, 0.1, 0.1]])
     pseudo = pseudo_of(rectangle(30, 40, 0, 30), rectangle(0, 10, 0, 30), boxes=boxes)
     merged = merge_with_known(pseudo, known_of(rectangle(0, 10, 20, 60)), image_size=SIZE)
-    torch.testing.assert_close(merged.boxes[1], boxes[0])
-    torch.testing.assert_close(merged.boxes[2], torch.tensor([10 / 80, 5 / 60, 20 / 80, 10 / 60]))
+    assert int(merged.masks[2].sum()) == 10 * 20
+    assert torch.equal(merged.boxes[1:], boxes)
 
 
 def test_merging_with_nothing() -> None:

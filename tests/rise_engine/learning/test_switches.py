@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from rise_engine.learning.losses import Criterion
 from rise_engine.learning.matching import Assignment
 from rise_engine.learning.strong_view import moved_boxes, moved_to_strong
 from rise_engine.learning.supervised import segmented_objects, supervised_losses
-from rise_engine.learning.targets import Targets
+from rise_engine.learning.targets import Targets, boxes_of_masks
 from rise_engine.learning.unsupervised import predicting, unsupervised_losses
 from rise_engine.model import build_segmenter
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
@@ -223,10 +224,9 @@ def test_targets_move_with_the_reweakened_view(frame: LabelledFrame, ranges: tup
     targets, boxes = moved_to_strong([sequence], [known], known.boxes[None], [SIZE], config_with())
     assert targets[0] is not None
     assert torch.equal(targets[0].masks, warp_masks(scene.masks, sequence.strong_motion))
-    # A moved box bounds the moved corners, so it holds the moved mask's own box.
-    centre, half = boxes[0, :, :2], boxes[0, :, 2:] / 2
-    own, own_half = targets[0].boxes[:, :2], targets[0].boxes[:, 2:] / 2
-    assert ((centre - half) <= (own - own_half) + 0.02).all() and ((centre + half) >= (own + own_half) - 0.02).all()
+    whole = Targets.from_masks(targets[0].masks, targets[0].labels, image_size=SIZE)
+    assert torch.equal(targets[0].boxes, whole.boxes)
+    assert torch.equal(boxes[0], moved_boxes(known.boxes, sequence.strong_motion, SIZE))
 
 
 @pytest.mark.parametrize(("shift", "stays"), [(30.0, True), (38.0, False)])
@@ -268,6 +268,37 @@ def test_a_box_moved_by_a_shift_is_shifted() -> None:
     motion = torch.tensor([[1.0, 0.0, 9.6], [0.0, 1.0, -6.4]])
     moved = moved_boxes(torch.tensor([[0.5, 0.5, 0.2, 0.4]]), motion, SIZE)
     assert torch.allclose(moved, torch.tensor([[0.6, 0.4, 0.2, 0.4]]))
+
+
+def turned(degrees: float, centre: tuple[float, float]) -> torch.Tensor:
+    angle = math.radians(degrees)
+    matrix = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    there = torch.tensor(centre)
+    return torch.cat([matrix, (there - matrix @ there)[:, None]], dim=1)
+
+
+def test_a_disc_turned_about_its_centre_keeps_its_box() -> None:
+    """48 x 48 pixels in the middle of 96 x 64: half of the width and three quarters of the height."""
+    box = torch.tensor([[0.5, 0.5, 48 / SIZE[1], 48 / SIZE[0]]])
+    centre = (SIZE[1] / 2, SIZE[0] / 2)
+    assert torch.allclose(moved_boxes(box, turned(30, centre), SIZE), box, atol=1e-5)
+    long = torch.tensor([[0.5, 0.5, 40 / SIZE[1], 20 / SIZE[0]]])
+    upright = torch.tensor([[0.5, 0.5, 20 / SIZE[1], 40 / SIZE[0]]])
+    assert torch.allclose(moved_boxes(long, turned(90, centre), SIZE), upright, atol=1e-5)
+
+
+def test_known_objects_are_boxed_by_their_moved_masks_and_predicted_boxes_are_moved(frame: LabelledFrame) -> None:
+    """The first target's box bounds its mask, the second one's was predicted a quarter too wide."""
+    masks = torch.zeros(2, *SIZE, dtype=torch.bool)
+    masks[0, 20:40, 30:50] = masks[1, 10:20, 60:80] = True
+    known = Targets.from_masks(masks, torch.zeros(2, dtype=torch.int64), image_size=SIZE)
+    predicted = known.boxes * torch.tensor([[1.0, 1, 1, 1], [1, 1, 1.25, 1]])
+    motion = turned(20, (SIZE[1] / 2, SIZE[0] / 2))
+    sequence = replace(make(unlabelled(frame), "augment.reweaken=true"), strong_motion=motion)
+    (moved,), _ = moved_to_strong([sequence], [replace(known, boxes=predicted)], predicted[None], [SIZE], config_with())
+    assert moved is not None and len(moved) == 2
+    assert torch.equal(moved.boxes[0], boxes_of_masks(moved.masks, image_size=SIZE)[0])
+    assert torch.equal(moved.boxes[1], moved_boxes(predicted, motion, SIZE)[1])
 
 
 def test_pasted_objects_are_no_targets_when_switched_off(model: Any, frame: LabelledFrame) -> None:
