@@ -12,12 +12,12 @@ import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.interaction.bank import InstanceBank
+from rise_engine.interaction.bank import CutOut, InstanceBank
 from rise_engine.interaction.plan import SequencePlan
 from rise_engine.interaction.recording import with_next_frame
 from rise_engine.interaction.scene import PseudoSequence
 from rise_engine.interaction.sequence import SequenceMaker
-from rise_engine.interaction.staging import fill_bank, read_for_training
+from rise_engine.interaction.staging import read_for_training
 from rise_engine.interaction.still import StillFrame
 from rise_engine.learning.classes import class_indices
 from rise_engine.learning.frame_stream import FrameStream
@@ -50,7 +50,8 @@ class SceneSource:
 
     ``loader.workers`` threads read frames and plan scenes while the network learns; the pictures are made on
     ``device`` where that is a GPU of CUDA, else on the CPU. A bank that changes with what the network segments cannot
-    be planned from ahead.
+    be planned from ahead. One that all labelled objects are admitted to, and does not hold them all, moves on with the
+    labelled frames: at each step it has the cut-outs of the step's frames and of those after them.
     """
 
     def __init__(
@@ -90,6 +91,9 @@ class SceneSource:
         self._untold: list[str] = []
         self._labelled_still = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
+        # As many frames as may be in the bank, those without an object aside.
+        self._cut_outs = lru_cache(maxsize=KEPT_IN_MEMORY + config.sequence.bank_capacity)(self._cut)
+        self._moved_bank = lru_cache(maxsize=1 + STEPS_AHEAD)(self._move_bank)
 
     def count(self, kind: Kind) -> int:
         """How many frames of one kind a step has; 0 when there are no such frames."""
@@ -133,7 +137,7 @@ class SceneSource:
             if wanted.kind == "labelled"
             else StillFrame.of(self._this_or_next(wanted.frame))
         )
-        plan = self._maker.plan(still, self.bank, self._draws(wanted))
+        plan = self._maker.plan(still, self._bank_of(wanted.step), self._draws(wanted))
         return plan.pinned() if self._pinned else plan
 
     def _draws(self, wanted: _Wanted) -> np.random.Generator:
@@ -142,9 +146,8 @@ class SceneSource:
 
     def fill_bank(self) -> None:
         """Puts the labelled frames' objects into the bank, as many as it holds, in the order they are learnt from."""
-        order = [self._streams["labelled"].at(position) for position in range(len(self._split.labelled))]
         self._forget_plans()
-        self.bank = fill_bank(self._project, order, self._config, read=self._labelled_frame)
+        self.bank = self._moved_bank(0)
 
     def bank_references(self) -> list[tuple[str, int]]:
         """The instances in the bank, oldest first, as frame name and annotation id."""
@@ -176,6 +179,33 @@ class SceneSource:
         """Which frames could not be read since this was last asked, a sentence each."""
         told, self._untold = self._untold, []
         return told
+
+    def _bank_of(self, step: int) -> InstanceBank:
+        """The bank that a step's scenes are made from."""
+        fixed = self._config.sequence.bank_admit == "segmented" or len(self.bank) < self.bank.capacity
+        return self.bank if fixed else self._moved_bank(step)
+
+    def _move_bank(self, step: int) -> InstanceBank:
+        """The cut-outs of the labelled frames from the step's first one on, as many as the bank holds, each once."""
+        bank = InstanceBank(self._config.sequence.bank_capacity)
+        stream, first = self._streams["labelled"], step * self.count("labelled")
+        seen: set[int] = set()
+        # Two rounds have every frame, wherever in a round the step is.
+        for position in range(first, first + 2 * len(stream.frames)):
+            frame = stream.at(position)
+            if frame not in seen:
+                seen.add(frame)
+                for cut_out in self._cut_outs(frame):
+                    bank.add(cut_out)
+            if len(bank) >= bank.capacity or len(seen) == len(stream.frames):
+                break
+        return bank
+
+    def _cut(self, frame_id: int) -> tuple[CutOut, ...]:
+        frame = self._labelled_frame(frame_id)
+        own = InstanceBank(max(1, len(frame.masks)))
+        own.add_frame(frame, min_area=self._config.sequence.min_area, excluded=self._excluded)
+        return tuple(own)
 
     def _this_or_next(self, frame_id: int) -> UnlabelledFrame:
         """The unlabelled frame, or where it cannot be read the next one that can: one photo must not end a training."""

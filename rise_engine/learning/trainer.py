@@ -190,6 +190,8 @@ class Trainer:
         gone = self._scenes.restore_bank(state.annotations)
         if gone:
             self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
+        if self.config.sequence.bank_admit == "all":
+            self._scenes.fill_bank()
         return folder, state
 
     def seconds_a_step(self) -> float:

@@ -104,6 +104,21 @@ def test_a_new_bank_is_used_at_once(project: Project) -> None:
     ahead.close()
 
 
+def test_a_bank_that_does_not_hold_every_object_moves_on_with_the_labelled_frames(project: Project) -> None:
+    """Six objects in three frames, four in the bank, a frame a step: those of the step's frame and of the one after."""
+    settings = ("loader.labelled_per_step=1", "sequence.bank_capacity=4")
+    plain, ahead = source(project, *settings, "loader.workers=0"), source(project, *settings, "loader.workers=2")
+    order = [plain.sequences(step, "labelled")[0].name for step in range(7)]
+    for step in range(6):
+        assert [cut_out.frame for cut_out in plain._bank_of(step)] == [order[step]] * 2 + [
+            order[step + 1] if order[step + 1] != order[step] else order[step + 2]
+        ] * 2
+        assert_equal(ahead.sequences(step, "unlabelled"), plain.sequences(step, "unlabelled"))
+    fixed = source(project, "loader.labelled_per_step=1", "sequence.bank_capacity=7")
+    assert fixed._bank_of(5) is fixed.bank and len(fixed.bank) == 6
+    ahead.close()
+
+
 def test_what_a_person_keeps_out_of_the_bank_is_not_admitted_either(project: Project) -> None:
     frame = project.frames()[0]
     kept_out, allowed = (instance.id for instance in project.instances(frame.id))
