@@ -54,7 +54,8 @@ def identities_by_score(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 def association_accuracy(first: Tensor, second: Tensor) -> float:
     """Share of objects recognised: row i of both (N, E) belongs to the same object, and Eq. 3 should find it.
 
-    Not a number without any object.
+    Objects of one view alone are not among the N, so it tells those apart that stayed, and is 1 for a single one. Not a
+    number without any object.
     """
     if len(first) == 0:
         return float("nan")

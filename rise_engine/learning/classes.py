@@ -8,18 +8,20 @@ from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 
 
-def class_names(project: Project, *, class_agnostic: bool) -> list[str]:
-    """What a new network learns to tell apart: the categories that something is annotated with, or only "object".
+def class_names(project: Project, frames: Sequence[int], *, class_agnostic: bool) -> list[str]:
+    """What a new network learns to tell apart: the categories of what the frames are annotated with, or only "object".
 
-    A category that nothing was annotated with could not be learnt; predictions may have brought one. Raises
-    ``RiseError`` when there is none at all.
+    ``frames`` are the ids of those that it learns from with their labels. A category that nothing there has could not
+    be learnt; predictions may have brought one. Raises ``RiseError`` when there is none at all.
     """
     if class_agnostic:
         return ["object"]
-    names = [category.name for category in project.categories() if category.id in project.annotated_categories()]
+    annotated = project.annotated_categories(set(frames))
+    names = [category.name for category in project.categories() if category.id in annotated]
     if not names:
         raise RiseError(
-            f"no object of {project.path} has a category to tell it by: annotate some, or learn class-agnostic"
+            f"no object of the labelled frames of {project.path} has a category to tell it by: annotate some, or learn "
+            "class-agnostic"
         )
     return names
 

@@ -79,7 +79,7 @@ class Thresholds(Event):
     highest_kept: float | None
     bank_size: int
     association_accuracy: float | None
-    """Share of known pairs whose best match by Eq. 3 is the right one."""
+    """Share of known pairs whose best match by Eq. 3, among the objects that both views show, is the right one."""
     kept_histogram: tuple[int, ...] = ()
     """Pseudo-labels of the step by score, in equal bins from 0 to 1."""
 

@@ -78,7 +78,7 @@ class Trainer:
         self._resumed = self._run_to_resume(run, config) if resume else None
         # A resumed network keeps its classes, whatever was annotated since.
         self.class_names = (
-            class_names(project, class_agnostic=config.class_agnostic)
+            class_names(project, self.split.labelled, class_agnostic=config.class_agnostic)
             if self._resumed is None
             else list(read_run_config(self._resumed.folder)[1])
         )

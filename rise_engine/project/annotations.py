@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rise_engine.errors import RiseError
 from rise_engine.project.damage import reading
@@ -60,10 +60,10 @@ class Annotations:
         """The frames that have at least one instance that is no crowd."""
         return {row["frame"] for row in self._store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE crowd = 0")}
 
-    def annotated_categories(self) -> set[int]:
-        """The categories of all instances that are no crowd."""
-        rows = self._store.read(f"SELECT DISTINCT category FROM {INSTANCES} WHERE crowd = 0")
-        return {row["category"] for row in rows}
+    def annotated_categories(self, frames: Collection[int]) -> set[int]:
+        """The categories of the frames' instances that are no crowd."""
+        rows = self._store.read(f"SELECT DISTINCT frame, category FROM {INSTANCES} WHERE crowd = 0")
+        return {row["category"] for row in rows if row["frame"] in frames}
 
     def add(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new instances on top of a frame's others and return their ids; one edit.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -251,9 +251,9 @@ class Project:
         """The frames that have at least one annotation that is no crowd: nothing can be measured on the others."""
         return self._annotations.frames_with_objects()
 
-    def annotated_categories(self) -> set[int]:
-        """The categories that at least one annotation has that is no crowd."""
-        return self._annotations.annotated_categories()
+    def annotated_categories(self, frames: Collection[int]) -> set[int]:
+        """The categories that at least one annotation of the frames has that is no crowd."""
+        return self._annotations.annotated_categories(frames)
 
     def add_instances(self, frame: int, instances: Iterable[Instance]) -> list[int]:
         """Store new annotations and return their ids; an unlabelled frame becomes labelled."""

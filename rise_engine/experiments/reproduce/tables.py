@@ -139,7 +139,9 @@ WITHOUT_SEQUENCES = "sequence.enabled=false"
 WITHOUT_TRANSPORT = "loss.matching=iou"
 WITHOUT_BOXES = "pseudo_labels.mask_to_box=false"
 WITHOUT_MULTI = "pseudo_labels.multi_label_matching=false"
-AT_MOST = "at most pseudo_labels.max_overlapping of one object: 3, but 1 with the recipe recommended"
+# A recipe may keep one prediction an object, which suppresses more than NMS does: the opposite of what the line is for.
+WITH_MULTI = "pseudo_labels.max_overlapping=3"
+AT_MOST = "at most three of one object with any recipe (recommended has one, pseudo_labels.max_overlapping)"
 
 
 def _component(method: str, ap: float, *settings: str) -> Cell:
@@ -155,7 +157,7 @@ TABLE_3 = Table(
         _component("OT", 62.92, WITHOUT_SEQUENCES, WITHOUT_BOXES, WITHOUT_MULTI),
         _component("PS + OT", 74.16, WITHOUT_BOXES, WITHOUT_MULTI),
         _component("PS + OT + M2B", 74.35, WITHOUT_MULTI),
-        _component("PS + OT + M2B + MLM", 74.47),
+        _component("PS + OT + M2B + MLM", 74.47, WITH_MULTI),
     ),
     metrics=("AP",),
     notes=(
@@ -212,7 +214,7 @@ def _boxes(value: float, pseudo_box: float, mask_to_box: float, both: float) -> 
             (by_pixel, WITHOUT_MULTI),
             paper={"r101": (mask_to_box, None, None)},
         ),
-        Cell(f"M2B + MLM, gamma_mask {value}", ONE_PERCENT, (by_pixel,), paper={"r101": (both, None, None)}),
+        Cell(f"M2B + MLM, gamma_mask {value}", ONE_PERCENT, (by_pixel, WITH_MULTI), paper={"r101": (both, None, None)}),
     )
 
 

@@ -18,7 +18,10 @@ from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
+from rise_engine.project.splits import TrainingSplit
 from rise_engine.totes import write_sample_folder
+
+LABELLED = [1, 2]
 
 SETTINGS = [
     "weights=none",
@@ -80,10 +83,18 @@ def call_all_cups(project: Project, frame: int) -> None:
 
 def test_classes_are_what_something_is_annotated_with(project: Project) -> None:
     project.add_category("never drawn")
-    assert class_names(project, class_agnostic=False) == ["box", "bag"]
+    assert class_names(project, LABELLED, class_agnostic=False) == ["box", "bag"]
     assert class_indices(project, ["bag", "box"], class_agnostic=False) == {1: 1, 2: 0}
-    assert class_names(project, class_agnostic=True) == ["object"]
+    assert class_names(project, LABELLED, class_agnostic=True) == ["object"]
     assert class_indices(project, ["object"], class_agnostic=True) == {1: 0, 2: 0, 3: 0}
+
+
+def test_what_only_an_unlabelled_frame_shows_is_no_class(project: Project) -> None:
+    """Its annotations count as unknown, and decide nothing about the network."""
+    call_all_cups(project, 2)
+    split = TrainingSplit(labelled=[1], unlabelled=[2, 3], holdout=[4])
+    assert Trainer(project, config(), split).class_names == ["box"], "the one object of frame 1"
+    assert Trainer(project, config()).class_names == ["box", "cup"]
 
 
 def test_without_a_category_there_is_nothing_to_tell_apart(tmp_path: Path) -> None:
@@ -127,7 +138,7 @@ def test_a_resumed_training_keeps_its_classes(project: Project) -> None:
     interrupted = Trainer(project, config())
     train(interrupted, interrupted.stop)
     call_all_cups(project, 4)
-    assert class_names(project, class_agnostic=False) == ["box", "bag", "cup"]
+    assert class_names(project, [4], class_agnostic=False) == ["cup"]
     resumed = Trainer(project, config(), resume=True)
     assert resumed.class_names == ["box", "bag"]
     events = list(resumed.run())
