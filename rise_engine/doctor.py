@@ -24,6 +24,7 @@ ENOUGH_DISK = 5e9
 ENOUGH_MEMORY = 4e9
 OLDEST_SQLITE = (3, 35, 0)
 SECONDS_FOR_A_PROBE = 120
+NO_ANSWER = f"no answer within {SECONDS_FOR_A_PROBE} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,11 @@ def devices() -> Iterator[Finding]:
     )
     output, error = _python(code)
     if error is not None:
-        advice = "a torch and a torchvision of different builds do not go together: install both from one index"
+        advice = (
+            "the machine may be busy: try again when it is not"
+            if error == NO_ANSWER
+            else "a torch and a torchvision of different builds do not go together: install both from one index"
+        )
         yield Finding("devices", f"torch does not load ({error})", advice)
         return
     lines = output.splitlines()
@@ -170,7 +175,7 @@ def _python(code: str) -> tuple[str, str | None]:
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS_FOR_A_PROBE, check=False
         )
     except subprocess.TimeoutExpired:
-        return "", f"no answer within {SECONDS_FOR_A_PROBE} s"
+        return "", NO_ANSWER
     if done.returncode == 0:
         return done.stdout, None
     complaint = done.stderr.strip().splitlines()

@@ -87,12 +87,18 @@ def evaluate(
 
 
 def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
-    """The annotations of these frames as a COCO dataset whose image ids are the frames' ids."""
+    """The annotations of these frames as a COCO dataset whose image ids are the frames' ids.
+
+    Those without a pixel in their image are left out: nothing could find them.
+    """
     images, annotations = [], []
     for frame_id in frame_ids:
         width, height = project.probe(frame_id)
         images.append({"id": frame_id, "file_name": project.frame(frame_id).name, "height": height, "width": width})
         for instance in project.instances(frame_id):
+            area = area_of(instance.segmentation, height, width)
+            if not area:
+                continue
             x0, y0, x1, y1 = box_of(instance.segmentation, height, width)
             annotations.append(
                 {
@@ -101,7 +107,7 @@ def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
                     "category_id": instance.category,
                     "segmentation": instance.segmentation,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": area_of(instance.segmentation, height, width),
+                    "area": area,
                     "iscrowd": int(instance.crowd),
                 }
             )

@@ -104,7 +104,10 @@ def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:
         if len(found) == CHECKED_FRAMES:
             return found
     if not found:
-        raise RiseError(f"there is no readable frame in {project.images} to check the export on: put the images back")
+        raise RiseError(
+            f"there is no readable frame in {project.images} to check the export on: put the "
+            "images back, or say where they are now with `rise relink`"
+        )
     return found
 
 

@@ -62,6 +62,7 @@ def predict(
         raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
     with Project.open(project, read_only=out is not None) as opened:
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
+        from rise_engine.commands.project import take_new_images
         from rise_engine.inference import frames_left, load_model, predict_into_store
         from rise_engine.learning.second_look import StrongLook
         from rise_engine.learning.several_looks import looking
@@ -69,6 +70,7 @@ def predict(
 
         number = 0
         if out is None:
+            take_new_images(opened)
             number = opened.run(run).number if run is not None else latest_or_starter_run(opened).number
         model = latest_model(opened, number or run)
         plain = load_model(model, device=device)

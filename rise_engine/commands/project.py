@@ -93,6 +93,8 @@ def new(
             made.scan()
             if not made.frames():
                 raise RiseError(f"there are no images in {folder}: give the folder that holds the frames")
+            # Looked up before the annotations, so that a wrong name shows at once.
+            held_out = [made.frame(name).id for name in read_name_list(holdout_list)] if holdout_list else []
             reports = []
             if benchmark is not None:
                 reports = add_armbench(made, benchmark, drop_categories=tuple(drop_category or DROPPED), seed=seed)
@@ -109,8 +111,8 @@ def new(
                 print_import(path, report)
                 reports.append(report)
             require_dropped(made, drop_category or [], reports)
-            if holdout_list is not None:
-                made.set_split([made.frame(name).id for name in read_name_list(holdout_list)], Split.HOLDOUT)
+            if held_out:
+                made.set_split(held_out, Split.HOLDOUT)
             print_status(made)
     except BaseException:
         # Nothing half made stays behind; a project that was there before is not ours to remove.
@@ -124,6 +126,13 @@ def new(
                 project.rmdir()
         raise
     typer.echo(f"Next: draw the objects of a few frames in napari, or `rise train {project}`.")
+
+
+def take_new_images(project: Project) -> None:
+    """Adds the images that were put into the folder since, as the window does when it opens a project."""
+    added = project.scan().added
+    if added:
+        typer.echo(f"{number_of(added, 'new image')} in {project.images}.")
 
 
 def import_annotations(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -81,6 +82,8 @@ def train(
         raise RiseError("--resume keeps the run's own settings and frames: leave out all but --preset and --device")
     if steps is not None and minutes is not None:
         raise RiseError("--steps and --minutes both say how long to train: give one of them")
+    if minutes is not None and not math.isfinite(minutes):
+        raise RiseError("--minutes is a finite number: a training ends")
     with _processes(device) as ranks, _opened(project, ranks) as opened:
         if resume:
             config, split = run_to_resume(opened, preset, device)
@@ -140,11 +143,14 @@ def _processes(device: str) -> AbstractContextManager[Ranks | None]:
 @contextmanager
 def _opened(path: Path, ranks: Ranks | None) -> Iterator[Project]:
     """The project; of several processes only the first may write, and it opens first: it may have to update it."""
+    from rise_engine.commands.project import take_new_images
     from rise_engine.project.project import Project
 
     if ranks is not None and not ranks.first:
         ranks.gather(None)
     with Project.open(path, read_only=ranks is not None and not ranks.first) as project:
+        if not project.read_only:
+            take_new_images(project)
         if ranks is not None and ranks.first:
             ranks.gather(None)
         yield project
@@ -170,7 +176,7 @@ def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[Ri
     """The settings and frames of the latest run (of a preset); RiseError when there is none."""
     from rise_engine.project.interrupted import run_settings
 
-    runs = [run for run in project.runs() if preset is None or run.preset == preset]
+    runs = [run for run in project.runs() if not run.untrained and (preset is None or run.preset == preset)]
     if not runs:
         of_preset = "" if preset is None else f" of preset {preset}"
         raise RiseError(f"{project.path} has no run{of_preset} to resume: leave out --resume")

@@ -177,7 +177,7 @@ class Trainer:
     def _run_to_resume(self, number: int | None, config: RiseConfig) -> RunRecord:
         if number is not None:
             return self.project.run(number)
-        runs = [run for run in self.project.runs() if run.preset == config.preset_name]
+        runs = [run for run in self.project.runs() if run.preset == config.preset_name and not run.untrained]
         if not runs:
             raise RiseError(f"{self.project.path} has no run of preset {config.preset_name} to resume")
         return runs[-1]

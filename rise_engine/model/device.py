@@ -16,7 +16,9 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"device {name!r} is unknown: use auto, cpu, cuda, cuda:N or mps") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"device {name!r} is unknown: use auto, cpu, cuda, cuda:N or mps")
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise DeviceError(f"device {name!r} is not there: this machine has {count} CUDA device(s); use --device cpu")

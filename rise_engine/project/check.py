@@ -12,7 +12,7 @@ from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
 from rise_engine.project.schema import INSTANCES
-from rise_engine.project.segmentation import to_rle
+from rise_engine.project.segmentation import area_of
 
 _DECODED_SIDE = 64
 """Images are decoded small: a JPEG is still read to its end, in a fraction of the time."""
@@ -78,7 +78,8 @@ def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) ->
 def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Iterator[str]:
     for row in project.store.read(f"SELECT id, segmentation FROM {INSTANCES} WHERE frame = ?", (frame.id,)):
         try:
-            to_rle(json.loads(row["segmentation"]), height, width)
+            if not area_of(json.loads(row["segmentation"]), height, width):
+                yield f"annotation {row['id']}: its mask has no pixel in the image; delete or redraw it"
         except RiseError as error:
             yield f"annotation {row['id']}: {error}"
         except (ValueError, TypeError, KeyError):

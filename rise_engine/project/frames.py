@@ -38,7 +38,7 @@ class Frames:
         ``inside``: only those that lie in a folder of this name; other folders hold depth, labels and the like.
         """
         if not root.is_dir():
-            raise RiseError(f"The image folder {root} does not exist; say where the images are.")
+            raise RiseError(f"The image folder {root} does not exist; say with `rise relink` where the images are now.")
         found, skipped = _image_names(root)
         if inside is not None:
             found = [name for name in found if PurePosixPath(name).parent.name == inside]

@@ -91,7 +91,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError as error:
         raise RiseError(
-            f"The image {path} is gone; put it back or move the project to where the images are."
+            f"The image {path} is gone; put it back, or say where the images are now with `rise relink`."
         ) from error
     except Image.DecompressionBombError as error:
         raise RiseError(

@@ -29,8 +29,8 @@ def run_settings(project: Project, run: RunRecord) -> tuple[RiseConfig, Training
 
 
 def interrupted_run(project: Project) -> RunRecord | None:
-    """The latest run, when it was cut short with a checkpoint and nobody trains it now."""
-    runs = project.runs()
+    """The latest training, when it was cut short with a checkpoint and nobody trains it now."""
+    runs = [run for run in project.runs() if not run.untrained]
     if not runs or runs[-1].finished is not None or not (runs[-1].folder / CHECKPOINT).is_file():
         return None
     log = runs[-1].folder / "metrics.jsonl"

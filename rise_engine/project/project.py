@@ -84,6 +84,8 @@ class Project:
             raise RiseError(f"{images} is a file; give the folder that holds the images.")
         if not images.is_dir():
             raise RiseError(f"The image folder {images} does not exist; say where the images are.")
+        if path.resolve() == images.resolve():
+            raise RiseError(f"{path} holds the images; name another folder for the project, {path.name}.rise say.")
         if (path / FILE_NAME).exists():
             if not exist_ok:
                 raise RiseError(f"There is a project at {path} already; open it, or choose another folder.")

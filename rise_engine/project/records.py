@@ -103,6 +103,11 @@ class RunRecord:
     finished: datetime | None
     base: str
 
+    @property
+    def untrained(self) -> bool:
+        """Ended without a step: weights as they were shipped, kept as a run since predictions belong to one."""
+        return self.finished is not None and self.steps == 0
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:

@@ -335,6 +335,9 @@ def test_folders_without_images_are_refused(tmp_path: Path, refuses: Any) -> Non
     (tmp_path / "empty").mkdir()
     assert "no images" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "empty")
     assert "does not exist" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "absent")
+    Image.new("RGB", (8, 8)).save(tmp_path / "empty" / "a.png")
+    assert "another folder" in refuses("new", tmp_path / "empty", "--images", tmp_path / "empty")
+    assert [entry.name for entry in (tmp_path / "empty").iterdir()] == ["a.png"]
     photo = tmp_path / "photo.jpg"
     photo.write_text("")
     assert f"{photo} is a file" in refuses("new", tmp_path / "p.rise", "--images", photo)
@@ -376,6 +379,8 @@ def test_a_corrupt_image_is_named(project: Path, images: Path, tmp_path: Path, r
         (("--resume",), "no run"),
         (("--resume", "--steps", "5"), "own settings"),
         (("--device", "toaster"), "toaster"),
+        (("--device", "xpu"), "xpu"),
+        (("--minutes", "inf"), "finite"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
@@ -401,6 +406,16 @@ def test_a_seed_is_no_less_than_nothing(seed: str, project: Path, images: Path, 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
 def test_cuda_without_cuda_is_refused(project: Path, refuses: Any) -> None:
     assert "cpu" in refuses("train", project, "--device", "cuda")
+
+
+def test_photos_that_came_later_are_taken_up(project: Path, images: Path, rise: Rise, refuses: Any) -> None:
+    with Project.open(project) as opened:
+        before = len(opened.frames())
+    Image.new("RGB", (SIZE[1], SIZE[0])).save(images / "later.png")
+    refuses("train", project, "--resume")
+    with Project.open(project) as opened:
+        assert len(opened.frames()) == before + 1
+        assert opened.frame("later.png").state is FrameState.UNLABELLED
 
 
 def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Path, rise: Rise, refuses: Any) -> None:

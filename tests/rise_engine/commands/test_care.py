@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from rise_engine.cli import main
+from rise_engine.evaluation import truth_of
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 
@@ -116,6 +117,18 @@ def test_check_finds_polygons_of_another_size_as_a_training_would(
     assert code == 1
     assert first.startswith("a.jpg: its annotations were made on 40 x 60 pixels, but the image has 80 x 60")
     assert last.startswith("1 problem")
+
+
+def test_a_mask_outside_of_its_image_is_told_and_not_measured(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(made) as project:
+        frame, category = project.frames()[0], project.categories()[0].id
+        inside = [instance.id for instance in project.instances(frame.id)]
+        outside = [200.0, 200.0, 230.0, 200.0, 230.0, 220.0]
+        (added,) = project.add_instances(frame.id, [Instance(None, frame.id, category, [outside])])
+        assert [annotation["id"] for annotation in truth_of(project, [frame.id])["annotations"]] == inside
+    code, out, _ = _rise(capsys, "check", made)
+    assert code == 1
+    assert f"a.jpg: annotation {added}: its mask has no pixel in the image" in out
 
 
 def test_check_refuses_what_is_no_database(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,10 @@ def test_only_an_unfinished_run_with_a_checkpoint_can_go_on(make_project: MakePr
     found = interrupted_run(project)
     assert found is not None
     assert found.number == run.number
+    shipped = project.start_run(preset="laptop", recipe="recommended", steps=0, base="starter")
+    project.finish_run(shipped.number, steps=0)
+    found = interrupted_run(project)
+    assert found is not None and found.number == run.number, "predicting with the starter weights is no training"
     project.finish_run(run.number, steps=50)
     assert interrupted_run(project) is None
 
