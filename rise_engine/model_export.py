@@ -105,8 +105,8 @@ def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:
             return found
     if not found:
         raise RiseError(
-            f"there is no readable frame in {project.images} to check the export on: put the "
-            "images back, or say where they are now with `rise relink`"
+            f"there is no readable frame in {project.images} to check the export on: "
+            "put the images back, or say where they are now with `rise relink`"
         )
     return found
 

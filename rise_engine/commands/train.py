@@ -83,7 +83,7 @@ def train(
     if steps is not None and minutes is not None:
         raise RiseError("--steps and --minutes both say how long to train: give one of them")
     if minutes is not None and not math.isfinite(minutes):
-        raise RiseError("--minutes is a finite number: a training ends")
+        raise RiseError(f"--minutes {minutes} is not finite: say how many minutes to train")
     with _processes(device) as ranks, _opened(project, ranks) as opened:
         if resume:
             config, split = run_to_resume(opened, preset, device)
@@ -174,13 +174,13 @@ def new_config(preset: str | None, recipe: str, device: str, settings: list[str]
 
 def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[RiseConfig, TrainingSplit]:
     """The settings and frames of the latest run (of a preset); RiseError when there is none."""
-    from rise_engine.project.interrupted import run_settings
+    from rise_engine.project.interrupted import latest_training, run_settings
 
-    runs = [run for run in project.runs() if not run.untrained and (preset is None or run.preset == preset)]
-    if not runs:
+    run = latest_training(project, preset)
+    if run is None:
         of_preset = "" if preset is None else f" of preset {preset}"
         raise RiseError(f"{project.path} has no run{of_preset} to resume: leave out --resume")
-    config, split = run_settings(project, runs[-1])
+    config, split = run_settings(project, run)
     config.device = device
     return config, split
 

@@ -153,17 +153,13 @@ class SceneSource:
         """The instances in the bank, oldest first, as frame name and annotation id."""
         return [(item.frame, item.annotation) for item in self.bank if item.annotation is not None]
 
-    def restore_bank(self, references: list[tuple[str, int]]) -> int:
-        """Puts the named instances back, oldest first, for an exact resume; how many the project has no longer."""
+    def restore_bank(self, references: list[tuple[str, int]]) -> None:
+        """Puts the named instances back, oldest first, for an exact resume; deleted ones are left out."""
         self._forget_plans()
-        gone = 0
         for name, annotation in references:
             frame = self._labelled_frame(self._ids[name])
             if annotation in frame.instances:
                 self._add(frame, frame.instances.index(annotation))
-            else:
-                gone += 1
-        return gone
 
     def admit(self, name: str, indices: list[int]) -> None:
         """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1).

@@ -33,6 +33,7 @@ from rise_engine.learning.unsupervised import predicting
 from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device, half_precision_pays
 from rise_engine.model.weights import save_weights
+from rise_engine.project.interrupted import latest_training
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
@@ -177,21 +178,23 @@ class Trainer:
     def _run_to_resume(self, number: int | None, config: RiseConfig) -> RunRecord:
         if number is not None:
             return self.project.run(number)
-        runs = [run for run in self.project.runs() if run.preset == config.preset_name and not run.untrained]
-        if not runs:
+        latest = latest_training(self.project, config.preset_name)
+        if latest is None:
             raise RiseError(f"{self.project.path} has no run of preset {config.preset_name} to resume")
-        return runs[-1]
+        return latest
 
     def _reopen(self, run: RunRecord) -> tuple[Path, TrainingState]:
         self._number, folder = run.number, run.folder
         learner = self.learner
         state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         self.config.schedule.steps = state.steps
-        gone = self._scenes.restore_bank(state.annotations)
-        if gone:
-            self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
         if self.config.sequence.bank_admit == "all":
             self._scenes.fill_bank()
+        else:
+            self._scenes.restore_bank(state.annotations)
+        gone = len(state.annotations) - len(self._scenes.bank)
+        if gone > 0:
+            self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
         return folder, state
 
     def seconds_a_step(self) -> float:

@@ -28,12 +28,18 @@ def run_settings(project: Project, run: RunRecord) -> tuple[RiseConfig, Training
     return config, choose_split(project, names=names, holdout_names=holdout, seed=config.schedule.seed)
 
 
+def latest_training(project: Project, preset: str | None = None) -> RunRecord | None:
+    """The run that was begun last (of a preset); not one of weights as they were shipped, which only predict."""
+    runs = [run for run in project.runs() if not run.untrained and preset in (None, run.preset)]
+    return runs[-1] if runs else None
+
+
 def interrupted_run(project: Project) -> RunRecord | None:
     """The latest training, when it was cut short with a checkpoint and nobody trains it now."""
-    runs = [run for run in project.runs() if not run.untrained]
-    if not runs or runs[-1].finished is not None or not (runs[-1].folder / CHECKPOINT).is_file():
+    run = latest_training(project)
+    if run is None or run.finished is not None or not (run.folder / CHECKPOINT).is_file():
         return None
-    log = runs[-1].folder / "metrics.jsonl"
+    log = run.folder / "metrics.jsonl"
     if log.is_file() and time.time() - log.stat().st_mtime < ALIVE_SECONDS:
         return None
-    return runs[-1]
+    return run

@@ -93,6 +93,15 @@ def test_the_recipe_paper_has_values_of_its_own(project: Project, tmp_path: Path
     assert starts == [0.85, RiseConfig.preset("laptop").pseudo_labels.threshold_start]
 
 
+@pytest.mark.parametrize("recipe", ["recommended", "paper", "idol"])
+def test_multi_label_matching_keeps_several_of_an_object_in_the_lines_that_show_it(recipe: str) -> None:
+    lines = [cell for name in ("table3", "table5") for cell in TABLES[name].cells if "MLM" in cell.method]
+    assert len(lines) > 1
+    for cell in lines:
+        config = RiseConfig.preset("laptop", recipe).with_settings(list(cell.settings))  # type: ignore[arg-type]
+        assert config.pseudo_labels.multi_label_matching and config.pseudo_labels.max_overlapping == 3
+
+
 def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_path: Path) -> None:
     out = tmp_path / "out"
     cells = (Cell("supervised", counted(2), ("schedule.supervised_only=true",)), Cell("RISE", counted(2)))
