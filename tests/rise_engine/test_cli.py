@@ -356,6 +356,17 @@ def test_a_folder_that_was_there_is_left_as_it_was_and_can_be_used(
     assert rise("new", path, "--images", images, "--coco", coco).code == 0
 
 
+def test_a_wrong_name_in_the_hold_out_is_told_before_annotations_are_read(
+    tmp_path: Path, images: Path, refuses: Any
+) -> None:
+    names, broken = tmp_path / "names.txt", tmp_path / "broken.json"
+    names.write_text("absent.png")
+    broken.write_text("{")
+    path = tmp_path / "totes.rise"
+    assert "absent.png" in refuses("new", path, "--images", images, "--coco", broken, "--holdout-list", names)
+    assert str(broken) in refuses("new", path, "--images", images, "--coco", broken)
+
+
 def test_a_project_that_is_there_is_not_made_again_nor_removed(project: Path, images: Path, refuses: Any) -> None:
     assert "already" in refuses("new", project, "--images", images)
     assert (project / "project.sqlite").is_file()

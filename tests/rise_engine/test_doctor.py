@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rise_engine.doctor import Finding, disk, library
+import pytest
+
+from rise_engine import doctor
+from rise_engine.doctor import Finding, devices, disk, library
 
 SUBJECTS = (
     "RISE",
@@ -46,3 +49,17 @@ def test_what_is_not_there_comes_with_what_to_do() -> None:
 
 def test_the_disk_is_the_one_of_the_folder(tmp_path: Path) -> None:
     assert str(tmp_path) in disk(tmp_path).found
+
+
+@pytest.mark.parametrize(("error", "advice"), [
+    (doctor.NO_ANSWER, "the machine may be busy"),
+    ("OSError: libc10.so", "different builds"),
+])  # fmt: skip
+def test_a_torch_that_is_slow_to_load_is_not_called_broken(
+    monkeypatch: pytest.MonkeyPatch, error: str, advice: str
+) -> None:
+    monkeypatch.setattr(doctor, "_python", lambda code: ("", error))
+    (found,) = devices()
+    assert not found.ok
+    assert error in str(found)
+    assert advice in str(found)

@@ -201,9 +201,10 @@ def test_the_hold_out_is_learnt_from_in_no_way(tmp_path: Path) -> None:
     assert held_out.name not in [name for name, _ in trainer._scenes.bank_references()]
 
 
-def test_a_resumed_run_continues_the_same_curve(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("sequence.bank_capacity=2",)], ids=["whole bank", "moving bank"])
+def test_a_resumed_run_continues_the_same_curve(tmp_path: Path, more: tuple[str, ...]) -> None:
     project = drawn_project(tmp_path)
-    config = tiny_config("schedule.steps=6", "pseudo_labels.ema=0.9", "model.dropout=0.1")
+    config = tiny_config("schedule.steps=6", "pseudo_labels.ema=0.9", "model.dropout=0.1", *more)
     whole = run_to_end(project, config)
 
     interrupted = Trainer(project, config)
