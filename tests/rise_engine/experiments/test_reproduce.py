@@ -132,7 +132,7 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
     csv_path, markdown = write_table(
         out, "table1", table, lines, jobs=jobs, data_set="", held_out="1 frame", command="rise reproduce x"
     )
-    rows = list(csv.DictReader(csv_path.open()))
+    rows = list(csv.DictReader(csv_path.read_text().splitlines()))
     assert [(row["method"], row["labelled"], row["trainings"]) for row in rows] == [
         ("supervised", "2", "1"),
         ("RISE", "2", "1"),
@@ -364,7 +364,7 @@ def test_curves_are_means_of_the_trainings_of_a_line(project: Project, tmp_path:
     panels = panels_of(Grid(project, grid.folder), jobs)
     assert list(panels) == ["2 labelled frames"]
     picture, table = write_curves(tmp_path / "c.png", panels)
-    rows = [tuple(row.values())[1:] for row in csv.DictReader(table.open())]
+    rows = [tuple(row.values())[1:] for row in csv.DictReader(table.read_text().splitlines())]
     assert rows == [
         ("supervised", "1", "11.0", "14.1421"),
         ("supervised", "2", "12.0", "14.1421"),
@@ -469,7 +469,7 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
             again = FIGURES["figure7"].draw(grid, jobs, grid.folder)
             with Image.open(again[0]) as picture:
                 assert picture.size == (640, 420)
-            steps = [int(row["step"]) for row in csv.DictReader(paths[1].open())]
+            steps = [int(row["step"]) for row in csv.DictReader(paths[1].read_text().splitlines())]
             assert steps == [1, 2]
     assert len(grid.project.runs()) == 2, "figures 3 and 8 share their training"
 
