@@ -12,17 +12,12 @@ READY := $(VENV)/.installed
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
 
-# On Linux the window is tested on a screen in memory. Qt's own "offscreen" platform has no OpenGL and cannot stand in for
-# it.
-ifeq ($(shell uname -s),Linux)
-SCREEN := xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX"
-endif
-
 QT_API ?= pyqt5
 PYTEST_QT_API ?= $(QT_API)
 NAPARI_ASYNC ?= 0
 TEST_WORKERS ?= 2
-TESTS = QT_API=$(QT_API) PYTEST_QT_API=$(PYTEST_QT_API) NAPARI_ASYNC=$(NAPARI_ASYNC) $(SCREEN) $(BIN)/python -m pytest
+TESTS = QT_API=$(QT_API) PYTEST_QT_API=$(PYTEST_QT_API) NAPARI_ASYNC=$(NAPARI_ASYNC) OMP_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 # napari names the versions of PyQt6 that it works with; two of 6.11 do not dock.
 QT6 := $(CURDIR)/$(VENV)/pyqt6
@@ -41,12 +36,12 @@ gui: $(READY) ## make demo, then open its project in napari
 	$(BIN)/rise demo --out demo --gui
 
 test: system $(READY) lint ## lint, then every test: first those of the engine, then those of the window
-	OMP_NUM_THREADS=1 $(TESTS) -n $(TEST_WORKERS) --dist loadfile tests --ignore=tests/rise_napari
+	$(TESTS) tests --ignore=tests/rise_napari
 	$(TESTS) tests/rise_napari
 
 test-qt6: system $(READY) ## the tests of the window on PyQt6, which is put beside the environment and not into it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(QT6) --upgrade $(QT6_NEEDS)
-	PYTHONPATH=$(QT6) QT_API=pyqt6 PYTEST_QT_API=pyqt6 NAPARI_ASYNC=$(NAPARI_ASYNC) $(SCREEN) \
+	PYTHONPATH=$(QT6) QT_API=pyqt6 PYTEST_QT_API=pyqt6 NAPARI_ASYNC=$(NAPARI_ASYNC) \
 		$(BIN)/python -m pytest tests/rise_napari
 
 faults: $(READY) ## a hundred rounds of kill -9 at random moments; half an hour
