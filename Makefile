@@ -39,10 +39,11 @@ test: system $(READY) lint ## lint, then every test: first those of the engine, 
 	$(TESTS) tests --ignore=tests/rise_napari
 	$(TESTS) tests/rise_napari
 
+test-qt6: QT_API := pyqt6
+test-qt6: PYTEST_QT_API := pyqt6
 test-qt6: system $(READY) ## the tests of the window on PyQt6, which is put beside the environment and not into it
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(QT6) --upgrade $(QT6_NEEDS)
-	PYTHONPATH=$(QT6) QT_API=pyqt6 PYTEST_QT_API=pyqt6 NAPARI_ASYNC=$(NAPARI_ASYNC) \
-		$(BIN)/python -m pytest tests/rise_napari
+	PYTHONPATH=$(QT6) $(TESTS) tests/rise_napari
 
 faults: $(READY) ## a hundred rounds of kill -9 at random moments; half an hour
 	OMP_NUM_THREADS=1 RISE_FAULT_ROUNDS=100 $(BIN)/python -m pytest tests/rise_engine/faults

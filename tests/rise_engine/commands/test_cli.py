@@ -7,146 +7,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask, to_mask
 from rise_engine.resources import starter_path
 
-FRAMES = 8
-LABELLED = 4
 SIZE = (96, 128)
-BOXES = ((10, 10, 50, 40), (60, 45, 110, 85))
-"""The two objects of each frame, xyxy in pixels."""
+LABELLED = 4
 
 
-@dataclass
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-Rise = Callable[..., Outcome]
-
-
-@pytest.fixture
-def rise(capsys: pytest.CaptureFixture[str]) -> Rise:
-    """Runs a command in this process."""
-
-    def run(*arguments: str | Path) -> Outcome:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-@pytest.fixture
-def refuses(rise: Rise) -> Callable[..., str]:
-    """Runs a command that must be refused with one sentence, and returns the sentence."""
-
-    def run(*arguments: str | Path) -> str:
-        outcome = rise(*arguments)
-        assert outcome.code == 2, outcome
-        assert outcome.err.startswith("rise: ")
-        assert outcome.err.count("\n") == 1
-        assert "Traceback" not in outcome.err
-        return outcome.err
-
-    return run
-
-
-def dataset(count: int, **changes: Any) -> dict[str, Any]:
-    """COCO annotations of the first ``count`` frames."""
-    annotations = [
-        {
-            "id": 100 * image + place,
-            "image_id": image,
-            "category_id": 7,
-            "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "area": (x1 - x0) * (y1 - y0),
-            "iscrowd": 0,
-        }
-        for image in range(500, 500 + count)
-        for place, (x0, y0, x1, y1) in enumerate(BOXES)
-    ]
-    images = [
-        {"id": image, "file_name": f"tote_{image - 500}.png", "height": SIZE[0], "width": SIZE[1]}
-        for image in range(500, 500 + count)
-    ]
-    return {"images": images, "annotations": annotations, "categories": [{"id": 7, "name": "parcel"}], **changes}
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """A folder of eight frames with two bright objects each."""
-    folder = tmp_path / "totes"
-    folder.mkdir()
-    for number in range(FRAMES):
-        picture = Image.new("RGB", (SIZE[1], SIZE[0]), (40, 40, 60 + number))
-        draw = ImageDraw.Draw(picture)
-        for place, box in enumerate(BOXES):
-            draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=(200, 150 + 50 * place, 20))
-        picture.save(folder / f"tote_{number}.png")
-    return folder
-
-
-@pytest.fixture
-def coco(tmp_path: Path) -> Path:
-    path = tmp_path / "labels.json"
-    path.write_text(json.dumps(dataset(LABELLED)))
-    return path
-
-
-@pytest.fixture
-def project(tmp_path: Path, images: Path, coco: Path, rise: Rise) -> Path:
-    path = tmp_path / "totes.rise"
-    assert rise("new", path, "--images", images, "--coco", coco).code == 0
-    return path
-
-
-def test_new_imports_labels_and_marks_the_hold_out(tmp_path: Path, images: Path, coco: Path, rise: Rise) -> None:
-    holdout = tmp_path / "holdout.txt"
-    holdout.write_text("tote_1.png\ntote_3.png\n")
-    path = tmp_path / "totes.rise"
-    outcome = rise("new", path, "--images", images, "--coco", coco, "--holdout-list", holdout)
-    assert outcome.code == 0
-    assert "8 instances imported in 4 frames" in outcome.out
-    with Project.open(path) as made:
-        assert made.counts()[FrameState.LABELLED] == LABELLED
-        assert [frame.name for frame in made.frames(split=Split.HOLDOUT)] == ["tote_1.png", "tote_3.png"]
-
-
-def test_new_drops_categories_and_takes_empty_images_for_labelled(tmp_path: Path, images: Path, rise: Rise) -> None:
-    labels = dataset(2)
-    labels["categories"].append({"id": 1, "name": "Tote"})
-    labels["annotations"][0]["category_id"] = 1
-    labels["images"].append({"id": 9, "file_name": "tote_5.png", "height": SIZE[0], "width": SIZE[1]})
-    path = tmp_path / "labels.json"
-    path.write_text(json.dumps(labels))
-    options = ("--coco", path, "--drop-category", "Tote", "--empty-is-labelled")
-    outcome = rise("new", tmp_path / "totes.rise", "--images", images, *options)
-    assert "3 instances imported" in outcome.out
-    with Project.open(tmp_path / "totes.rise") as made:
-        assert [category.name for category in made.categories()] == ["parcel"]
-        assert made.frame("tote_5.png").state is FrameState.LABELLED
-
-
-def test_status_counts_frames_categories_and_runs(project: Path, rise: Rise) -> None:
+def test_status_counts_frames_categories_and_runs(project: Path, rise: Any) -> None:
     lines = [line.split() for line in rise("status", project).out.splitlines()]
     assert ["unlabelled", "4"] in lines
     assert ["labelled", "4"] in lines
@@ -154,7 +33,9 @@ def test_status_counts_frames_categories_and_runs(project: Path, rise: Rise) -> 
     assert ["0", "runs"] in lines
 
 
-def test_import_asks_what_to_do_on_a_conflict(project: Path, tmp_path: Path, rise: Rise, refuses: Any) -> None:
+def test_import_asks_what_to_do_on_a_conflict(
+    project: Path, tmp_path: Path, rise: Any, refuses: Any, dataset: Any
+) -> None:
     labels = dataset(1)
     labels["annotations"] = labels["annotations"][:1]
     labels["annotations"][0]["segmentation"] = [[0, 0, 20, 0, 20, 20, 0, 20]]
@@ -167,7 +48,7 @@ def test_import_asks_what_to_do_on_a_conflict(project: Path, tmp_path: Path, ris
 
 
 def test_an_import_tells_what_was_there_already_from_what_was_kept_out(
-    project: Path, coco: Path, tmp_path: Path, rise: Rise
+    project: Path, coco: Path, tmp_path: Path, rise: Any, dataset: Any
 ) -> None:
     assert rise("import", project, coco).out.startswith(f"{coco}: 0 instances imported in 4 frames; 8 already there.\n")
     labels = dataset(1)
@@ -179,7 +60,7 @@ def test_an_import_tells_what_was_there_already_from_what_was_kept_out(
     assert "0 instances imported in 1 frame; 1 already there, 1 kept out, 1 unusable.\n" in said
 
 
-def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, tmp_path: Path, rise: Rise) -> None:
+def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, tmp_path: Path, rise: Any) -> None:
     assert "8 cut-outs" in rise("bank", project, "--out", tmp_path / "bank").out
     files = sorted((tmp_path / "bank").glob("*.png"))
     assert len(files) == 8
@@ -188,7 +69,7 @@ def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, 
     assert first[15, 20].tolist() == [200, 150, 20, 255]
 
 
-def test_bank_leaves_out_what_the_person_left_out(project: Path, tmp_path: Path, rise: Rise) -> None:
+def test_bank_leaves_out_what_the_person_left_out(project: Path, tmp_path: Path, rise: Any) -> None:
     with Project.open(project) as opened:
         second = opened.instances(opened.frame("tote_2.png").id)[1]
         assert second.id is not None
@@ -197,7 +78,7 @@ def test_bank_leaves_out_what_the_person_left_out(project: Path, tmp_path: Path,
     assert sorted(path.name for path in (tmp_path / "bank").glob("tote_2_*")) == ["tote_2_000.png"]
 
 
-def test_preview_follows_from_its_seed(project: Path, tmp_path: Path, rise: Rise) -> None:
+def test_preview_follows_from_its_seed(project: Path, tmp_path: Path, rise: Any) -> None:
     pictures = []
     for name, seed in (("a.png", "3"), ("b.png", "3"), ("c.png", "4")):
         out = tmp_path / name
@@ -251,7 +132,7 @@ def test_a_picture_that_cannot_be_written_whole_leaves_the_old_one(
     assert list((tmp_path / "bank").iterdir()) == []
 
 
-def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) -> None:
+def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Any) -> None:
     mask = np.zeros(SIZE, dtype=bool)
     mask[10:40, 10:50] = True
     with Project.open(project) as opened:
@@ -281,7 +162,7 @@ def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Rise) 
         assert opened.runs() == []
 
 
-def test_runs_leaves_out_what_a_power_cut_cut_off(project: Path, rise: Rise) -> None:
+def test_runs_leaves_out_what_a_power_cut_cut_off(project: Path, rise: Any) -> None:
     score = '{"event": "HoldoutScore", "step": 5, "ap": 41.26}'
     with Project.open(project) as opened:
         run = opened.start_run(preset="laptop", recipe="paper", steps=9, base="none")
@@ -291,7 +172,7 @@ def test_runs_leaves_out_what_a_power_cut_cut_off(project: Path, rise: Rise) -> 
     assert outcome.out.splitlines()[1].endswith("41.3")
 
 
-def test_export_gives_back_what_came_in(project: Path, tmp_path: Path, rise: Rise) -> None:
+def test_export_gives_back_what_came_in(project: Path, tmp_path: Path, rise: Any, dataset: Any) -> None:
     out = tmp_path / "out.json"
     assert rise("export", "coco", project, out).code == 0
     exported = json.loads(out.read_text())
@@ -300,76 +181,6 @@ def test_export_gives_back_what_came_in(project: Path, tmp_path: Path, rise: Ris
     assert rise("export", "coco", project, out, "--masks", "rle").code == 0
     masks = [to_mask(each["segmentation"], *SIZE) for each in json.loads(out.read_text())["annotations"]]
     assert [int(mask.sum()) for mask in masks] == [1200, 2000] * LABELLED
-
-
-BAD_LABELS: list[tuple[str, str]] = [
-    ("not json at all", "not JSON"),
-    (json.dumps({"hello": 1}), "COCO"),
-    (json.dumps([1, 2]), "COCO"),
-    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "../../secret.png"}])), "leaves the image folder"),
-    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "/etc/secret.png"}])), "leaves the image folder"),
-    (json.dumps(dataset(1, images=[{"id": 500, "file_name": "elsewhere.png"}])), "None of the"),
-]
-
-
-@pytest.mark.parametrize(("text", "reason"), BAD_LABELS, ids=[reason for _, reason in BAD_LABELS])
-def test_bad_annotations_are_refused_and_leave_no_project(
-    text: str, reason: str, tmp_path: Path, images: Path, refuses: Any
-) -> None:
-    path = tmp_path / "bad.json"
-    path.write_text(text)
-    assert reason in refuses("new", tmp_path / "totes.rise", "--images", images, "--coco", path)
-    assert not (tmp_path / "totes.rise").exists()
-
-
-def test_what_would_leave_nothing_out_is_refused(tmp_path: Path, images: Path, coco: Path, refuses: Any) -> None:
-    new = ("new", tmp_path / "totes.rise", "--images", images)
-    said = refuses(*new, "--coco", coco, "--drop-category", "Parcels")
-    assert "Parcels" in said and "parcel" in said.split(";")[1]
-    assert "--coco" in refuses(*new, "--drop-category", "Parcel")
-    assert "--coco" in refuses(*new, "--empty-is-labelled")
-    assert not (tmp_path / "totes.rise").exists()
-
-
-def test_folders_without_images_are_refused(tmp_path: Path, refuses: Any) -> None:
-    (tmp_path / "empty").mkdir()
-    assert "no images" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "empty")
-    assert "does not exist" in refuses("new", tmp_path / "p.rise", "--images", tmp_path / "absent")
-    Image.new("RGB", (8, 8)).save(tmp_path / "empty" / "a.png")
-    assert "another folder" in refuses("new", tmp_path / "empty", "--images", tmp_path / "empty")
-    assert [entry.name for entry in (tmp_path / "empty").iterdir()] == ["a.png"]
-    photo = tmp_path / "photo.jpg"
-    photo.write_text("")
-    assert f"{photo} is a file" in refuses("new", tmp_path / "p.rise", "--images", photo)
-    assert not (tmp_path / "p.rise").exists()
-
-
-def test_a_folder_that_was_there_is_left_as_it_was_and_can_be_used(
-    tmp_path: Path, images: Path, coco: Path, rise: Rise, refuses: Any
-) -> None:
-    path, bad = tmp_path / "totes.rise", tmp_path / "bad.txt"
-    path.mkdir()
-    (path / "notes.txt").write_text("mine")
-    bad.write_text("absent.png")
-    assert "absent.png" in refuses("new", path, "--images", images, "--coco", coco, "--holdout-list", bad)
-    assert [entry.name for entry in path.iterdir()] == ["notes.txt"]
-    assert rise("new", path, "--images", images, "--coco", coco).code == 0
-
-
-def test_a_wrong_name_in_the_hold_out_is_told_before_annotations_are_read(
-    tmp_path: Path, images: Path, refuses: Any
-) -> None:
-    names, broken = tmp_path / "names.txt", tmp_path / "broken.json"
-    names.write_text("absent.png")
-    broken.write_text("{")
-    path = tmp_path / "totes.rise"
-    assert "absent.png" in refuses("new", path, "--images", images, "--coco", broken, "--holdout-list", names)
-    assert str(broken) in refuses("new", path, "--images", images, "--coco", broken)
-
-
-def test_a_project_that_is_there_is_not_made_again_nor_removed(project: Path, images: Path, refuses: Any) -> None:
-    assert "already" in refuses("new", project, "--images", images)
-    assert (project / "project.sqlite").is_file()
 
 
 def test_a_corrupt_image_is_named(project: Path, images: Path, tmp_path: Path, refuses: Any) -> None:
@@ -403,7 +214,7 @@ def test_settings_that_do_not_fit_are_refused(
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32)])
-def test_a_seed_is_no_less_than_nothing(seed: str, project: Path, images: Path, tmp_path: Path, rise: Rise) -> None:
+def test_a_seed_is_no_less_than_nothing(seed: str, project: Path, images: Path, tmp_path: Path, rise: Any) -> None:
     for command in (
         ("train", project),
         ("preview", project, "--out", tmp_path / "a.png"),
@@ -419,7 +230,7 @@ def test_cuda_without_cuda_is_refused(project: Path, refuses: Any) -> None:
     assert "cpu" in refuses("train", project, "--device", "cuda")
 
 
-def test_photos_that_came_later_are_taken_up(project: Path, images: Path, rise: Rise, refuses: Any) -> None:
+def test_photos_that_came_later_are_taken_up(project: Path, images: Path, rise: Any, refuses: Any) -> None:
     with Project.open(project) as opened:
         before = len(opened.frames())
     Image.new("RGB", (SIZE[1], SIZE[0])).save(images / "later.png")
@@ -429,7 +240,7 @@ def test_photos_that_came_later_are_taken_up(project: Path, images: Path, rise: 
         assert opened.frame("later.png").state is FrameState.UNLABELLED
 
 
-def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Path, rise: Rise, refuses: Any) -> None:
+def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Path, rise: Any, refuses: Any) -> None:
     path = tmp_path / "bare.rise"
     assert rise("new", path, "--images", images).code == 0
     assert "labelled" in refuses("train", path, "--preset", "laptop")
@@ -447,7 +258,7 @@ def test_what_needs_a_run_says_so(project: Path, tmp_path: Path, refuses: Any, m
     assert "hold-out" in refuses("evaluate", project)
 
 
-def test_the_starter_weights_predict_before_any_training(project: Path, rise: Rise) -> None:
+def test_the_starter_weights_predict_before_any_training(project: Path, rise: Any) -> None:
     if starter_path() is None:
         pytest.skip("this tree has no starter weights")
     assert rise("predict", project).code == 0
@@ -472,7 +283,7 @@ COMMANDS = ["demo", "new", "import", "status", "runs", "train", "predict", "eval
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "export coco", "export onnx", "doctor"])
-def test_every_command_has_help_with_an_example(command: str, rise: Rise) -> None:
+def test_every_command_has_help_with_an_example(command: str, rise: Any) -> None:
     outcome = rise(*command.split(), "--help")
     assert outcome.code == 0
     assert f"rise {command}" in outcome.out.split("Example:")[1]
