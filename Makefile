@@ -62,6 +62,7 @@ format: $(READY) ## sort imports and format, in place
 
 venv: $(READY) ## make .venv and install everything into it
 
+# pip would compile on one core. What does not compile is torch's file for newer Pythons, hence `true`.
 $(READY): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "rise-napari needs Python 3.11 or newer, and none was found. Install it, or say make PYTHON=/path/to/python." >&2; \
@@ -70,7 +71,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@echo "Installing rise-napari and what it needs into $(VENV): about 5 GB, some minutes."
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[all,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -e '.[all,dev]'
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 system: ## the system packages that the tests need (installs them as root on Debian and Ubuntu)
