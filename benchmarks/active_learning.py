@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from labelled_project import Person, train
 
+from rise_engine.active_learning.ranking import rank_frames
+from rise_engine.active_learning.uncertainty import StrongLook
 from rise_engine.config import RiseConfig
-from rise_engine.inference import predict_into_store
-from rise_engine.learning.second_look import StrongLook
+from rise_engine.prediction.inference import predict_into_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
-from rise_engine.project.review_queue import rank_frames
 
 ORDERS = ("queue", "random")
 

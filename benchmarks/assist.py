@@ -18,7 +18,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from scipy.ndimage import distance_transform_edt
 
-from rise_engine.drawing.suggestion import Suggestion, suggest_at, suggest_in_box
+from rise_engine.annotation.prompt import Suggestion, suggest_at, suggest_in_box
 from rise_engine.project.records import PredictedInstance
 
 SHAKE = 0.03
@@ -33,7 +33,7 @@ def overlap(suggestions: list[Suggestion], truth: np.ndarray) -> list[float]:
 
 def candidates_of(images: list[np.ndarray]) -> list[list[PredictedInstance]]:
     """What the starter weights see."""
-    from rise_engine.inference import load_model, predict
+    from rise_engine.prediction.inference import load_model, predict
     from rise_engine.resources import starter_path
 
     path = starter_path()

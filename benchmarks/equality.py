@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rise_engine.config import RiseConfig
 from rise_engine.model import build_segmenter
-from rise_engine.model.weights import load_pretrained
+from rise_engine.model.weights.load import load_pretrained
 
 HEIGHT, WIDTH = 480, 640
 BATCHES = {

@@ -30,15 +30,15 @@ from pycocotools import mask as rle_codec
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
-from rise_engine.inference import LoadedModel, load_model, predict
-from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
-from rise_engine.model.export import OUTPUTS, ExportedSegmenter
-from rise_engine.model_export import export_onnx_from_run
+from rise_engine.evaluation.coco import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.model.onnx import OUTPUTS, ExportedSegmenter
+from rise_engine.prediction.inference import LoadedModel, load_model, predict
+from rise_engine.prediction.onnx_export import export_onnx_from_run
+from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, PredictedInstance, Split
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "segment_folder.py"
 DRAWN = 8

@@ -13,7 +13,7 @@ workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))
 forms=(torch)
 if python3 -c 'import deformops' 2>/dev/null; then
   forms+=(deformops)
-  python3 -m pytest -q tests/rise_engine/model/test_fused_sampling.py 2>&1 | tee "$out/gpu-tests.log"
+  python3 -m pytest -q tests/rise_engine/model/deformable_detr/test_fused_sampling.py 2>&1 | tee "$out/gpu-tests.log"
 fi
 for form in "${forms[@]}"; do
   for precision in "" --bf16; do
@@ -26,7 +26,7 @@ for settings in optimiser.bf16=false optimiser.bf16=true "optimiser.bf16=true mo
   # shellcheck disable=SC2086 - several settings
   python3 benchmarks/training.py --preset r50 --device cuda --steps 10 --set $settings
 done 2>&1 | tee "$out/training.log"
-python3 -m pytest -q tests/rise_engine/interaction/test_render.py 2>&1 | tee "$out/scene-tests.log"
+python3 -m pytest -q tests/rise_engine/pseudo_sequences/test_render.py 2>&1 | tee "$out/scene-tests.log"
 python3 benchmarks/scenes.py --device cuda 2>&1 | tee "$out/scenes.log"
 start=()
 [ -f resources/starter-laptop.safetensors ] && start=(--weights resources/starter-laptop.safetensors)

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
-from rise_engine.inference import LoadedModel, load_model, predict_frames
-from rise_engine.learning.events import Failed, Finished
-from rise_engine.learning.trainer import Trainer
+from rise_engine.evaluation.coco import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.splits import TrainingSplit
+from rise_engine.training.events import Failed, Finished
+from rise_engine.training.trainer import Trainer
 
 
 @dataclass(frozen=True, slots=True)

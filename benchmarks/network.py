@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from rise_engine.config import RiseConfig
-from rise_engine.learning.losses import Criterion
-from rise_engine.learning.targets import Targets
+from rise_engine.method.losses import Criterion
+from rise_engine.method.targets import Targets
 from rise_engine.model import build_segmenter
 
 OBJECTS = 10

@@ -26,12 +26,12 @@ from labelled_project import Person, train
 from numpy.typing import NDArray
 from pycocotools import mask as rle_codec
 
+from rise_engine.active_learning.ranking import rank_frames
+from rise_engine.annotation.prompt import suggest_in_box
 from rise_engine.config import RiseConfig
-from rise_engine.drawing.suggestion import suggest_in_box
-from rise_engine.inference import LoadedModel, load_model, predict_frames
+from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import PredictedInstance
-from rise_engine.project.review_queue import rank_frames
 from rise_engine.project.segmentation import from_mask, to_mask
 
 CLICK, DRAW = 1, 15

@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 import torch
 
 from rise_engine.config import RiseConfig
-from rise_engine.inference import LoadedModel, load_model, predict, predict_frames
-from rise_engine.learning.several_looks import looking
 from rise_engine.model import build_segmenter
+from rise_engine.prediction.inference import LoadedModel, load_model, predict, predict_frames
+from rise_engine.prediction.test_time import looking
 from rise_engine.project.project import Project
 from rise_engine.resources import starter_path
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
 
 BATCHES = (1, 2, 4, 8)
 MIN_SCORE = 0.3

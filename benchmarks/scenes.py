@@ -23,14 +23,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rise_engine.config import RiseConfig
-from rise_engine.interaction.bank import InstanceBank
-from rise_engine.interaction.sequence import SequenceMaker
-from rise_engine.interaction.staging import read_for_training
-from rise_engine.interaction.still import StillFrame
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import draw_tote
+from rise_engine.pseudo_sequences.bank import InstanceBank
+from rise_engine.pseudo_sequences.sequence import SequenceMaker
+from rise_engine.pseudo_sequences.staging import read_for_training
+from rise_engine.pseudo_sequences.still import StillFrame
+from rise_engine.synthetic import draw_tote
 
 MARGIN = 1.15
 """Frames are this much larger than training needs them, so that reading them resizes."""

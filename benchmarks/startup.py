@@ -86,7 +86,7 @@ def main() -> None:
     measure("python, nothing", "pass", repeats)
     measure("rise --help", HELP, repeats)
     measure("import rise_napari", f"import rise_napari\n{SAY_TORCH}", repeats)
-    measure("import rise_napari.workbench", f"import rise_napari.workbench\n{SAY_TORCH}", repeats)
+    measure("import rise_napari.widget", f"import rise_napari.widget\n{SAY_TORCH}", repeats)
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         print("no display: run it under xvfb-run for the rows of the window")
         return

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from training import LABELLED, clock, drawn_project, wait
 
 from rise_engine.config import RiseConfig
-from rise_engine.learning.trainer import Trainer
 from rise_engine.resources import starter_path
+from rise_engine.training.trainer import Trainer
 
 SETTINGS = {
     "plain": [],

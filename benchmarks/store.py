@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rise_engine.active_learning.ranking import rank_frames
 from rise_engine.formats.coco import export_coco, import_coco
-from rise_engine.project.copy import copy_project
+from rise_engine.project.maintenance.copy import copy_project
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Instance
-from rise_engine.project.review_queue import rank_frames
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import write_sample_folder
-from rise_napari.frame_stack import FrameStack
-from rise_napari.label_view import LabelView
-from rise_napari.pieces import Pieces
+from rise_engine.synthetic import write_sample_folder
+from rise_napari.layers.frame_stack import FrameStack
+from rise_napari.layers.label_view import LabelView
+from rise_napari.layers.pieces import Pieces
 
 INSTANCES_A_FRAME = 47 / 4
 """On the eight frames in nine that have any: 470,000 on 45,000 frames."""

@@ -37,13 +37,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from rise_engine.config import RiseConfig
-from rise_engine.learning import losses, matching, supervised, test_time_augmentation, unsupervised
-from rise_engine.learning.trainer import Trainer
+from rise_engine.method import losses, matching, supervised, unsupervised
+from rise_engine.method.extensions import test_time
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.segmentation import from_mask
 from rise_engine.resources import starter_path
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
+from rise_engine.training.trainer import Trainer
 
 STAGES = (
     "decode", "scene making", "transfer", "forward", "teacher", "pseudo-labels", "matching", "losses", "backward",
@@ -107,7 +108,7 @@ def watched(watch: Stopwatch, model: nn.Module) -> Iterator[None]:
         (supervised, "known_targets", "transfer"),
         (unsupervised, "collate", "transfer"),
         (unsupervised, "known_targets", "transfer"),
-        (test_time_augmentation, "collate", "transfer"),
+        (test_time, "collate", "transfer"),
         (unsupervised, "predict_augmented", "teacher"),
         (unsupervised, "make_pseudo_labels", "pseudo-labels"),
         (unsupervised, "merge_with_known", "pseudo-labels"),

@@ -30,16 +30,16 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 from rise_engine.config import RiseConfig
-from rise_engine.learning.events import Event, Failed, Preview, Progress
-from rise_engine.learning.process import TrainingProcess
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask
 from rise_engine.project.splits import choose_split
 from rise_engine.resources import starter_path
-from rise_engine.totes import write_sample_folder
-from rise_napari.training_session import Job
-from rise_napari.workbench import Workbench
+from rise_engine.synthetic import write_sample_folder
+from rise_engine.training.child_process import TrainingProcess
+from rise_engine.training.events import Event, Failed, Preview, Progress
+from rise_napari.training.session import Job
+from rise_napari.widget import Workbench
 from rise_napari.workspace import Workspace
 
 FRAMES, LABELLED = 24, 4

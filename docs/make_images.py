@@ -28,9 +28,9 @@ from qtpy.QtWidgets import QApplication
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import write_sample_folder
-from rise_napari.training_session import RunState
-from rise_napari.workbench import Workbench
+from rise_engine.synthetic import write_sample_folder
+from rise_napari.training.session import RunState
+from rise_napari.widget import Workbench
 
 FRAMES, LABELLED = 24, 6
 COLOURS, REFINEMENTS = 256, 4

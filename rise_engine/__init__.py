@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rise_engine.config import RiseConfig
     from rise_engine.errors import RiseError
-    from rise_engine.evaluation import evaluate
-    from rise_engine.inference import load_model, predict
-    from rise_engine.learning.trainer import Trainer
+    from rise_engine.evaluation.coco import evaluate
+    from rise_engine.prediction.inference import load_model, predict
     from rise_engine.project.project import Project
+    from rise_engine.training.trainer import Trainer
 
 __all__ = ["Project", "RiseConfig", "RiseError", "Trainer", "evaluate", "load_model", "predict"]
 
@@ -22,10 +22,10 @@ _HOMES = {
     "Project": "rise_engine.project.project",
     "RiseConfig": "rise_engine.config",
     "RiseError": "rise_engine.errors",
-    "Trainer": "rise_engine.learning.trainer",
-    "evaluate": "rise_engine.evaluation",
-    "load_model": "rise_engine.inference",
-    "predict": "rise_engine.inference",
+    "Trainer": "rise_engine.training.trainer",
+    "evaluate": "rise_engine.evaluation.coco",
+    "load_model": "rise_engine.prediction.inference",
+    "predict": "rise_engine.prediction.inference",
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from rise_engine.commands import care, export, look, machine, predict, project, reproduce, train
+from rise_engine.commands import export, inspect, machine, maintenance, predict, project, reproduce, train
 from rise_engine.errors import RiseError
 
 LONGEST = 1_500
@@ -24,18 +24,18 @@ app = typer.Typer(
 app.command("demo")(machine.demo)
 app.command("new")(project.new)
 app.command("import")(project.import_annotations)
-app.command("relink")(care.relink)
-app.command("check")(care.check)
-app.command("backup")(care.backup)
-app.command("history")(care.history)
+app.command("relink")(maintenance.relink)
+app.command("check")(maintenance.check)
+app.command("backup")(maintenance.backup)
+app.command("history")(maintenance.history)
 app.command("status")(project.status)
 app.command("runs")(project.runs)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(predict.evaluate)
-app.command("queue")(look.queue)
-app.command("bank")(look.bank)
-app.command("preview")(look.preview)
+app.command("queue")(inspect.queue)
+app.command("bank")(inspect.bank)
+app.command("preview")(inspect.preview)
 app.add_typer(export.app, name="export")
 app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(machine.doctor)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import napari
 
-from rise_napari.identity import PLUGIN, WIDGET
+from rise_napari.ui.identity import PLUGIN, WIDGET
 
 
 def main(path: Path | None) -> None:

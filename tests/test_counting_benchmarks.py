@@ -67,7 +67,7 @@ def test_an_interrupted_curve_goes_on_with_the_same_frames(
 ) -> None:
     active, labelled_project = load("active_learning"), load("labelled_project")
     from rise_engine.config import RiseConfig
-    from rise_engine.evaluation import AveragePrecision
+    from rise_engine.evaluation.coco import AveragePrecision
 
     trained: list[list[str]] = []
     broken = True

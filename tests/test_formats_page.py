@@ -6,8 +6,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from rise_engine.learning import events
-from rise_engine.project.store import Store
+from rise_engine.project.database.store import Store
+from rise_engine.training import events
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
 

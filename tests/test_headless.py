@@ -11,7 +11,7 @@ import pytest
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """

@@ -13,10 +13,10 @@ from pycocotools import mask as rle_codec
 from rise_engine.atomic import atomic_file
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import OBJECT, coco_results
+from rise_engine.evaluation.coco import OBJECT, coco_results
 from rise_engine.formats.coco import image_ids
-from rise_engine.formats.coco_file import CocoFile
-from rise_engine.inference import LoadedModel, predict_frames
+from rise_engine.formats.coco.file import CocoFile
+from rise_engine.prediction.inference import LoadedModel, predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import Polygons, to_rle
 

@@ -36,7 +36,7 @@ def doctor() -> None:
     Example:
       rise doctor
     """
-    from rise_engine.doctor import examine
+    from rise_engine.commands.doctor import examine
 
     warnings = 0
     for finding in examine():

@@ -23,7 +23,7 @@ from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 
 if TYPE_CHECKING:
-    from rise_engine.inference import LoadedModel
+    from rise_engine.prediction.inference import LoadedModel
     from rise_engine.project.project import Project
 
 
@@ -61,12 +61,12 @@ def predict(
     elif images is not None:
         raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
     with Project.open(project, read_only=out is not None) as opened:
+        from rise_engine.active_learning.uncertainty import StrongLook
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
         from rise_engine.commands.project import take_new_images
-        from rise_engine.inference import frames_left, load_model, predict_into_store
-        from rise_engine.learning.second_look import StrongLook
-        from rise_engine.learning.several_looks import looking
-        from rise_engine.learning.starter_run import latest_model, latest_or_starter_run
+        from rise_engine.prediction.inference import frames_left, load_model, predict_into_store
+        from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
+        from rise_engine.prediction.test_time import looking
 
         number = 0
         if out is None:
@@ -132,15 +132,15 @@ def evaluate(
         require_no_folder(json_file)
     with Project.open(project, read_only=True) as opened:
         truth = truth_to_measure(opened, frames, against)
-        from rise_engine import evaluation
-        from rise_engine.inference import load_model
-        from rise_engine.learning.several_looks import looking
-        from rise_engine.learning.starter_run import latest_model
+        from rise_engine.evaluation import coco
+        from rise_engine.prediction.inference import load_model
+        from rise_engine.prediction.starter_run import latest_model
+        from rise_engine.prediction.test_time import looking
 
         loaded, used = looking(load_model(latest_model(opened, run), device=device), looks), words_for_run(opened, run)
         results = list(results_on(loaded, opened, truth))
         ocid = ocid_scores(opened, truth, results)
-        scores = evaluation.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
+        scores = coco.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
     for kind, values in (("mask", scores.mask), ("box", scores.box)):
         numbers = (f"{name} {'-' if value is None else f'{value:.1f}'}" for name, value in values.as_record().items())
         typer.echo(f"{kind:5}" + "  ".join(numbers))
@@ -167,7 +167,7 @@ def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str,
 
     if project.setting("dataset") != "ocid":
         return None
-    from rise_engine.ocid_metrics import evaluate_ocid
+    from rise_engine.evaluation.ocid import evaluate_ocid
 
     scenes = {image["id"]: scene_of(image["file_name"]) for image in truth["images"]}
     return evaluate_ocid(truth, results, {number: scene.subset if scene else "-" for number, scene in scenes.items()})
@@ -193,7 +193,7 @@ def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
 
 def truth_to_measure(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
     """The truth as a COCO dataset whose image ids are the project's frames; RiseError when there is none."""
-    from rise_engine.evaluation import truth_of
+    from rise_engine.evaluation.coco import truth_of
     from rise_engine.project.records import Split
 
     chosen = (
@@ -215,8 +215,8 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
 
 def results_on(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """COCO results on the truth's images."""
-    from rise_engine.evaluation import coco_results, result_categories
-    from rise_engine.inference import predict_frames
+    from rise_engine.evaluation.coco import coco_results, result_categories
+    from rise_engine.prediction.inference import predict_frames
 
     frames = [image["id"] for image in truth["images"]]
     ids = result_categories(loaded.class_names, truth)

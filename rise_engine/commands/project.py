@@ -216,8 +216,8 @@ def runs(
 
 def print_status(project: Project) -> None:
     """Frames by state, hold-out, categories with the number of their annotations, runs."""
+    from rise_engine.project.database.schema import INSTANCES
     from rise_engine.project.records import Split
-    from rise_engine.project.schema import INSTANCES
 
     counts = project.counts()
     typer.echo(f"{project.path}: {number_of(sum(counts.values()), 'frame')} in {project.images}")
@@ -271,7 +271,7 @@ def require_dropped(project: Project, names: list[str], reports: list[ImportRepo
 
 def _holdout_ap(run: RunRecord) -> str:
     """Of the weights that predict, which are the best on the hold-out where a run has one."""
-    from rise_engine.project.report import best_holdout_ap
+    from rise_engine.project.maintenance.report import best_holdout_ap
 
     best = best_holdout_ap(run)
     return "-" if best is None else f"{best:.1f}"

@@ -19,11 +19,11 @@ from rise_engine.errors import RiseError
 if TYPE_CHECKING:
     from rise_engine.commands.training_display import TrainingDisplay
     from rise_engine.config import RiseConfig
-    from rise_engine.learning.events import Finished
-    from rise_engine.learning.ranks import Ranks
-    from rise_engine.learning.trainer import Trainer
     from rise_engine.project.project import Project
     from rise_engine.project.splits import TrainingSplit
+    from rise_engine.training.distributed import Ranks
+    from rise_engine.training.events import Finished
+    from rise_engine.training.trainer import Trainer
 
 
 def train(
@@ -110,7 +110,7 @@ def train(
         speaks = ranks is None or ranks.first
         if speaks:
             typer.echo(describe_split(opened, split, config))
-        from rise_engine.learning.trainer import Trainer
+        from rise_engine.training.trainer import Trainer
 
         finished = follow(Trainer(opened, config, split, minutes=minutes, resume=resume, ranks=ranks), quiet=not speaks)
     if not speaks:
@@ -135,7 +135,7 @@ def _processes(device: str) -> AbstractContextManager[Ranks | None]:
     """The processes that a launcher such as torchrun has started with this one; None when it is by itself."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return nullcontext()
-    from rise_engine.learning.ranks import joined
+    from rise_engine.training.distributed import joined
 
     return joined(device)
 
@@ -205,7 +205,7 @@ def follow(trainer: Trainer, *, note: Callable[[float], str] | None = None, quie
     ``note`` makes a few more words of the seconds left; ``quiet`` shows nothing.
     """
     from rise_engine.commands.training_display import TrainingDisplay
-    from rise_engine.learning.events import Failed, Finished
+    from rise_engine.training.events import Failed, Finished
 
     with TrainingDisplay(note=note, quiet=quiet) as display, _stopping_on_signals(trainer, display):
         for event in trainer.run():

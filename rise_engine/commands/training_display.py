@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from rise_engine.duration import duration
-from rise_engine.learning.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
-from rise_engine.learning.events import Progress as StepDone
+from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
+from rise_engine.training.events import Progress as StepDone
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -19,21 +19,21 @@ from skimage.segmentation import find_boundaries
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.evaluation import OBJECT, Scores, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import OBJECT, Scores, coco_results, evaluate, truth_of
 from rise_engine.formats.coco import export_coco, import_coco
-from rise_engine.inference import LoadedModel, load_model, predict_frames, predict_into_store
-from rise_engine.interaction.preview import render_sequence
-from rise_engine.interaction.staging import bank_frames, stage_frame
-from rise_engine.learning.events import Finished
-from rise_engine.learning.trainer import Trainer
-from rise_engine.model_export import export_onnx_from_run
+from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames, predict_into_store
+from rise_engine.prediction.onnx_export import export_onnx_from_run
 from rise_engine.project.frame import LabelledFrame
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Split
 from rise_engine.project.segmentation import area_of, box_of, from_mask
 from rise_engine.project.splits import choose_split
+from rise_engine.pseudo_sequences.preview import render_sequence
+from rise_engine.pseudo_sequences.staging import bank_frames, stage_frame
 from rise_engine.resources import starter_path
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
+from rise_engine.training.events import Finished
+from rise_engine.training.trainer import Trainer
 
 FRAMES = 36
 LABELLED = 6

@@ -26,17 +26,17 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation import OBJECT, coco_results, evaluate, truth_of
-from rise_engine.inference import load_model, predict_frames
-from rise_engine.interaction.augment import strong_augmentation
-from rise_engine.learning.batch import collate, pad_masks
-from rise_engine.learning.losses import Criterion
-from rise_engine.learning.optimiser import build_optimiser, set_learning_rate
-from rise_engine.learning.targets import Targets
+from rise_engine.evaluation.coco import OBJECT, coco_results, evaluate, truth_of
+from rise_engine.method.batch import collate, pad_masks
+from rise_engine.method.losses import Criterion
+from rise_engine.method.targets import Targets
 from rise_engine.model import build_segmenter
-from rise_engine.model.weights import load_pretrained, save_weights
+from rise_engine.model.weights.load import load_pretrained, save_weights
+from rise_engine.prediction.inference import load_model, predict_frames
 from rise_engine.project.project import Project
-from rise_engine.totes import ToteArtist
+from rise_engine.pseudo_sequences.augment import strong_augmentation
+from rise_engine.synthetic import ToteArtist
+from rise_engine.training.optimiser import build_optimiser, set_learning_rate
 
 ASPECTS = (1.0, 1.5)
 """Long over short side of the drawn frames, drawn between these."""

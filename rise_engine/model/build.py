@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rise_engine.config import ModelConfig
-from rise_engine.model.deformable_segmenter import DeformableSegmenter
+from rise_engine.model.deformable_detr.segmenter import DeformableSegmenter
 
 if TYPE_CHECKING:
-    from rise_engine.model.mask2former_segmenter import Mask2FormerSegmenter
+    from rise_engine.model.mask2former import Mask2FormerSegmenter
 
 
 def build_segmenter(
@@ -22,7 +22,7 @@ def build_segmenter(
     weights cannot be had or do not fit, or the kind of network needs a package that is not installed.
     """
     if config.kind == "mask2former":
-        from rise_engine.model.mask2former_segmenter import Mask2FormerSegmenter
+        from rise_engine.model.mask2former import Mask2FormerSegmenter
 
         return Mask2FormerSegmenter(config, pretrained_backbone=pretrained_backbone)
     return DeformableSegmenter(config, pretrained_backbone=pretrained_backbone)

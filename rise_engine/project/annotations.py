@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from rise_engine.errors import RiseError
-from rise_engine.project.damage import reading
-from rise_engine.project.journal import Edit, Journal
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.journal import Edit, Journal
+from rise_engine.project.database.schema import INSTANCES
+from rise_engine.project.database.store import Store
 from rise_engine.project.records import Category, FrameState, Instance, Source
-from rise_engine.project.schema import INSTANCES
 from rise_engine.project.segmentation import Segmentation
-from rise_engine.project.store import Store
 
 
 class Annotations:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
-from rise_engine.project.schema import INSTANCES
 
 
 @dataclass(frozen=True, slots=True)

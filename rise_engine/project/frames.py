@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from rise_engine.errors import RiseError
-from rise_engine.project.damage import reading
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.journal import Journal
+from rise_engine.project.database.store import Store
 from rise_engine.project.image_file import SUFFIXES, read_header
-from rise_engine.project.journal import Journal
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
-from rise_engine.project.store import Store
 
 _FRAMES_A_TRANSACTION = 10_000
 """Others that write wait for no more than these; what is left out when the program dies, the next look finds."""

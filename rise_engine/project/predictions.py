@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from rise_engine.errors import RiseError
 from rise_engine.project.annotations import mark, pack, require_category
-from rise_engine.project.damage import reading
-from rise_engine.project.journal import Journal
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.journal import Journal
+from rise_engine.project.database.store import Store
 from rise_engine.project.records import FrameState, Instance, Source
-from rise_engine.project.store import Store
 
 _ROWS_A_TRANSACTION = 1000
 """A person's stroke waits for no longer than one of these takes."""

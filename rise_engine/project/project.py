@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
 from rise_engine.project.annotations import Annotations
-from rise_engine.project.damage import reading
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.journal import Journal
+from rise_engine.project.database.store import Store
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.frame_reading import labelled_frame, unlabelled_frame
 from rise_engine.project.frames import Frames
 from rise_engine.project.image_file import read_image
-from rise_engine.project.journal import Journal
 from rise_engine.project.predictions import Predictions
 from rise_engine.project.records import (
     Category,
@@ -35,7 +36,6 @@ from rise_engine.project.records import (
 )
 from rise_engine.project.runs import Runs
 from rise_engine.project.segmentation import Segmentation
-from rise_engine.project.store import Store
 
 FILE_NAME = "project.sqlite"
 

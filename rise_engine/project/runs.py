@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from rise_engine.errors import RiseError
-from rise_engine.project.damage import reading
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.store import Store
 from rise_engine.project.records import RunRecord
-from rise_engine.project.store import Store
 
 CURRENT = "current_run"
 """The setting that holds the number of the run that predicts; without it that is the latest finished one."""

@@ -18,10 +18,10 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from rise_engine.learning import events
-from rise_engine.learning.events import Event
 from rise_engine.project.records import PredictedInstance
 from rise_engine.project.segmentation import from_mask
+from rise_engine.training import events
+from rise_engine.training.events import Event
 
 SIZE = (60, 80)
 
@@ -164,9 +164,9 @@ def workbench(
     """The window, docked into a viewer, without a project."""
     from qtpy.QtCore import QSettings
 
-    from rise_napari import header
-    from rise_napari.steps import project as project_step
-    from rise_napari.workbench import Workbench
+    from rise_napari.tabs import project as project_step
+    from rise_napari.ui import header
+    from rise_napari.widget import Workbench
     from rise_napari.workspace import Workspace
 
     # On a busy machine a test takes longer than a person: what was told stays, until a test wants it otherwise.

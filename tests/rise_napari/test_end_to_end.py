@@ -15,9 +15,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
 from rise_engine.project.records import FrameState
 from rise_engine.project.segmentation import to_mask
-from rise_engine.totes import write_sample_folder
-from rise_napari.training_session import RunState
-from rise_napari.workbench import Workbench
+from rise_engine.synthetic import write_sample_folder
+from rise_napari.training.session import RunState
+from rise_napari.widget import Workbench
 from rise_napari.workspace import Workspace
 
 SIZE = (120, 160)
@@ -48,7 +48,7 @@ def test_from_a_folder_to_coco_and_onnx(
     pytest.importorskip("onnxscript")
     from qtpy.QtCore import QSettings
 
-    from rise_napari.steps import project as project_step
+    from rise_napari.tabs import project as project_step
 
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     monkeypatch.setattr(project_step, "settings", lambda: kept)
@@ -115,7 +115,7 @@ def test_from_a_folder_to_coco_and_onnx(
 
     # a review: six steps teach nothing, so anything may be predicted
     bench.tabs.setCurrentWidget(bench.review)
-    monkeypatch.setattr("rise_napari.steps.review.STORED_SCORE", 0.001)
+    monkeypatch.setattr("rise_napari.tabs.review.tab.STORED_SCORE", 0.001)
     click(bench.review.predict)
     qtbot.waitUntil(lambda: not bench.review.progress.isVisible(), timeout=120_000)
     workspace.show(unlabelled.id)

@@ -13,7 +13,7 @@ from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.run_log import logged
-from rise_engine.learning.events import HoldoutScore
+from rise_engine.training.events import HoldoutScore
 
 COLOURS: tuple[Colour, ...] = (
     (90, 90, 90),

@@ -20,15 +20,15 @@ from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
 from rise_engine.experiments.reproduce.pace import Pace
 from rise_engine.formats.ocid import whole_sequences
-from rise_engine.inference import load_model
-from rise_engine.learning.events import Finished, Started, event_from_record
-from rise_engine.learning.holdout import score_holdout
-from rise_engine.learning.trainer import Trainer
-from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
-from rise_engine.learning.training_state import load_state
+from rise_engine.prediction.inference import load_model
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
+from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
+from rise_engine.training.checkpoint import load_state
+from rise_engine.training.events import Finished, Started, event_from_record
+from rise_engine.training.holdout import score_holdout
+from rise_engine.training.trainer import Trainer
 
 SEEDS_APART = 1000
 """The k-th training of subset s has the seed s + 1000 k."""

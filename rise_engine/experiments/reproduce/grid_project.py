@@ -9,7 +9,7 @@ from pathlib import Path
 from rise_engine.atomic import write_text
 from rise_engine.errors import RiseError
 from rise_engine.formats.label_fractions import FOLDER
-from rise_engine.project.copy import copy_project
+from rise_engine.project.maintenance.copy import copy_project
 from rise_engine.project.project import FILE_NAME, Project
 from rise_engine.project.splits import choose_split, read_name_list
 

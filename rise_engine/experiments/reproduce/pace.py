@@ -7,9 +7,9 @@ from typing import Any
 
 from rise_engine.experiments.reproduce.grid_records import ABOUT, GridRecords
 from rise_engine.experiments.reproduce.job import Job
-from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
+from rise_engine.training.trainer import Trainer
 
 Kind = tuple[str, bool, bool, int, int]
 """Preset, whether labels alone teach, whether there are pseudo-sequences, and how many frames of either kind a step

@@ -21,12 +21,12 @@ from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.chart import FONT_SIZE, INK
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
-from rise_engine.inference import NMS_IOU, LoadedModel, load_model
-from rise_engine.interaction.scene import Scene
-from rise_engine.interaction.sequence import SequenceMaker
-from rise_engine.interaction.staging import fill_bank, read_for_training
-from rise_engine.learning.batch import collate
-from rise_engine.learning.pseudo_labels import mask_iou
+from rise_engine.method.batch import collate
+from rise_engine.method.pseudo_labels import mask_iou
+from rise_engine.prediction.inference import NMS_IOU, LoadedModel, load_model
+from rise_engine.pseudo_sequences.sequence import SequenceMaker
+from rise_engine.pseudo_sequences.staging import fill_bank, read_for_training
+from rise_engine.pseudo_sequences.views import Scene
 
 SHOWN_SCORE = 0.3
 FOUND_IOU = 0.5

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import Event, event_from_record
+from rise_engine.training.events import Event, event_from_record
 
 Kind = TypeVar("Kind", bound=Event)
 

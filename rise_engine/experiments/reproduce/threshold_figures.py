@@ -15,7 +15,7 @@ from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.run_log import logged
-from rise_engine.learning.events import PseudoLabelScore, Thresholds
+from rise_engine.training.events import PseudoLabelScore, Thresholds
 
 BLACK: Colour = (20, 20, 20)
 RED: Colour = (214, 60, 60)

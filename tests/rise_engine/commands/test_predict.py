@@ -17,8 +17,8 @@ from torch.nn.functional import avg_pool2d
 from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.formats.coco import import_coco
-from rise_engine.inference import LoadedModel
-from rise_engine.model_export import OnnxReport
+from rise_engine.prediction.inference import LoadedModel
+from rise_engine.prediction.onnx_export import OnnxReport
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask, to_mask
@@ -85,7 +85,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert folder.name == "0001-laptop"
         return LoadedModel(ColourNetwork(), RiseConfig.preset("laptop"), ("object",), torch.device("cpu"))  # type: ignore[arg-type]
 
-    monkeypatch.setattr("rise_engine.inference.load_model", load)
+    monkeypatch.setattr("rise_engine.prediction.inference.load_model", load)
     return tmp_path / "totes.rise"
 
 
@@ -320,7 +320,7 @@ def test_an_export_can_leave_the_size_open(
         asked.update(options)
         return OnnxReport(path, options["run"], (256, 352), 3, 1e-6, dynamic=options["dynamic"])
 
-    monkeypatch.setattr("rise_engine.model_export.export_onnx_from_run", export)
+    monkeypatch.setattr("rise_engine.prediction.onnx_export.export_onnx_from_run", export)
     assert rise("export", "onnx", project, tmp_path / "m.onnx", "--size", "dynamic") == 0
     assert asked == {"run": 1, "size": None, "half": False, "dynamic": True}
     assert "any multiples of 32, such as 256x352" in capsys.readouterr().out

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 from rise_engine.cli import app
 from rise_engine.commands.train import new_config
 from rise_engine.errors import RiseError
-from rise_engine.learning.events import ToBeat
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
+from rise_engine.training.events import ToBeat
 
 TINY = [
     "weights=none", "model.hidden_dim=32", "model.encoder_layers=1", "model.decoder_layers=1", "model.num_queries=12",
@@ -50,12 +50,12 @@ def trained(project: Path, *more: str) -> str:
 def test_it_says_which_run_is_in_use_afterwards(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "run 1" not in trained(project).split("finished")[1]
     monkeypatch.setattr(
-        "rise_engine.learning.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=1, ap=99.0, ap50=99.0)
+        "rise_engine.training.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=1, ap=99.0, ap50=99.0)
     )
     said = " ".join(trained(project).split())
     assert "less than run 1 (99.0), which goes on predicting" in said
     assert "--use N" in said
-    monkeypatch.setattr("rise_engine.learning.trainer.score_to_beat", lambda *_, **__: None)
+    monkeypatch.setattr("rise_engine.training.trainer.score_to_beat", lambda *_, **__: None)
     assert "takes the place of run 1 without a comparison" in " ".join(trained(project).split())
 
 

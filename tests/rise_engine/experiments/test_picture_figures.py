@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
-from rise_engine.interaction.scene import Scene
+from rise_engine.pseudo_sequences.views import Scene
 
 
 def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:

@@ -25,11 +25,11 @@ from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecor
 from rise_engine.experiments.reproduce.job import Job, only
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_3, TABLES, Table, with_counts
-from rise_engine.learning.events import Finished, HoldoutScore, Progress
-from rise_engine.learning.trainer import Trainer
-from rise_engine.learning.training_state import FILE_NAME as STATE_FILE
 from rise_engine.project.project import Project
 from rise_engine.project.records import Split
+from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
+from rise_engine.training.events import Finished, HoldoutScore, Progress
+from rise_engine.training.trainer import Trainer
 
 SETTINGS = (
     "weights=none",

@@ -13,8 +13,8 @@ from rise_engine.experiments.reproduce.cell import ALL, Amount, counted
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.table_file import write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_2, TABLES, with_counts
-from rise_engine.learning.pseudo_labels import select
-from rise_engine.learning.thresholds import quantile_level, staircase
+from rise_engine.method.pseudo_labels import select
+from rise_engine.method.thresholds import quantile_level, staircase
 
 
 def test_shares_become_the_papers_counts_on_armbench_and_rounded_ones_elsewhere() -> None:

@@ -18,8 +18,8 @@ from PIL import Image
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco import export_coco, import_coco, to_coco
-from rise_engine.project import journal, store
-from rise_engine.project.check import check_frame
+from rise_engine.project.database import journal, store
+from rise_engine.project.maintenance.check import check_frame
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask

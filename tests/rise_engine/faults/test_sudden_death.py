@@ -22,12 +22,12 @@ from PIL import Image
 
 from rise_engine.config import RiseConfig
 from rise_engine.formats.coco import export_coco
-from rise_engine.learning.events import Losses
-from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.project.segmentation import area_of, from_mask
-from rise_engine.totes import write_sample_folder
+from rise_engine.synthetic import write_sample_folder
+from rise_engine.training.events import Losses
+from rise_engine.training.trainer import Trainer
 
 ROUNDS = int(os.environ.get("RISE_FAULT_ROUNDS", "1"))
 VICTIM = Path(__file__).with_name("victim.py")

@@ -17,11 +17,11 @@ import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.formats.coco import export_coco, import_coco
-from rise_engine.learning.events import Losses
-from rise_engine.learning.trainer import Trainer
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
+from rise_engine.training.events import Losses
+from rise_engine.training.trainer import Trainer
 
 
 def say(value: Any) -> None:

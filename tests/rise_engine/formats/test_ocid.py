@@ -12,7 +12,7 @@ from PIL import Image
 from rise_engine.cli import main
 from rise_engine.commands.predict import ocid_scores
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation import truth_of
+from rise_engine.evaluation.coco import truth_of
 from rise_engine.experiments.reproduce.cell import Cell, counted
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job

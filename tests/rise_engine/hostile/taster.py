@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 from rise_engine import cli
+from rise_engine.active_learning import ranking  # noqa: F401
 from rise_engine.errors import RiseError
 from rise_engine.formats import coco  # noqa: F401 - loaded once, not in each child
-from rise_engine.inference import load_model
 from rise_engine.model.build import build_segmenter
-from rise_engine.model.weights import load_pretrained
-from rise_engine.project import review_queue  # noqa: F401
+from rise_engine.model.weights.load import load_pretrained
+from rise_engine.prediction.inference import load_model
 
 MEMORY = 2 << 30
 CPU_SECONDS = 10

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rise_engine.config import ModelConfig
-from rise_engine.model.deformable_segmenter import DeformableSegmenter
+from rise_engine.model.deformable_detr.segmenter import DeformableSegmenter
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 import torch
 
-from rise_engine.model.deformable_attention import AttentionForm, DeformableAttention
-from rise_engine.model.deformable_segmenter import DeformableSegmenter
+from rise_engine.model.deformable_detr.attention import AttentionForm, DeformableAttention
+from rise_engine.model.deformable_detr.segmenter import DeformableSegmenter
 
 
 @pytest.mark.parametrize("form", get_args(AttentionForm))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rise_engine.config import ModelConfig
 from rise_engine.model import build_segmenter
-from rise_engine.model.weights import load_pretrained
+from rise_engine.model.weights.load import load_pretrained
 
 transformers = pytest.importorskip("transformers")
 

@@ -1,0 +1,102 @@
+"""Looking at what the engine makes of a project: the review queue, the instance bank, pseudo-sequences."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from rise_engine.commands.arguments import ProjectPath, Seed, number_of, print_columns
+from rise_engine.errors import RiseError
+
+
+def queue(
+    project: ProjectPath,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many frames to name.")] = 20,
+    order: Annotated[
+        str, typer.Option(metavar="ORDER", help="useful, uncertain, disagreeing, edge, unlike or name.")
+    ] = "useful",
+) -> None:
+    """Say which frame to fix next, and why.
+
+    \b
+    Example:
+      rise queue totes.rise --top 5
+    """
+    from rise_engine.active_learning.ranking import rank_frames
+    from rise_engine.project.project import Project
+
+    with Project.open(project, read_only=True) as opened:
+        entries = rank_frames(opened, top=top, order=order)  # type: ignore[arg-type]  # checked inside
+    if not entries:
+        typer.echo("Nothing waits for review.")
+        return
+    rows = [
+        (place, entry.frame.name, f"{entry.score:.3f}", entry.reason) for place, entry in enumerate(entries, start=1)
+    ]
+    print_columns(("", "frame", "score", "why"), rows)
+
+
+def bank(
+    project: ProjectPath,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the cut-outs go.")],
+) -> None:
+    """Write the instance bank's cut-outs as PNG files with a transparent surrounding.
+
+    \b
+    Example:
+      rise bank totes.rise --out cut-outs
+    """
+    import numpy as np
+    from PIL import Image
+
+    from rise_engine.atomic import atomic_path
+    from rise_engine.project.project import Project
+    from rise_engine.pseudo_sequences.staging import whole_bank
+
+    if out.exists() and not out.is_dir():
+        raise RiseError(f"{out} is a file: name a folder for the cut-outs with --out")
+    with Project.open(project, read_only=True) as opened:
+        cut_outs = whole_bank(opened)
+    for cut_out in cut_outs:
+        alpha = np.where(cut_out.mask, 255, 0).astype(np.uint8)
+        name = PurePosixPath(cut_out.frame).with_suffix("").as_posix().replace("/", "_")
+        with atomic_path(out / f"{name}_{cut_out.instance:03d}.png") as part:
+            Image.fromarray(np.dstack([cut_out.image, alpha])).save(part)
+    typer.echo(f"{number_of(len(cut_outs), 'cut-out')} in {out}.")
+
+
+def preview(
+    project: ProjectPath,
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture to write.")],
+    frame: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The frame to start from; the first labelled one.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw a pseudo-sequence: before, after and strong view, with the known objects outlined.
+
+    \b
+    Example:
+      rise preview totes.rise --frame tote_003.jpg --seed 7 --out sequence.png
+    """
+    from PIL import Image
+
+    from rise_engine.atomic import atomic_path, require_no_folder
+    from rise_engine.config import RiseConfig
+    from rise_engine.project.image_file import SUFFIXES
+    from rise_engine.project.project import Project
+    from rise_engine.pseudo_sequences.preview import render_sequence
+    from rise_engine.pseudo_sequences.staging import some_bank_frames, stage_frame
+
+    require_no_folder(out)
+    if out.suffix.lower() not in SUFFIXES:
+        raise RiseError(f"{out} does not say what kind of picture to write: end its name in .png or .jpg")
+    with Project.open(project, read_only=True) as opened:
+        labelled = some_bank_frames(opened)
+        chosen = labelled[0] if frame is None else opened.frame(frame)
+        sequence = stage_frame(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
+    with atomic_path(out) as part:
+        Image.fromarray(render_sequence(sequence)).save(part)
+    typer.echo(f"{out} shows before | after | strong of {chosen.name}.")

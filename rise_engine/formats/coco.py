@@ -1,8 +1,0 @@
-"""COCO in and out: the names that others use."""
-
-from __future__ import annotations
-
-from rise_engine.formats.coco_export import ExportReport, export_coco, image_ids, to_coco
-from rise_engine.formats.coco_import import ImportReport, import_coco
-
-__all__ = ["ExportReport", "ImportReport", "export_coco", "image_ids", "import_coco", "to_coco"]

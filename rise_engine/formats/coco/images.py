@@ -1,0 +1,43 @@
+"""Where the images of a COCO file are, when nobody says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+from rise_engine.formats.coco.file import CocoFile
+
+LOOKED_FOR = 20
+"""So many of the file's images are looked for in each folder."""
+
+
+def image_folder(path: Path) -> Path:
+    """The folder beside the file (or one level above) in which most of its ``file_name`` entries are found.
+
+    Raises RiseError when the file is no COCO dataset, or none of the folders has any of its images.
+    """
+    path = Path(path).absolute()
+    images = CocoFile(path).images
+    names = [str(image["file_name"]).replace("\\", "/") for image in images[:: max(1, len(images) // LOOKED_FOR)]]
+    best, most = path.parent, 0
+    for folder in _folders(path.parent):
+        found = sum((folder / name).is_file() for name in names)
+        if found > most:
+            best, most = folder, found
+    if not most:
+        raise RiseError(
+            f"The images of {path} (such as {names[0]}) are not beside it; "
+            "open their folder first, then import the file."
+        )
+    return best
+
+
+def _folders(beside: Path) -> list[Path]:
+    """The places to look in, the nearest first."""
+    places = [beside]
+    for folder in (beside, beside.parent):
+        if folder not in places:
+            places.append(folder)
+        inside = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        places += sorted(entry for entry in inside if entry.suffix != ".rise" and entry not in places)
+    return places

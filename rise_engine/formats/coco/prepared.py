@@ -1,0 +1,84 @@
+"""A COCO file in the form in which a project keeps it (COCO format)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rise_engine.formats.coco.file import CocoFile
+from rise_engine.formats.watch import Watch
+from rise_engine.project.annotations import pack
+from rise_engine.project.frames import frame_name
+
+UNFIT = "null"
+"""In the place of a segmentation that is neither polygons nor run lengths."""
+_IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
+"""What labelling tools call the folder that they put images in."""
+_NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
+
+
+class PreparedAnnotation(NamedTuple):
+    """An annotation of the file in the form in which it is kept."""
+
+    number: Any
+    image: int | str
+    category: int | str
+    segmentation: str
+    """Empty where there is none, ``UNFIT`` where it cannot be kept."""
+    crowd: int
+    extra: str
+    origin: str
+
+
+class PreparedFile:
+    """A COCO file, its images found and its annotations ready to be stored."""
+
+    def __init__(self, file: CocoFile, root: Path, watch: Watch) -> None:
+        self.path, self.header, self.categories = file.path, file.header, file.categories
+        self.images = file.images
+        # All of them are checked before the first is looked for.
+        names = {entry["id"]: frame_name(root, entry["file_name"]) for entry in file.images}
+        self.names = {number: _inside(root, name) for number, name in names.items()}
+        """The names of the images by their ids, None where the file is absent."""
+        entries = watch(file.annotations(), total=file.annotation_count, doing="reading annotations")
+        self.annotations = [_prepared(entry) for entry in entries]
+
+
+def _inside(root: Path, name: str) -> str | None:
+    """The name that an image of the file has in the image folder; None when it is not there.
+
+    Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
+    """
+    if (root / name).is_file():
+        return name
+    folder, _, rest = name.partition("/")
+    if rest and folder in {*_IMAGE_FOLDERS, root.name} and (root / rest).is_file():
+        return rest
+    return None
+
+
+def _prepared(entry: dict[str, Any]) -> PreparedAnnotation:
+    segmentation = entry.get("segmentation")
+    if not segmentation:
+        text = ""
+    elif _fits(segmentation):
+        text = pack(segmentation)
+    else:
+        text = UNFIT
+    extra = {key: value for key, value in entry.items() if key not in _NAMED}
+    return PreparedAnnotation(
+        entry.get("id"),
+        entry["image_id"],
+        entry["category_id"],
+        text,
+        int(bool(entry.get("iscrowd"))),
+        json.dumps(extra) if extra else "{}",
+        json.dumps({key: entry[key] for key in ("id", "area", "bbox") if key in entry}),
+    )
+
+
+def _fits(segmentation: object) -> bool:
+    if isinstance(segmentation, list):
+        return all(isinstance(ring, list) and len(ring) % 2 == 0 for ring in segmentation)
+    return isinstance(segmentation, dict) and {"size", "counts"} <= segmentation.keys()

@@ -1,0 +1,228 @@
+"""A project as a COCO dataset: what nobody edited leaves as it came (COCO format)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rise_engine.atomic import atomic_file
+from rise_engine.project.database.damage import reading
+from rise_engine.project.database.schema import INSTANCES
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Source
+from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask
+
+ExportSource = Literal["reviewed", "drawn", "all"]
+ExportMasks = Literal["as-imported", "rle", "polygons"]
+_BY_HAND = frozenset({Source.DRAWN.value, Source.IMPORTED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """How many frames and instances were written, and where."""
+
+    frames: int
+    instances: int
+    path: Path
+
+
+@reading("annotations")
+def export_coco(
+    project: Project,
+    path: Path,
+    *,
+    source: ExportSource = "reviewed",
+    masks: ExportMasks = "as-imported",
+    run: int | None = None,
+) -> ExportReport:
+    """Write a COCO file, whole or not at all.
+
+    ``reviewed`` holds the labelled and reviewed frames with all their annotations; ``drawn`` only what was drawn or
+    imported; ``all`` adds unlabelled frames with the predictions of ``run`` (by default the latest one for each frame)
+    and their ``score``. Polygons cannot show holes; crowds stay run lengths. Raises RiseError when the disk is full.
+    """
+    export = _Export(project, source=source, masks=masks, run=run, frames=None)
+    images = export.images()
+    instances = 0
+    with atomic_file(Path(path)) as file:
+        head = {**export.header(), "images": images, "categories": export.categories()}
+        file.write(json.dumps(head)[:-1].encode() + b', "annotations": [')
+        for text in export.annotations():
+            file.write((",\n" if instances else "\n").encode() + text.encode())
+            instances += 1
+        file.write(b"]}\n")
+    return ExportReport(len(images), instances, Path(path))
+
+
+@reading("annotations")
+def to_coco(
+    project: Project,
+    *,
+    source: ExportSource = "reviewed",
+    masks: ExportMasks = "as-imported",
+    run: int | None = None,
+    frames: Collection[int] | None = None,
+) -> dict[str, Any]:
+    """The same as a dict; ``frames`` are the ids of the only frames wanted."""
+    export = _Export(project, source=source, masks=masks, run=run, frames=frames)
+    return {
+        **export.header(),
+        "images": export.images(),
+        "categories": export.categories(),
+        "annotations": [json.loads(text) for text in export.annotations()],
+    }
+
+
+@reading("frames")
+def image_ids(project: Project) -> dict[int, int | str]:
+    """The COCO image id of every frame, whatever is exported: the imported one, else a number not used by any."""
+    rows = project.store.read("SELECT id, origin FROM frames ORDER BY sort_key, name")
+    ids = _Ids(json.loads(row["origin"])["id"] for row in rows if row["origin"])
+    return {row["id"]: ids.of(json.loads(row["origin"])["id"] if row["origin"] else None) for row in rows}
+
+
+class _Ids:
+    """Hands out ids: the wanted one to whoever comes first, else the next number above all wanted ones."""
+
+    def __init__(self, wanted: Iterator[Any]) -> None:
+        self._free = max((number for number in wanted if isinstance(number, int)), default=0) + 1
+        self._used: set[int | str] = set()
+
+    def of(self, wanted: int | str | None) -> int | str:
+        if wanted is None or wanted in self._used:
+            wanted = self._free
+            self._free += 1
+        self._used.add(wanted)
+        return wanted
+
+
+class _Export:
+    def __init__(
+        self,
+        project: Project,
+        *,
+        source: ExportSource,
+        masks: ExportMasks,
+        run: int | None,
+        frames: Collection[int] | None,
+    ) -> None:
+        self._project = project
+        self._source = source
+        self._masks = masks
+        self._run = run
+        self._frames = self._chosen(frames)
+        rows = project.store.read("SELECT id, origin FROM frames WHERE origin IS NOT NULL")
+        self._origins: dict[int, dict[str, Any]] = {row["id"]: json.loads(row["origin"]) for row in rows}
+        self._image_ids = image_ids(project)
+        self._sizes: dict[int, tuple[int, int]] = {}
+
+    def header(self) -> dict[str, Any]:
+        """The top-level fields of the imported files; lists of several files are joined."""
+        header: dict[str, Any] = {}
+        for row in self._project.store.read("SELECT content FROM documents ORDER BY id"):
+            for key, value in json.loads(row["content"]).items():
+                if isinstance(value, list) and isinstance(header.get(key), list):
+                    header[key] += [item for item in value if item not in header[key]]
+                else:
+                    header.setdefault(key, value)
+        return header
+
+    def categories(self) -> list[dict[str, Any]]:
+        rows = self._project.store.read("SELECT id, name, extra FROM categories ORDER BY position, id")
+        return [{"id": row["id"], "name": row["name"], **json.loads(row["extra"])} for row in rows]
+
+    def images(self) -> list[dict[str, Any]]:
+        return [self._image(frame) for frame in self._frames.values()]
+
+    def annotations(self) -> Iterator[str]:
+        """JSON texts, in the order of their making."""
+        store = self._project.store
+        wanted = store.read(f"SELECT json_extract(origin, '$.id') AS id FROM {INSTANCES} WHERE origin IS NOT NULL")
+        ids = _Ids(row["id"] for row in wanted)
+        for row in store.stream(f"SELECT * FROM {INSTANCES} ORDER BY id"):
+            if row["frame"] in self._frames and (self._source != "drawn" or row["source"] in _BY_HAND):
+                origin = json.loads(row["origin"]) if row["origin"] else {}
+                yield self._annotation(row, ids.of(origin.get("id")), origin, json.loads(row["extra"]))
+        if self._source == "all":
+            for frame in self._frames.values():
+                if frame.state is FrameState.UNLABELLED:
+                    for found in self._project.predictions(frame.id, run=self._run):
+                        text = json.dumps(found.segmentation)
+                        values = {"frame": frame.id, "category": found.category, "segmentation": text, "crowd": 0}
+                        yield self._annotation(values, ids.of(None), {}, {"score": found.score})
+
+    def _chosen(self, frames: Collection[int] | None) -> dict[int, FrameRecord]:
+        project = self._project
+        states = {FrameState.LABELLED, FrameState.REVIEWED}
+        chosen = {frame.id for frame in project.frames() if frame.state in states}
+        if self._source == "drawn":
+            # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
+            rows = project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE source IN ('drawn', 'imported')")
+            labelled = {frame.id for frame in project.frames(state=FrameState.LABELLED)}
+            chosen &= labelled | {row["frame"] for row in rows}
+        if self._source == "all":
+            found = project.prediction_scores()
+            chosen |= {frame.id for frame in project.frames(state=FrameState.UNLABELLED) if frame.id in found}
+        if frames is not None:
+            chosen &= set(frames)
+        return {frame.id: frame for frame in project.frames() if frame.id in chosen}
+
+    def _image(self, frame: FrameRecord) -> dict[str, Any]:
+        entry = {"file_name": frame.name, **self._origins.get(frame.id, {}), "id": self._image_ids[frame.id]}
+        if "width" not in entry or "height" not in entry:
+            entry["width"], entry["height"] = self._project.probe(frame.id)
+        return entry
+
+    def _size(self, frame: int) -> tuple[int, int]:
+        """(height, width)."""
+        if frame not in self._sizes:
+            entry = self._image(self._frames[frame])
+            self._sizes[frame] = (int(entry["height"]), int(entry["width"]))
+        return self._sizes[frame]
+
+    def _annotation(
+        self,
+        row: sqlite3.Row | dict[str, Any],
+        number: int | str,
+        origin: dict[str, Any],
+        extra: dict[str, Any],
+    ) -> str:
+        text = str(row["segmentation"])
+        area, box = origin.get("area"), origin.get("bbox")
+        as_it_came = self._masks == "as-imported"
+        if not as_it_came or area is None or box is None:
+            segmentation: Segmentation = json.loads(text)
+            height, width = segmentation["size"] if isinstance(segmentation, dict) else self._size(row["frame"])
+            if not as_it_came:
+                segmentation = self._converted(segmentation, height, width, crowd=bool(row["crowd"]))
+                text = json.dumps(segmentation)
+            if not as_it_came or area is None:
+                area = area_of(segmentation, height, width)
+            if not as_it_came or box is None:
+                x0, y0, x1, y1 = box_of(segmentation, height, width)
+                box = [x0, y0, x1 - x0, y1 - y0]
+        fields = {
+            "id": number,
+            "image_id": self._image_ids[row["frame"]],
+            "category_id": row["category"],
+            "area": area,
+            "bbox": box,
+            "iscrowd": row["crowd"],
+            **extra,
+        }
+        # The stored text goes out as it is: numbers that are never parsed cannot change.
+        return f'{json.dumps(fields)[:-1]}, "segmentation": {text}}}'
+
+    def _converted(self, segmentation: Segmentation, height: int, width: int, *, crowd: bool) -> Segmentation:
+        if self._masks == "rle" or crowd:
+            return from_mask(to_mask(segmentation, height, width))
+        if isinstance(segmentation, list):
+            return segmentation
+        # Imported here because its libraries take half a second to load, which few exports need.
+        from rise_engine.formats.coco.outline import outline
+
+        return outline(to_mask(segmentation, height, width))

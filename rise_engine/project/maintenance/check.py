@@ -1,0 +1,112 @@
+"""Is a project whole? Looks for damage, for rows that belong to nothing, and for images that cannot be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from rise_engine.errors import RiseError
+from rise_engine.project.database.schema import INSTANCES
+from rise_engine.project.frame_reading import made_on_another
+from rise_engine.project.image_file import read_header, read_image
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, FrameState, Source, Split
+from rise_engine.project.segmentation import area_of
+
+_DECODED_SIDE = 64
+"""Images are decoded small: a JPEG is still read to its end, in a fraction of the time."""
+
+# What each row must find elsewhere, as a query for those that do not.
+_ORPHANS = (
+    ("annotation", "frame", f"SELECT id FROM {INSTANCES} WHERE frame NOT IN (SELECT id FROM frames)"),
+    ("annotation", "category", f"SELECT id FROM {INSTANCES} WHERE category NOT IN (SELECT id FROM categories)"),
+    ("prediction", "frame", "SELECT id FROM predictions WHERE frame NOT IN (SELECT id FROM frames)"),
+    ("prediction", "category", "SELECT id FROM predictions WHERE category NOT IN (SELECT id FROM categories)"),
+    ("prediction", "run", "SELECT id FROM predictions WHERE run NOT IN (SELECT number FROM runs)"),
+)
+
+
+def check_store(project: Project) -> list[str]:
+    """What is wrong with the database and the run folders, a sentence each; empty when nothing is."""
+    found = [f"project.sqlite: {row[0]}" for row in project.store.read("PRAGMA integrity_check") if row[0] != "ok"]
+    for what, lacks, query in _ORPHANS:
+        numbers = [row["id"] for row in project.store.read(query)]
+        if numbers:
+            first = ", ".join(map(str, numbers[:5]))
+            found.append(f"{len(numbers)} {what}s belong to no {lacks}, number {first} for example")
+    for table, column, known in (
+        ("frames", "state", FrameState),
+        ("frames", "split", Split),
+        ("instances", "source", Source),
+    ):
+        values = {row[0] for row in project.store.read(f"SELECT DISTINCT {column} FROM {table}")}
+        found += [f"project.sqlite: {table} have the unknown {column} {value!r}" for value in values - set(known)]
+    return found + list(_runs(project))
+
+
+def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) -> list[str]:
+    """What is wrong with a frame's image file and its masks, a sentence each; empty when nothing is.
+
+    Without ``decode`` only the header of the image is read, so that a file cut off in the middle goes unseen.
+    """
+    path = project.images / frame.name
+    found: list[str] = []
+    size: tuple[int, int] | None = None
+    try:
+        header = read_header(path)
+        size = header.width, header.height
+        if decode:
+            read_image(path, short_side=_DECODED_SIDE)
+    except RiseError as error:
+        found.append(f"{frame.name}: {error}")
+    known = (frame.width, frame.height)
+    if size is not None and None not in known and known != size:
+        found.append(
+            f"{frame.name}: the image is {size[0]} x {size[1]} pixels, it was {known[0]} x {known[1]} when the project "
+            "first read it; put the old file back"
+        )
+    if size is not None:
+        found += [f"{frame.name}: {words}" for words in _polygons(project, frame, size)]
+    # Masks are looked at even if the image is gone: they were made for the size that was known.
+    width, height = size or known
+    if width is not None and height is not None:
+        found += [f"{frame.name}: {words}" for words in _masks(project, frame, width, height)]
+    return found
+
+
+def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Iterator[str]:
+    for row in project.store.read(f"SELECT id, segmentation FROM {INSTANCES} WHERE frame = ?", (frame.id,)):
+        try:
+            if not area_of(json.loads(row["segmentation"]), height, width):
+                yield f"annotation {row['id']}: its mask has no pixel in the image; delete or redraw it"
+        except RiseError as error:
+            yield f"annotation {row['id']}: {error}"
+        except (ValueError, TypeError, KeyError):
+            yield f"annotation {row['id']}: its mask cannot be read; undo its last change or delete it"
+
+
+def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> Iterator[str]:
+    """Polygons do not tell the image that they belong to; the file that they were imported from may."""
+    imported = f"SELECT 1 FROM {INSTANCES} WHERE frame = ? AND source = ? AND segmentation LIKE '[%' LIMIT 1"
+    if project.store.read(imported, (frame.id, Source.IMPORTED.value)):
+        try:
+            words = made_on_another(project.annotated_size(frame.id), size)
+        except RiseError as error:
+            words = str(error)
+        if words is not None:
+            yield words
+
+
+def _runs(project: Project) -> Iterator[str]:
+    runs = project.runs()
+    for run in runs:
+        if not run.folder.is_dir():
+            yield f"run {run.number}: its folder {run.folder} is gone; delete the run"
+        elif run.finished is not None and not (run.folder / "weights.safetensors").is_file():
+            yield f"run {run.number}: its weights {run.folder / 'weights.safetensors'} are gone; delete the run"
+    folder = project.path / "runs"
+    known = {run.folder.name for run in runs}
+    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in known) if folder.is_dir() else []
+    for name in strangers:
+        yield f"{Path('runs') / name} belongs to no run; it can be deleted"

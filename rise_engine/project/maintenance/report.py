@@ -1,0 +1,63 @@
+"""A project in numbers, as a page for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+from rise_engine.atomic import write_text
+from rise_engine.project.database.schema import INSTANCES
+from rise_engine.project.project import Project
+from rise_engine.project.records import RunRecord, Split
+
+
+def best_holdout_ap(run: RunRecord) -> float | None:
+    """The best mask AP that a run's curves tell, in percent; None when there is none.
+
+    A line that a sudden end cut off is left out.
+    """
+    path = run.folder / "metrics.jsonl"
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        scores = [json.loads(line)["ap"] for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
+    return max(scores, default=None)
+
+
+def write_report(project: Project, path: Path, *, now: datetime) -> None:
+    """Writes frames by state, instances by category and by source, and the trainings, as Markdown."""
+    frames = project.frames()
+    names = {category.id: category.name for category in project.categories()}
+    rows = project.store.read(f"SELECT category, source, count(*) AS count FROM {INSTANCES} GROUP BY category, source")
+    by_category: Counter[str] = Counter()
+    by_source: Counter[str] = Counter()
+    for row in rows:
+        by_category[names.get(row["category"], "?")] += row["count"]
+        by_source[row["source"]] += row["count"]
+    unseen = sum(map(len, project.prediction_scores().values()))
+    current = project.current_run()
+    holdout = sum(frame.split is Split.HOLDOUT for frame in frames)
+    lines = [
+        f"# {project.path.name}",
+        "",
+        f"{now:%Y-%m-%d %H:%M}. Images: `{project.images}`",
+        "",
+        *_table("frames", {state.value: count for state, count in project.counts().items()} | {"hold-out": holdout}),
+        *_table("instances by category", dict(by_category)),
+        *_table("instances by source", dict(by_source) | {"predicted, not reviewed": unseen}),
+        "| run | preset | recipe | steps | started from | hold-out AP | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for run in project.runs():
+        best = best_holdout_ap(run)
+        ends = "not finished" if run.finished is None else "in use" if current and run.number == current.number else ""
+        measured = "" if best is None else f"{best:.1f}"
+        lines.append(f"| {run.number} | {run.preset} | {run.recipe} | {run.steps} | {run.base} | {measured} | {ends} |")
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _table(title: str, counts: dict[str, int]) -> list[str]:
+    body = [f"| {name} | {count:,} |" for name, count in counts.items()] or ["| none | 0 |"]
+    return [f"| {title} | |", "|---|---|", *body, ""]

@@ -1,8 +1,0 @@
-"""Pictures of totes that the project draws itself, with exact masks."""
-
-from __future__ import annotations
-
-from rise_engine.totes.artist import ToteArtist
-from rise_engine.totes.samples import draw_tote, write_sample_folder
-
-__all__ = ["ToteArtist", "draw_tote", "write_sample_folder"]

@@ -1,0 +1,86 @@
+"""What the cascade would make of the hold-out, whose truth is known, at a step of a training (paper, Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from rise_engine.method.extensions.test_time import predict_augmented
+from rise_engine.method.pseudo_label_quality import JudgedFrame, judge_frame, summarise
+from rise_engine.prediction.inference import LoadedModel, resize_for_network
+from rise_engine.project.project import Project
+from rise_engine.project.segmentation import to_mask
+from rise_engine.training.data.classes import class_indices
+from rise_engine.training.events import PseudoLabelScore
+
+MOST_FRAMES = 32
+"""More are not looked at: the curves need no more, and the training waits meanwhile."""
+
+
+@torch.no_grad()
+def judge_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int) -> PseudoLabelScore:
+    """Judges the pseudo-labels of a network in evaluation mode on hold-out frames, at least one, evenly chosen.
+
+    They are made as in training: with all the teacher's looks, and masks that follow edges where they do so there.
+    """
+    every = -(-len(frames) // MOST_FRAMES)
+    return summarise([_judge(loaded, project, frame, step=step) for frame in frames[::every]], step)
+
+
+def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> JudgedFrame:
+    image = project.image(frame)
+    picture = resize_for_network(image, loaded.config.loader)
+    height, width = picture.size
+    seen = picture.images[0, :, :height, :width].to(loaded.device)
+    canvas = (picture.images.shape[-2], picture.images.shape[-1])
+    config = loaded.config.pseudo_labels
+    output = predict_augmented(
+        loaded.model, [seen], scales=config.teacher_scales, mirror=config.teacher_mirror, device=loaded.device
+    )
+    masks, labels = _truth(
+        project,
+        frame,
+        class_indices(project, loaded.class_names, class_agnostic=loaded.config.class_agnostic),
+        original=(image.shape[0], image.shape[1]),
+        size=picture.size,
+        canvas=canvas,
+    )
+    return judge_frame(
+        output,
+        0,
+        image_size=picture.size,
+        canvas=canvas,
+        masks=masks,
+        labels=labels,
+        config=config,
+        step=step,
+        steps=loaded.config.schedule.steps,
+        picture=seen,
+    )
+
+
+def _truth(
+    project: Project,
+    frame: int,
+    classes: Mapping[int, int],
+    *,
+    original: tuple[int, int],
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """The frame's objects as the network should see them: masks bool (G, *canvas), class indices (G,); no crowds.
+
+    One mask at a time is decoded at the frame's own size, which may be large.
+    """
+    instances = [known for known in project.instances(frame) if not known.crowd and known.category in classes]
+    masks = torch.zeros(len(instances), *canvas, dtype=torch.bool)
+    for index, instance in enumerate(instances):
+        mask = torch.from_numpy(to_mask(instance.segmentation, *original).copy())
+        small = interpolate(mask[None, None].float(), size=size, mode="area")[0, 0] >= 0.5
+        masks[index, : size[0], : size[1]] = small
+    labels = torch.tensor([classes[instance.category] for instance in instances], dtype=torch.int64)
+    seen = masks.flatten(1).any(1)
+    return masks[seen], labels[seen]

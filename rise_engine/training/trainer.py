@@ -1,0 +1,392 @@
+"""The training loop: a generator of events that never calls back into a user interface (paper, Sec. 3.4)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from rise_engine.atomic import write_text
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.method.unsupervised import predicting
+from rise_engine.model import build_segmenter
+from rise_engine.model.device import choose_device, half_precision_pays
+from rise_engine.model.weights.load import save_weights
+from rise_engine.prediction.inference import LoadedModel, read_run_config
+from rise_engine.project.interrupted import latest_training
+from rise_engine.project.project import Project
+from rise_engine.project.records import RunRecord
+from rise_engine.project.splits import TrainingSplit, choose_split
+from rise_engine.pseudo_sequences.views import PseudoSequence
+from rise_engine.training import events
+from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
+from rise_engine.training.checkpoint import TrainingState, load_state, save_state
+from rise_engine.training.data.classes import class_names
+from rise_engine.training.data.source import SceneSource
+from rise_engine.training.distributed import RankError, Ranks
+from rise_engine.training.events import Event
+from rise_engine.training.holdout import score_holdout, score_to_beat, takes_over
+from rise_engine.training.holdout_pseudo_labels import judge_holdout
+from rise_engine.training.initial_weights import build_initial
+from rise_engine.training.live_preview import preview_frame
+from rise_engine.training.metrics_log import MetricsLog
+from rise_engine.training.step import StepOutcome, TrainingStep
+from rise_engine.training.step_report import losses_event, thresholds_event
+
+TIMED_STEPS = 3
+"""Full steps timed (and not learnt from) to find out how many fit into a number of minutes."""
+
+
+class Trainer:
+    """Trains a network on a project. Stop iterating ``run()`` to hold it; call ``stop()`` to end and save it."""
+
+    def __init__(
+        self,
+        project: Project,
+        config: RiseConfig,
+        split: TrainingSplit | None = None,
+        *,
+        minutes: float | None = None,
+        resume: bool = False,
+        run: int | None = None,
+        rival: bool = True,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """``split`` defaults to ``choose_split(project)``; ``minutes`` replaces ``schedule.steps`` by what fits in.
+
+        ``resume`` goes on with ``run``, by default the project's latest one of the same preset. Without a ``rival``
+        the run in use is not measured first, and the new one takes its place whatever it reaches. ``ranks`` are the
+        processes that train together; all but the first need the project for reading only.
+        Raises ``RiseError`` without labelled frames, or when the device or the weights cannot be had.
+        """
+        self.project = project
+        self.split = split if split is not None else choose_split(project, seed=config.schedule.seed)
+        if not self.split.labelled:
+            raise RiseError(
+                f"no labelled frame to learn from in {project.path}: draw the objects of a few frames and mark them "
+                "done, or import a COCO file"
+            )
+        if config.loader.unlabelled_pool == "all":
+            everyone = sorted({*self.split.labelled, *self.split.unlabelled})
+            self.split = replace(self.split, unlabelled=everyone)
+        self._ranks = ranks or Ranks()
+        device = choose_device(self._ranks.device(config.device))
+        self._resumed = self._run_to_resume(run, config) if resume else None
+        # A resumed network keeps its classes, whatever was annotated since.
+        self.class_names = (
+            class_names(project, self.split.labelled, class_agnostic=config.class_agnostic)
+            if self._resumed is None
+            else list(read_run_config(self._resumed.folder)[1])
+        )
+        self.config = config.model_copy(deep=True)
+        self.config.model.num_classes = len(self.class_names)
+        self._minutes = minutes
+        self._rival = rival
+        self._watched: str | None = None
+        self._preview_due = False
+        self._stopping = False
+        torch.manual_seed(config.schedule.seed)
+        # The others get theirs from the first one, and a resumed run has its own: neither needs a file for it.
+        model, self._origin = (
+            build_initial(project, self.config)
+            if self._ranks.first and self._resumed is None
+            else (build_segmenter(self.config.model), "weights of its last checkpoint")
+        )
+        self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
+        self._scenes = SceneSource(project, self.split, self.config, class_names=self.class_names, device=device)
+        self._skipped = 0
+        self._news: list[str] = []
+        if config.optimiser.bf16 and not half_precision_pays(device):
+            self._news.append(
+                f"This device ({device.type}) has no bfloat16 of its own: optimiser.bf16=false would train faster."
+            )
+
+    def watch(self, frame: str | None) -> None:
+        """The frame to predict now and then, by its file name; None for none."""
+        self._watched = frame
+        self._preview_due = frame is not None
+
+    def stop(self) -> None:
+        """Ends the run after the step in hand; what was learnt is saved."""
+        self._stopping = True
+
+    def run(self) -> Iterator[Event]:
+        """Trains to the end of the schedule. The last event is ``Finished`` or ``Failed``.
+
+        Of several processes the first one measures and writes, while the others wait for it at the next step.
+        """
+        self._meet()
+        if self._resumed is not None:
+            folder, state = self._reopen(self._resumed)
+            self._ranks.agree("checkpoint", [str(folder.name), asdict(state)])
+        else:
+            if self.config.sequence.bank_admit == "all":
+                self._scenes.fill_bank()
+                self._ranks.agree("objects in the instance bank", self._scenes.bank_references())
+            if self._minutes is not None:
+                self.config.schedule.steps = max(1, int(self._minutes * 60 / self.seconds_a_step()))
+            folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
+        if not self._ranks.first:
+            yield from self._train(folder, state)
+            return
+        with MetricsLog(folder, keep_until=None if self._resumed is None else state.step) as log:
+            for event in self._train(folder, state):
+                log.write(event)
+                yield event
+
+    def _meet(self) -> None:
+        """Makes sure that all processes do the same, and that each has something to do."""
+        if self._ranks.alone:
+            return
+        self._ranks.agree(
+            "settings", [self.config.model_dump(mode="json"), self.class_names, self._resumed is not None]
+        )
+        self._ranks.agree("frames", asdict(self.split))
+        for unlabelled in {0, 0 if self.config.schedule.supervised_only else self._scenes.count("unlabelled")}:
+            labelled = self._scenes.count("labelled")
+            parts = self.learner.parts(labelled, unlabelled)
+            self._ranks.check(labelled=labelled, unlabelled=unlabelled, parts=parts)
+
+    def _new_run(self) -> Path:
+        if not self._ranks.first:
+            self._number, folder = self._ranks.gather(None)[0]
+            return Path(folder)
+        run = self.project.start_run(
+            preset=self.config.preset_name,
+            recipe=self.config.recipe_name,
+            steps=self.config.schedule.steps,
+            base=self.config.weights,
+        )
+        self._number = run.number
+        names = {frame.id: frame.name for frame in self.project.frames()}
+        description = {
+            "config": self.config.model_dump(mode="json"),
+            "class_names": self.class_names,
+            "labelled": [names[frame] for frame in self.split.labelled],
+            "unlabelled": len(self.split.unlabelled),
+            "holdout": [names[frame] for frame in self.split.holdout],
+        }
+        write_text(run.folder / "config.json", json.dumps(description, indent=1))
+        self._ranks.gather([run.number, str(run.folder)])
+        return run.folder
+
+    def _run_to_resume(self, number: int | None, config: RiseConfig) -> RunRecord:
+        if number is not None:
+            return self.project.run(number)
+        latest = latest_training(self.project, config.preset_name)
+        if latest is None:
+            raise RiseError(f"{self.project.path} has no run of preset {config.preset_name} to resume")
+        return latest
+
+    def _reopen(self, run: RunRecord) -> tuple[Path, TrainingState]:
+        self._number, folder = run.number, run.folder
+        learner = self.learner
+        state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
+        self.config.schedule.steps = state.steps
+        if self.config.sequence.bank_admit == "all":
+            self._scenes.fill_bank()
+        else:
+            self._scenes.restore_bank(state.annotations)
+        gone = len(state.annotations) - len(self._scenes.bank)
+        if gone > 0:
+            self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
+        return folder, state
+
+    def seconds_a_step(self) -> float:
+        """How long a step of the whole method takes here, measured on full steps that change no weight."""
+        after = self.config.schedule.burn_in
+        took = []
+        for _ in range(TIMED_STEPS):
+            began = time.monotonic()
+            self.learner.gradients(after, *self._sequences(after))
+            took.append(time.monotonic() - began)
+        self.learner.optimiser.zero_grad(set_to_none=True)
+        return max(self._ranks.gather(min(took)))
+
+    def _sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
+        schedule = self.config.schedule
+        due = not schedule.supervised_only and step >= schedule.burn_in
+        labelled, unlabelled = self._scenes.count("labelled"), self._scenes.count("unlabelled") if due else 0
+        parts = self.learner.parts(labelled, unlabelled)
+        return (
+            self._scenes.sequences(step, "labelled", self._ranks.mine(labelled, parts)),
+            self._scenes.sequences(step, "unlabelled", self._ranks.mine(unlabelled, parts)) if due else [],
+        )
+
+    def _train(self, folder: Path, state: TrainingState) -> Iterator[Event]:
+        step = state.step
+        yield events.Started(
+            step,
+            run=self._number,
+            folder=str(folder),
+            steps=self.config.schedule.steps,
+            labelled=len(self.split.labelled),
+            unlabelled=0 if self.config.schedule.supervised_only else len(self.split.unlabelled),
+            holdout=len(self.split.holdout),
+            device=str(self.learner.device),
+            bank_size=len(self._scenes.bank),
+            message=self._origin,
+        )
+        try:
+            yield from self._loop(folder, state)
+        except RankError as error:
+            hint = "Start it again with --resume, which goes on from the last checkpoint."
+            yield events.Failed(step, kind="crash", message=f"The training stopped: {error}", hint=hint)
+        except torch.OutOfMemoryError as error:
+            self._ranks.fail(f"the memory of {self.learner.device} is full")
+            yield events.Failed(
+                step,
+                kind="memory",
+                message=f"The memory of {self.learner.device} is full: {str(error).splitlines()[0]}",
+                hint="Set model.checkpointing=true, or use a smaller loader.crop, or device cpu.",
+            )
+        except RiseError as error:
+            self._ranks.fail(str(error))
+            saved = " What was learnt is saved and can be resumed." if (folder / STATE_FILE).is_file() else ""
+            yield events.Failed(step, kind="data", message=str(error), hint=f"Mend it, then train again.{saved}")
+        finally:
+            self._scenes.close()
+
+    def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
+        schedule = self.config.schedule
+        step, best = state.step, state.best_ap
+        self._skipped = state.skipped
+        for sentence in self._news:
+            yield events.Notice(step, sentence)
+        to_beat = self._to_beat()
+        if to_beat is not None:
+            yield to_beat
+        pace: float | None = None
+        saved_at = time.monotonic()
+        try:
+            while step < schedule.steps and not self._ranks.any(self._stopping):
+                began = time.monotonic()
+                yield from self._learn(step)
+                step += 1
+                took = time.monotonic() - began
+                pace = took if pace is None else 0.95 * pace + 0.05 * took
+                left = (schedule.steps - step) * pace
+                yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
+                if not self._ranks.first:
+                    continue
+                if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
+                    yield self._preview(step)
+                if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
+                    for event in self._measure(step, best):
+                        if isinstance(event, events.HoldoutScore) and event.best:
+                            best = event.ap
+                            self._save_weights(folder / "best.safetensors")
+                        yield event
+                if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
+                    yield self._checkpoint(folder, step, best)
+                    saved_at = time.monotonic()
+        except (RiseError, torch.OutOfMemoryError):
+            if self._ranks.first and step > state.step:
+                yield self._checkpoint(folder, step, best)
+            raise
+        current, verdict = takes_over(best, to_beat, run=self._number)
+        if self._ranks.first:
+            yield self._checkpoint(folder, step, best)
+            self.project.finish_run(self._number, steps=step, current=current)
+        # The others stay until everything is saved.
+        self._ranks.gather(None)
+        yield events.Finished(
+            step,
+            run=self._number,
+            folder=str(folder),
+            stopped=step < schedule.steps,
+            current=current,
+            verdict=verdict,
+            skipped=self._skipped,
+        )
+
+    def _to_beat(self) -> events.ToBeat | None:
+        if not self._rival or not self._ranks.first:
+            return None
+        return score_to_beat(
+            self.project,
+            self.split.holdout,
+            class_agnostic=self.config.class_agnostic,
+            device=self.config.device,
+            besides=self._number,
+        )
+
+    def _learn(self, step: int) -> Iterator[Event]:
+        labelled, unlabelled = self._sequences(step)
+        outcome = self.learner.learn(step, labelled, unlabelled)
+        if self.config.sequence.bank_admit == "segmented":
+            self._admit(outcome)
+        for sentence in [*self.learner.memory.news(), *self._scenes.news()]:
+            yield events.Notice(step + 1, sentence)
+        if not outcome.applied:
+            self._skipped += 1
+            yield events.Notice(
+                step + 1, f"Step {step + 1} had non-finite gradients and was skipped ({self._skipped} so far)."
+            )
+        yield losses_event(outcome, step + 1, skipped=self._skipped)
+        if outcome.cascades:
+            yield thresholds_event(outcome, step + 1, bank_size=len(self._scenes.bank))
+
+    def _admit(self, outcome: StepOutcome) -> None:
+        for _, (name, indices) in sorted(outcome.segmented.items()):
+            self._scenes.admit(name, indices)
+
+    def _loaded(self) -> LoadedModel:
+        return LoadedModel(self.learner.teacher, self.config, tuple(self.class_names), self.learner.device)
+
+    def _preview(self, step: int) -> Event:
+        self._preview_due = False
+        try:
+            frame = self.project.frame(str(self._watched))
+            image = self.project.image(frame.id)
+        except RiseError as error:
+            # Looking at a damaged frame must not end what the others teach.
+            self._watched = None
+            return events.Notice(step, str(error))
+        with predicting(self.learner.teacher):
+            return preview_frame(self._loaded(), frame.name, image, step=step)
+
+    def _measure(self, step: int, best: float | None) -> Iterator[Event]:
+        holdout = self.split.holdout
+        if not self.project.frames_with_objects().intersection(holdout):
+            yield events.Notice(
+                step,
+                f"None of the {len(holdout)} hold-out frames has an annotated object, so nothing could be measured: "
+                "draw their objects, or take them out of the hold-out.",
+            )
+            return
+        with predicting(self.learner.teacher):
+            mask = score_holdout(self._loaded(), self.project, holdout)
+        better = best is None or mask.ap > best
+        yield events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=better, ap75=mask.ap75)
+        if not self.config.schedule.supervised_only:
+            with predicting(self.learner.teacher):
+                score = judge_holdout(self._loaded(), self.project, holdout, step=step)
+            yield score
+
+    def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:
+        bank = self._scenes.bank_references()
+        learner = self.learner
+        save_state(
+            folder,
+            TrainingState(step, self.config.schedule.steps, best, bank, self._skipped),
+            model=learner.model,
+            teacher=learner.averaged,
+            optimiser=learner.optimiser,
+        )
+        path = folder / "weights.safetensors"
+        self._save_weights(path)
+        return events.Checkpoint(step, path=str(path))
+
+    def _save_weights(self, path: Path) -> None:
+        metadata = {
+            "config": self.config.model.model_dump_json(),
+            "loader": self.config.loader.model_dump_json(),
+            "class_names": json.dumps(self.class_names),
+        }
+        save_weights(self.learner.teacher, path, metadata=metadata)

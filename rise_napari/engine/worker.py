@@ -1,0 +1,144 @@
+"""The child side of ``engine_process.py``: ``python -m rise_napari.engine.worker``. Neither Qt nor napari here.
+
+Each line of the input is a job, each line of the output something about it: ``progress``, then ``result`` or ``error``.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from rise_engine.config import RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.project.project import Project
+from rise_engine.pseudo_sequences.bank import InstanceBank
+from rise_engine.pseudo_sequences.staging import bank_frames, fill_bank, stage_frame
+
+if TYPE_CHECKING:
+    from rise_engine.prediction.inference import LoadedModel
+
+
+def stage(
+    project: str, frame: int, seed: int, preset: str, settings: list[str], scale: int
+) -> Iterator[dict[str, Any]]:
+    """A pseudo-sequence of a frame: before, after and strong as base64 PNGs, and what happens in it in words."""
+    from rise_engine.pseudo_sequences.preview import describe_sequence, render_panels
+
+    config = RiseConfig.preset(preset).with_settings(settings)  # type: ignore[arg-type]  # checked inside
+    with Project.open(Path(project), read_only=True) as opened:
+        bank = _bank(project, preset, repr(opened.history()))
+        sequence = stage_frame(opened, opened.frame(frame), config, seed=seed, bank=bank)
+    pictures = []
+    for panel in render_panels(sequence, scale=scale):
+        file = io.BytesIO()
+        Image.fromarray(panel).save(file, "PNG", compress_level=1)
+        pictures.append(base64.b64encode(file.getvalue()).decode("ascii"))
+    yield {"result": {"pngs": pictures, "words": describe_sequence(sequence)}}
+
+
+@lru_cache(maxsize=1)
+def _bank(project: str, preset: str, _history: str) -> InstanceBank:
+    """The project's bank, kept until the project is edited: a moved slider needs no image read again."""
+    config = RiseConfig.preset(preset)  # type: ignore[arg-type]  # checked inside
+    with Project.open(Path(project), read_only=True) as opened:
+        return fill_bank(opened, [one.id for one in bank_frames(opened)], config)
+
+
+def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[str, Any]]:
+    """Predicts frames into the store with the latest run, or the starter weights before any training.
+
+    The result is how many were predicted.
+    """
+    from rise_engine.active_learning.uncertainty import StrongLook
+    from rise_engine.prediction.inference import load_model, predict_into_store
+    from rise_engine.prediction.starter_run import latest_or_starter_run
+
+    with Project.open(Path(project)) as opened:
+        run = latest_or_starter_run(opened)
+        loaded = load_model(run.folder)
+        unreadable: list[RiseError] = []
+        storing = predict_into_store(
+            loaded,
+            opened,
+            run.number,
+            frames,
+            min_score=min_score,
+            unreadable=unreadable,
+            second_look=StrongLook(loaded, opened, min_score=min_score),
+        )
+        done = 0
+        for done, _ in enumerate(storing, start=1):
+            yield {"progress": done}
+        yield {"result": {"predicted": done, "unreadable": [str(error) for error in unreadable]}}
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Path, _changed: float) -> LoadedModel:
+    """The network of a run or a file, kept until another is asked for or it was written again."""
+    from rise_engine.prediction.inference import load_model
+
+    return load_model(model)
+
+
+def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str, Any]]:
+    """What the model in use sees in a frame, weak predictions too; nothing is stored.
+
+    The result is empty where there is no model to ask.
+    """
+    from rise_engine.prediction.inference import predict as predict_image
+    from rise_engine.prediction.starter_run import latest_model
+
+    with Project.open(Path(project), read_only=True) as opened:
+        image = opened.image(frame)
+        try:
+            model = latest_model(opened)
+        except RiseError:
+            yield {"result": {"candidates": []}}
+            return
+    changed = max((file.stat().st_mtime for file in [model, *model.glob("*.safetensors")]), default=0.0)
+    found = predict_image(_loaded(model, changed), image, min_score=min_score)
+    yield {"result": {"candidates": [{"rle": one.rle, "box": one.box, "score": one.score} for one in found]}}
+
+
+def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, Any]]:
+    """Writes a run as ONNX; the result is a sentence about it."""
+    from rise_engine.prediction.onnx_export import export_onnx_from_run
+
+    with Project.open(Path(project), read_only=True) as opened:
+        report = export_onnx_from_run(opened, Path(path), run=run)
+    yield {"result": {"path": str(report.path), "summary": report.summary}}
+
+
+JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
+    "stage": stage,
+    "predict": predict,
+    "candidates": candidates,
+    "export_onnx": export_onnx,
+}
+
+
+def main() -> None:
+    """Does one job after another until the input ends."""
+    answers = sys.stdout
+    # What a library prints must not mix with the answers.
+    sys.stdout = sys.stderr
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            for answer in JOBS[job.pop("job")](**job):
+                print(json.dumps(answer), file=answers, flush=True)
+        except Exception as error:  # whatever it is, the window must hear of it
+            told = str(error) if isinstance(error, RiseError) else f"{type(error).__name__}: {error}"
+            print(json.dumps({"error": told}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

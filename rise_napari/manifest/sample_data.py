@@ -1,0 +1,37 @@
+"""Sample totes, drawn on the spot; nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import napari
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from rise_napari.ui.identity import PLUGIN, WIDGET
+
+SEED = 7
+SIZE = (480, 640)
+
+
+def sample_totes() -> list[tuple[Any, dict[str, Any], str]]:
+    """One drawn tote and its true masks as a Labels layer.
+
+    Where there is a viewer, the RISE window opens as well, on a folder of such totes to work with. napari insists on
+    layers from a sample; the window takes them away as soon as the project is open.
+    """
+    from rise_engine.synthetic import draw_tote
+
+    tote = draw_tote(np.random.default_rng(SEED), size=SIZE)
+    labels = np.zeros(tote.image.shape[:2], np.int32)
+    for label, mask in enumerate(tote.masks, start=1):
+        labels[mask] = label
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        # In a moment, for napari adds these layers first.
+        QTimer.singleShot(0, bench.open_samples)
+    return [
+        (tote.image, {"name": "tote", "rgb": True}, "image"),
+        (labels, {"name": "tote annotations", "opacity": 0.5}, "labels"),
+    ]

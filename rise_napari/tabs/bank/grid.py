@@ -1,0 +1,237 @@
+"""The cut-outs of the instance bank, page by page: go to the frame of one, keep some out of the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QIcon, QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from rise_engine.project.bank_listing import BankEntry, bank_entries
+from rise_engine.project.project import Project
+from rise_napari.engine.background import run_beside
+from rise_napari.tabs.bank.page import SIDE, Thumbnail, pixmap, read_page
+from rise_napari.tabs.tab import button
+from rise_napari.workspace import Workspace
+
+PAGE = 60
+PATIENCE_MILLISECONDS = 300
+"""A stroke often has another one behind it."""
+ONE_ROW = SIDE + 34
+EVERYTHING, EXCLUDED = "all", "excluded"
+
+
+class _CutOuts(QListWidget):
+    """Qt's own meaning of the space bar, to select one more, gives way; and it asks for no more room than is left."""
+
+    space_pressed = Signal()
+
+    def sizeHint(self) -> QSize:
+        """One row: a stretch gives it all the height that the preview under it leaves."""
+        return QSize(super().sizeHint().width(), ONE_ROW)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Space:
+            self.space_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class BankGrid(QWidget):
+    """The list of cut-outs follows the project while it is in sight."""
+
+    changed = Signal()
+    """A person changed what the bank holds."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self._stale = True
+        self._asked = 0
+        self.entries: list[BankEntry] = []
+        self.page = 0
+        self.show_only = QComboBox()
+        self.show_only.setToolTip("Which cut-outs to show")
+        self.show_only.currentIndexChanged.connect(lambda _row: self._turn_to(0))
+        self.count = QLabel()
+        self.list = _CutOuts()
+        self.list.setViewMode(QListView.ViewMode.IconMode)
+        self.list.setIconSize(QSize(SIDE, SIDE))
+        self.list.setGridSize(QSize(SIDE + 10, SIDE + 26))
+        self.list.setResizeMode(QListView.ResizeMode.Adjust)
+        self.list.setMovement(QListView.Movement.Static)
+        self.list.setUniformItemSizes(True)
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.list.setMinimumHeight(ONE_ROW)
+        self.list.setToolTip(
+            "Click: go to its frame.  Ctrl or Shift + click: select several.  Space: exclude or include"
+        )
+        self.list.itemClicked.connect(self._clicked)
+        self.list.itemSelectionChanged.connect(self._offer)
+        self.list.space_pressed.connect(self.toggle)
+        self.exclude = button(
+            "Exclude", self.toggle, "Keep the selected cut-outs out of the bank, or let them in again (Space)"
+        )
+        self.back = button("<", lambda: self._turn_to(self.page - 1), "Page before")
+        self.forth = button(">", lambda: self._turn_to(self.page + 1), "Next page")
+        self.place = QLabel()
+        self.place.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for widget in (self.back, self.forth):
+            widget.setFixedWidth(34)
+        above, below = QHBoxLayout(), QHBoxLayout()
+        above.addWidget(self.count, 1)
+        above.addWidget(self.show_only)
+        below.addWidget(self.exclude)
+        below.addStretch(1)
+        for widget in (self.back, self.place, self.forth):
+            below.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(above)
+        layout.addWidget(self.list, 1)
+        layout.addLayout(below)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PATIENCE_MILLISECONDS)
+        self._timer.timeout.connect(self.fill)
+        for signal in (workspace.frames_changed, workspace.strokes_saved, workspace.instances_changed):
+            signal.connect(self._mark_stale)
+        workspace.project_changed.connect(self._clear)
+        self._show_count()
+
+    def fill(self) -> None:
+        """Reads the list anew when it changed since, in a thread."""
+        project = self._workspace.project
+        if project is None or not self._stale:
+            return
+        self._stale = False
+        path = project.path
+
+        def work() -> list[BankEntry]:
+            with Project.open(path, read_only=True) as other:
+                return bank_entries(other)
+
+        run_beside(self._workspace, work, done=lambda found: self._show_entries(path, found))
+
+    def chosen(self) -> list[BankEntry]:
+        """What is selected."""
+        return [item.data(Qt.ItemDataRole.UserRole) for item in self.list.selectedItems()]
+
+    def toggle(self) -> None:
+        """Excludes what is selected, or lets it in again when all of it is excluded; one edit."""
+        project, chosen = self._workspace.project, self.chosen()
+        if project is None or not chosen or not self._workspace.writable:
+            return
+        exclude = not all(entry.excluded for entry in chosen)
+        words = f"kept {len(chosen)} cut-outs out of the bank" if exclude else f"let {len(chosen)} cut-outs in again"
+        with self._workspace.telling():
+            with project.together(words.replace("1 cut-outs", "1 cut-out")):
+                for entry in chosen:
+                    project.set_bank_excluded(entry.instance, exclude)
+            self._stale = True
+            self.fill()
+            self.changed.emit()
+
+    # -- pages ------------------------------------------------------------------------------------------------------
+
+    def shown_entries(self) -> list[BankEntry]:
+        """What the filter lets through, on all pages."""
+        wanted = self.show_only.currentData()
+        if wanted in (None, EVERYTHING):
+            return self.entries
+        if wanted == EXCLUDED:
+            return [entry for entry in self.entries if entry.excluded]
+        return [entry for entry in self.entries if entry.category == wanted]
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return max(1, -(-len(self.shown_entries()) // PAGE))
+
+    def _show_entries(self, path: Path, found: list[BankEntry]) -> None:
+        project = self._workspace.project
+        if project is None or project.path != path:
+            return
+        self.entries = found
+        wanted = self.show_only.currentData()
+        self.show_only.blockSignals(True)
+        self.show_only.clear()
+        self.show_only.addItem("all", EVERYTHING)
+        for category in self._workspace.categories:
+            self.show_only.addItem(category.name, category.id)
+        self.show_only.addItem("excluded", EXCLUDED)
+        self.show_only.setCurrentIndex(max(0, self.show_only.findData(wanted)))
+        self.show_only.blockSignals(False)
+        self._turn_to(self.page)
+
+    def _turn_to(self, page: int) -> None:
+        self.page = max(0, min(page, self.pages - 1))
+        self._show_count()
+        project = self._workspace.project
+        if project is None:
+            return
+        wanted = self.shown_entries()[self.page * PAGE : (self.page + 1) * PAGE]
+        self._asked += 1
+        path, asked = project.path, self._asked
+        run_beside(self._workspace, lambda: read_page(path, wanted), done=lambda found: self._show_page(asked, found))
+
+    def _show_page(self, asked: int, found: Sequence[Thumbnail]) -> None:
+        if asked != self._asked:
+            return
+        chosen = {entry.instance for entry in self.chosen()}
+        names = {category.id: category.name for category in self._workspace.categories}
+        self.list.clear()
+        for one in found:
+            entry = one.entry
+            item = QListWidgetItem(QIcon(pixmap(one.picture)), names.get(entry.category, "?"))
+            item.setData(Qt.ItemDataRole.UserRole, entry)
+            out = ", kept out of the bank" if entry.excluded else ""
+            item.setToolTip(f"{names.get(entry.category, '?')} of {entry.frame_name}{out}")
+            self.list.addItem(item)
+            item.setSelected(entry.instance in chosen)
+        self._offer()
+
+    def _show_count(self) -> None:
+        excluded = sum(entry.excluded for entry in self.entries)
+        out = f", {excluded:,} excluded" if excluded else ""
+        self.count.setText(f"{len(self.entries):,} cut-outs{out}")
+        self.place.setText(f"{self.page + 1} / {self.pages}")
+        self.back.setEnabled(self.page > 0)
+        self.forth.setEnabled(self.page + 1 < self.pages)
+        self._offer()
+
+    def _offer(self) -> None:
+        chosen = self.chosen()
+        out = bool(chosen) and all(entry.excluded for entry in chosen)
+        self.exclude.setText("Include again" if out else "Exclude")
+        self.exclude.setEnabled(bool(chosen) and self._workspace.writable)
+
+    def _clicked(self, item: QListWidgetItem) -> None:
+        if QApplication.keyboardModifiers() == Qt.KeyboardModifier.NoModifier:
+            entry = item.data(Qt.ItemDataRole.UserRole)
+            self._workspace.show(entry.frame)
+            self._workspace.select(entry.instance)
+
+    def _mark_stale(self, _frame: object = None) -> None:
+        self._stale = True
+        if self.isVisible():
+            self._timer.start()
+
+    def _clear(self) -> None:
+        self.list.clear()
+        self.entries, self.page, self._stale = [], 0, True
+        self._asked += 1
+        self._show_count()

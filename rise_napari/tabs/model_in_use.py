@@ -1,0 +1,64 @@
+"""Which run predicts: the person may choose another one at any time."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
+
+from rise_engine.project.maintenance.report import best_holdout_ap
+from rise_engine.project.records import RunRecord
+from rise_napari.workspace import Workspace
+
+
+class ModelInUse(QWidget):
+    """A list of the finished runs, the one that predicts chosen."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self._workspace = workspace
+        self.runs = QComboBox()
+        self.runs.setToolTip(
+            "The model that predicts, that the next training can start from, and that is exported.\n"
+            "A new one takes its place by itself unless it is worse on the hold-out."
+        )
+        self.runs.activated.connect(self._chosen)
+        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(QLabel("Model in use"))
+        layout.addWidget(self.runs, 1)
+
+    def refresh(self) -> None:
+        """Reads the project again."""
+        project = self._workspace.project
+        runs = [run for run in project.runs() if run.finished is not None] if project is not None else []
+        current = project.current_run() if project is not None and runs else None
+        self.runs.clear()
+        for run in reversed(runs):
+            self.runs.addItem(describe_run(run), run.number)
+        if current is not None:
+            self.runs.setCurrentIndex(self.runs.findData(current.number))
+        self.setVisible(len(runs) > 0)
+        self.runs.setEnabled(self._workspace.writable and not self._workspace.training.running)
+
+    def use(self, number: int) -> None:
+        """Makes a run the one that predicts."""
+        workspace = self._workspace
+        if workspace.project is None or not workspace.writable:
+            return
+        with workspace.telling():
+            workspace.project.choose_run(number)
+            workspace.tell(f"Run {number} predicts from now on: press Predict all in the Review tab.")
+            workspace.predictions_changed.emit(None)
+            workspace.refresh_frames()
+
+    def _chosen(self, _row: int) -> None:
+        self.use(self.runs.currentData())
+
+
+def describe_run(run: RunRecord) -> str:
+    """A run in a line: number, preset, steps, and its best hold-out AP where it has one."""
+    if run.steps == 0:
+        return f"{run.number}: starter weights"
+    best = best_holdout_ap(run)
+    measured = "" if best is None else f", hold-out AP {best:.1f}"
+    return f"{run.number}: {run.preset}, {run.steps:,} steps{measured}"

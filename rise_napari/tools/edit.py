@@ -1,0 +1,197 @@
+"""What a person does to instances with one key: copy, merge, split, cut, take a suggestion. No widgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rise_engine.annotation.prompt import Suggestion
+from rise_engine.annotation.split import along, connected_parts, cut
+from rise_engine.project.project import Project
+from rise_engine.project.records import FrameRecord, Instance, Source
+from rise_engine.project.segmentation import from_mask, to_mask
+from rise_napari.layers.label_view import Piece
+from rise_napari.workspace import Workspace
+
+Mask = NDArray[np.bool_]
+
+
+class Editor:
+    """Edits of the frame in view. Each is one entry of the journal, so one undo takes it back whole."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def copy_from_previous(self) -> None:
+        """Copies the annotations of the frame before into the frame in view, those aside that it has already."""
+        workspace = self._workspace
+        frame, project = workspace.frame, workspace.project
+        if frame is None or project is None:
+            return
+        index = workspace.index_of(frame.id) or 0
+        if index == 0:
+            workspace.tell("There is no frame before this one.")
+            return
+        before = workspace.frames[index - 1]
+        known = workspace.instances_with_strokes()
+        copied = [
+            replace(one, id=None, frame=frame.id, source=Source.DRAWN, score=None, run=None, extra={})
+            for one in project.instances(before.id)
+            if not any(one.segmentation == other.segmentation for other in known)
+        ]
+        if not copied:
+            workspace.tell(f"There is nothing to copy from {before.name}.")
+            return
+        with workspace.telling():
+            if project.probe(before.id) != project.probe(frame.id):
+                workspace.tell(f"{before.name} has another size, so its instances do not fit here.", "warning")
+                return
+        words = f"copied {_count(copied)} from {before.name}"
+        if workspace.edit(words, lambda project, frame: project.add_instances(frame.id, copied)) is not None:
+            workspace.tell(f"{words.capitalize()}.")
+
+    def merge(self, instance_ids: Sequence[int]) -> None:
+        """Makes one instance of several: the lowest keeps its category, the others are gone."""
+        workspace = self._workspace
+        chosen = [one for one in workspace.instances_with_strokes() if one.id in set(instance_ids)]
+        if len(chosen) < 2:
+            workspace.tell("Select two or more instances in the table (Ctrl + click), then merge them.")
+            return
+
+        def change(project: Project, frame: FrameRecord) -> int:
+            size = _size(project, frame)
+            union = np.any([to_mask(one.segmentation, *size) for one in chosen], axis=0)
+            kept, *others = [one.id for one in chosen if one.id is not None]
+            project.update_instance(kept, segmentation=from_mask(union))
+            project.delete_instances(others)
+            return kept
+
+        kept = workspace.edit(f"merged {_count(chosen)}", change)
+        workspace.select(kept)
+
+    def split(self, instance_id: int | None) -> None:
+        """Makes an instance of each connected part of one."""
+        instance = self._find(instance_id)
+        if instance is None:
+            self._workspace.tell("Select the instance to split first: pick it (5), or click on it in the table.")
+            return
+        self._replace_by_parts(
+            instance,
+            connected_parts,
+            "split an instance",
+            "This instance is in one piece: draw a line through it with Cut (T).",
+        )
+
+    def cut(self, path: Sequence[tuple[float, float]]) -> None:
+        """Cuts along a line through points (row, column): the instance in hand, else the one it crosses most."""
+        workspace = self._workspace
+        project, frame = workspace.project, workspace.frame
+        if project is None or frame is None or len(path) < 2:
+            return
+        instances = workspace.instances_with_strokes()
+        with workspace.telling():
+            size = _size(project, frame)
+            blade = along(path, size)
+            pieces = {one.id: Piece.decoded(one.segmentation, size) for one in instances}
+            crossed = {number: int((piece.mask & blade[piece.region]).sum()) for number, piece in pieces.items()}
+            in_hand = workspace.selected if crossed.get(workspace.selected) else None
+            target = self._find(in_hand if in_hand is not None else max(crossed, key=crossed.__getitem__, default=None))
+            if target is None or not crossed[target.id]:
+                workspace.tell("The line crosses no instance.")
+                return
+            self._replace_by_parts(
+                target,
+                lambda mask: cut(mask, path),
+                "cut an instance",
+                "The line must go all the way through an instance to cut it.",
+            )
+
+    def take(self, suggestion: Suggestion, prediction: int | None = None) -> int | None:
+        """Makes an instance of a suggestion and returns its id; ``prediction`` is the stored one that it stands for."""
+        workspace = self._workspace
+
+        def change(project: Project, frame: FrameRecord) -> int:
+            category = workspace.category_for_new()
+            if prediction is not None:
+                known = next((one for one in project.predictions(frame.id) if one.id == prediction), None)
+                if known is not None:
+                    category = known.category
+                    project.reject_predictions([prediction])
+            new = Instance(None, frame.id, category, from_mask(suggestion.mask), score=suggestion.score)
+            (number,) = project.add_instances(frame.id, [new])
+            return number
+
+        number = workspace.edit("took a suggestion", change)
+        workspace.select(number)
+        return number
+
+    def set_category(self, instance_ids: Sequence[int], category: int) -> None:
+        """Gives instances of the frame in view a category, in one edit."""
+        known = {one.id: one.category for one in self._workspace.instances_with_strokes()}
+        changed = [number for number in instance_ids if known.get(number, category) != category]
+        name = next((one.name for one in self._workspace.categories if one.id == category), "?")
+
+        def change(project: Project, frame: FrameRecord) -> bool:
+            for number in changed:
+                project.update_instance(number, category=category)
+            return True
+
+        if changed:
+            self._workspace.edit(f"made {_count(changed)} {name}", change)
+
+    def rename_category(self, category: int, name: str) -> None:
+        """Gives a category another name."""
+        project = self._workspace.project
+        if project is not None and self._workspace.writable:
+            with self._workspace.telling():
+                project.rename_category(category, name)
+                self._workspace.imported()
+
+    def _find(self, instance_id: int | None) -> Instance | None:
+        return next((one for one in self._workspace.instances_with_strokes() if one.id == instance_id), None)
+
+    def _replace_by_parts(
+        self, instance: Instance, divide: Callable[[Mask], list[Mask]], words: str, whole: str
+    ) -> None:
+        """The largest part stays the instance; each other part becomes a new one of the same category."""
+        workspace = self._workspace
+        project, frame = workspace.project, workspace.frame
+        assert project is not None and frame is not None and instance.id is not None
+        number = instance.id
+        with workspace.telling():
+            largest, *others = divide(to_mask(instance.segmentation, *_size(project, frame)))
+            if not others:
+                workspace.tell(whole)
+                return
+            added = [
+                replace(instance, id=None, segmentation=from_mask(part), source=Source.DRAWN, extra={})
+                for part in others
+            ]
+
+            def change(project: Project, frame: FrameRecord) -> bool:
+                project.update_instance(number, segmentation=from_mask(largest))
+                project.add_instances(frame.id, added)
+                return True
+
+            workspace.edit(f"{words} into {len(others) + 1}", change)
+            workspace.select(number)
+
+
+def taken_by(instances: Sequence[Instance], size: tuple[int, int]) -> Mask:
+    """The pixels bool (H, W) of all these instances."""
+    taken = np.zeros(size, np.bool_)
+    for one in instances:
+        taken |= to_mask(one.segmentation, *size)
+    return taken
+
+
+def _size(project: Project, frame: FrameRecord) -> tuple[int, int]:
+    width, height = project.probe(frame.id)
+    return height, width
+
+
+def _count(instances: Sequence[object]) -> str:
+    return "1 instance" if len(instances) == 1 else f"{len(instances)} instances"

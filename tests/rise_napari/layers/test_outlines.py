@@ -1,0 +1,60 @@
+"""Outlines of instances against scipy's erosion, and on large frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_erosion
+
+from rise_napari.layers.label_view import Piece
+from rise_napari.layers.outlines import Outline, outlines, step_for
+
+SIZE = (40, 60)
+
+
+def blob(seed: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    for row, column, radius in np.random.default_rng(seed).integers((0, 0, 3), (40, 60, 9), (4, 3)):
+        mask |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+    return mask
+
+
+def drawn(*best_first: np.ndarray, width: int) -> np.ndarray:
+    size = best_first[0].shape
+    return outlines([Outline.of(Piece.of(mask), size, width=width) for mask in best_first], size)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_outline_is_what_erosion_takes_away(seed: int, width: int) -> None:
+    mask = blob(seed)
+    expected = mask & ~binary_erosion(mask, iterations=width)
+    assert np.array_equal(drawn(mask, width=width) > 0, expected)
+
+
+def test_a_better_one_covers_those_after_it() -> None:
+    best, worse = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    best[5:25, 5:25] = worse[15:35, 15:35] = True
+    picture = drawn(best, worse, width=1)
+    assert picture[5, 10] == 1
+    assert picture[34, 20] == 2
+    assert picture[24, 20] == 1
+    assert picture[15, 20] == 0, "the edge of the worse one is hidden inside the better one"
+
+
+def test_a_large_frame_is_drawn_smaller_in_the_same_place() -> None:
+    size = (1944, 2592)
+    assert step_for(size) == 2
+    mask = np.zeros(size, bool)
+    mask[101:301, 403:807] = True
+    picture = drawn(mask, width=1)
+    assert picture.shape == (972, 1296)
+    rows, columns = np.nonzero(picture)
+    assert (rows.min(), rows.max()) == (51, 150)
+    assert (columns.min(), columns.max()) == (202, 403)
+
+
+def test_nothing_and_what_has_no_pixels_draw_nothing() -> None:
+    assert not outlines([], SIZE).any()
+    assert not drawn(np.zeros(SIZE, bool), width=2).any()
