@@ -81,7 +81,7 @@ def next_frames(person: Person, project: Project, count: int, order: str, seed: 
         return [entry.frame.name for entry in rank_frames(project, top=count)]
     pool = person.pool
     shuffled = [pool[index] for index in np.random.default_rng(seed).permutation(len(pool))]
-    is_open = {frame.name for frame in project.frames(state=FrameState.UNLABELLED)}
+    is_open = {frame.name for frame in project.frames.all(state=FrameState.UNLABELLED)}
     return [name for name in shuffled if name in is_open][:count]
 
 
@@ -99,19 +99,19 @@ def one_curve(
             if count in done:
                 continue
             began = time.monotonic()
-            labelled = len(project.frames(state=FrameState.LABELLED))
+            labelled = len(project.frames.all(state=FrameState.LABELLED))
             if labelled > count:
                 raise SystemExit(f"{path} has {labelled} labelled frames already, so {count} can no longer be measured")
             person.label(project, next_frames(person, project, count - labelled, order, schedule.seed))
             loaded = train(project, config)
             score = person.measure(loaded)
-            rest = [frame.id for frame in project.frames(state=FrameState.UNLABELLED)]
+            rest = [frame.id for frame in project.frames.all(state=FrameState.UNLABELLED)]
             if order == "queue" and rest and count != counts[-1]:
-                run = project.run().number
+                run = project.runs.get().number
                 for _ in predict_into_store(loaded, project, run, rest, second_look=StrongLook(loaded, project)):
                     pass
             minutes = (time.monotonic() - began) / 60
-            names = " ".join(sorted(frame.name for frame in project.frames(state=FrameState.LABELLED)))
+            names = " ".join(sorted(frame.name for frame in project.frames.all(state=FrameState.LABELLED)))
             figures = (round(score.ap, 2), round(score.ap50, 2), round(score.ap75, 2), round(minutes, 1))
             # Only now: a round that is interrupted before is done again as a whole.
             rounds.add(Round(*key, count, *figures, names))

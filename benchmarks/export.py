@@ -74,12 +74,12 @@ def draw_project(folder: Path) -> Path:
     frames = write_sample_folder(folder / "totes", count=DRAWN, seed=3, size=(300, 400))
     with Project.create(folder / "totes.rise", folder / "totes") as project:
         project.scan()
-        category = project.add_category("object").id
-        for record, frame in zip(project.frames(), frames, strict=True):
+        category = project.annotations.add_category("object").id
+        for record, frame in zip(project.frames.all(), frames, strict=True):
             masks = [from_mask(mask) for mask in frame.masks]
-            project.add_instances(record.id, [Instance(None, record.id, category, mask) for mask in masks])
-            project.set_state(record.id, FrameState.LABELLED)
-        project.set_split([record.id for record in project.frames()], Split.HOLDOUT)
+            project.annotations.add(record.id, [Instance(None, record.id, category, mask) for mask in masks])
+            project.frames.set_state(record.id, FrameState.LABELLED)
+        project.frames.set_split([record.id for record in project.frames.all()], Split.HOLDOUT)
         latest_or_starter_run(project)
     return folder / "totes.rise"
 
@@ -172,7 +172,7 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         path = options.project or draw_project(Path(scratch))
         with Project.open(path, read_only=True) as project:
-            frames = [frame.id for frame in project.frames(split=Split.HOLDOUT)][: options.frames]
+            frames = [frame.id for frame in project.frames.all(split=Split.HOLDOUT)][: options.frames]
             if not frames:
                 sys.exit("mark frames as hold-out first: rise new ... --holdout-list FILE")
             loaded = load_model(latest_model(project, options.run), device="cpu")

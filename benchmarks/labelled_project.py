@@ -27,13 +27,13 @@ class Person:
     @property
     def pool(self) -> list[str]:
         """Names of the frames that may be labelled."""
-        frames = self.truth.frames(split=Split.TRAIN)
+        frames = self.truth.frames.all(split=Split.TRAIN)
         return [frame.name for frame in frames if frame.state in (FrameState.LABELLED, FrameState.REVIEWED)]
 
     @property
     def test(self) -> list[int]:
         """Ids of the frames that measure."""
-        found = [frame.id for frame in self.truth.frames(split=Split.HOLDOUT)]
+        found = [frame.id for frame in self.truth.frames.all(split=Split.HOLDOUT)]
         if not found:
             raise SystemExit("mark frames as hold-out first: rise new ... --holdout-list FILE")
         return found
@@ -43,23 +43,23 @@ class Person:
         project = Project.create(path, self.truth.images)
         project.scan()
         pool = set(self.pool)
-        for frame in project.frames():
+        for frame in project.frames.all():
             if frame.name not in pool:
-                project.set_state(frame.id, FrameState.SKIPPED)
-        project.add_category("object")
+                project.frames.set_state(frame.id, FrameState.SKIPPED)
+        project.annotations.add_category("object")
         return project
 
     def label(self, project: Project, names: Sequence[str]) -> None:
         """Draws frames, as they are in ``truth``."""
-        category = project.categories()[0].id
+        category = project.annotations.categories()[0].id
         for name in names:
-            frame = project.frame(name).id
-            known = self.truth.instances(self.truth.frame(name).id)
+            frame = project.frames.get(name).id
+            known = self.truth.annotations.of_frame(self.truth.frames.get(name).id)
             if known:
-                project.add_instances(
+                project.annotations.add(
                     frame, [_anew(instance, frame, category) for instance in known if not instance.crowd]
                 )
-            project.set_state(frame, FrameState.LABELLED)
+            project.frames.set_state(frame, FrameState.LABELLED)
 
     def measure(self, loaded: LoadedModel) -> AveragePrecision:
         """Class-agnostic mask AP on the test frames."""
@@ -76,8 +76,8 @@ def _anew(instance: Instance, frame: int, category: int) -> Instance:
 def train(project: Project, config: RiseConfig, *, minutes: float | None = None) -> LoadedModel:
     """Trains on what is labelled, the rest unlabelled, and no hold-out; the model after the last step."""
     torch.manual_seed(config.schedule.seed)
-    labelled = [frame.id for frame in project.frames(state=FrameState.LABELLED)]
-    unlabelled = [frame.id for frame in project.frames(state=FrameState.UNLABELLED)] or labelled
+    labelled = [frame.id for frame in project.frames.all(state=FrameState.LABELLED)]
+    unlabelled = [frame.id for frame in project.frames.all(state=FrameState.UNLABELLED)] or labelled
     last = None
     for last in Trainer(project, config, TrainingSplit(labelled, unlabelled, []), minutes=minutes).run():
         if isinstance(last, Failed):

@@ -79,7 +79,7 @@ def look(person: Person, loaded: LoadedModel, *, suggest: bool) -> list[Frame]:
     frames = []
     for frame, found in predict_frames(loaded, person.truth, person.test, min_score=min(SCORES)):
         image = person.truth.image(frame)
-        known = [one for one in person.truth.instances(frame) if not one.crowd]
+        known = [one for one in person.truth.annotations.of_frame(frame) if not one.crowd]
         masks = [to_mask(one.segmentation, *image.shape[:2]) for one in known]
         truth = [from_mask(mask) for mask in masks]
         overlaps = np.zeros((len(found), len(truth)))
@@ -148,7 +148,7 @@ def main() -> None:
     with Project.open(chosen.project, read_only=True) as truth, tempfile.TemporaryDirectory() as folder:
         person = Person(truth)
         if chosen.run is not None:
-            loaded = load_model(truth.run(chosen.run).folder)
+            loaded = load_model(truth.runs.get(chosen.run).folder)
             print(f"run {chosen.run} of {chosen.project}, {len(person.test)} hold-out frames")
         else:
             config = RiseConfig.preset(chosen.preset).with_settings([f"schedule.seed={chosen.seed}"])

@@ -87,7 +87,7 @@ def main() -> None:
             write_sample_folder(images, count=options.frames, seed=0, size=(600, 800))
         with Project.create(Path(scratch) / "frames.rise", images) as project:
             project.scan()
-            ids = [frame.id for frame in project.frames()][: options.frames]
+            ids = [frame.id for frame in project.frames.all()][: options.frames]
             for preset in options.presets:
                 loaded = network(preset, torch.device("cpu"))
                 seconds = measure_ways(loaded, project, ids, f"{preset} on the CPU")

@@ -66,10 +66,10 @@ def project_of_totes(folder: Path, frames: int, side: int) -> Project:
         Image.fromarray(tote.image).save(images / f"{index}.jpg", quality=92)
     project = Project.create(folder / "totes.rise", images)
     project.scan()
-    category = project.add_category("object").id
-    for frame, tote in zip(project.frames(), totes, strict=True):
+    category = project.annotations.add_category("object").id
+    for frame, tote in zip(project.frames.all(), totes, strict=True):
         masks = [from_mask(mask) for mask in tote.masks]
-        project.add_instances(frame.id, [Instance(None, frame.id, category, mask) for mask in masks])
+        project.annotations.add(frame.id, [Instance(None, frame.id, category, mask) for mask in masks])
     return project
 
 
@@ -78,7 +78,7 @@ def measure(preset: str, device: torch.device, scenes: int, frames: int) -> None
     loader = config.loader
     with TemporaryDirectory() as folder:
         project = project_of_totes(Path(folder), frames, round(MARGIN * max(loader.short_sides)))
-        ids = [frame.id for frame in project.frames()]
+        ids = [frame.id for frame in project.frames.all()]
         reading = cpu_milliseconds(lambda index: read_for_training(project, ids[index % frames], config), scenes)
         labelled = [read_for_training(project, frame, config) for frame in ids]
         project.close()

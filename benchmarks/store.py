@@ -113,11 +113,11 @@ def write_large_project(folder: Path) -> None:
             path.unlink()
     with Project.create(folder / "large.rise", folder / "large") as project:
         project.scan()
-        category = project.add_category("object").id
-        for record, frame in zip(project.frames(), drawn, strict=True):
+        category = project.annotations.add_category("object").id
+        for record, frame in zip(project.frames.all(), drawn, strict=True):
             masks = [np.asarray(Image.fromarray(mask).resize(LARGE[::-1])) for mask in frame.masks]
             many = (masks * LARGE_INSTANCES)[:LARGE_INSTANCES]
-            project.add_instances(record.id, [Instance(None, record.id, category, from_mask(one)) for one in many])
+            project.annotations.add(record.id, [Instance(None, record.id, category, from_mask(one)) for one in many])
 
 
 class Stack(FrameStack):
@@ -134,7 +134,7 @@ class Stack(FrameStack):
         self._ahead.submit(int).result()
 
     def _decode(self, project: Project, frame: int, size: tuple[int, int]) -> None:
-        for one in project.instances(frame):
+        for one in project.annotations.of_frame(frame):
             self.pieces.decoded(one.segmentation, size)
 
 
@@ -142,7 +142,7 @@ def show(project: Project, stack: Stack, index: int) -> None:
     """What the window does to bring a frame up, short of drawing it."""
     stack.show(index)
     size = stack.shape[1:3]
-    instances = project.instances(stack.ids[index])
+    instances = project.annotations.of_frame(stack.ids[index])
     LabelView(size, ((one.id or 0, stack.pieces.decoded(one.segmentation, size)) for one in instances))
 
 
@@ -162,7 +162,7 @@ def open_again(folder: Path) -> str:
 
 
 def _first_frame(project: Project) -> str:
-    frames = project.frames()
+    frames = project.frames.all()
     stack = Stack(project, frames, first=0)
     show(project, stack, 0)
     stack.close()
@@ -172,7 +172,7 @@ def _first_frame(project: Project) -> str:
 def next_frames(folder: Path) -> str:
     """Cold jumps and prefetched neighbours of 5 megapixels."""
     with Project.open(folder / "large.rise") as project:
-        frames = project.frames()
+        frames = project.frames.all()
         cold = []
         for index in range(len(frames)):
             stack = Stack(project, frames, first=(index + 3) % len(frames))
@@ -228,16 +228,16 @@ def store_predictions(folder: Path) -> str:
     """What a training leaves for the queue."""
     rng = np.random.default_rng(1)
     with Project.open(folder / "totes.rise") as project:
-        run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
-        project.finish_run(run, steps=1)
-        category = project.categories()[0].id
-        frames = project.frames(state=FrameState.UNLABELLED)[:PREDICTED]
+        run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
+        project.runs.finish(run, steps=1)
+        category = project.annotations.categories()[0].id
+        frames = project.frames.all(state=FrameState.UNLABELLED)[:PREDICTED]
         box: list[list[float]] = [[10, 10, 30, 10, 30, 30]]
         found = {
             frame.id: [Instance(None, frame.id, category, box, score=float(s)) for s in rng.uniform(0.3, 1, FOUND)]
             for frame in frames
         }
-        project.store_predictions(run, found)
+        project.predictions.store(run, found)
     return f"{FOUND * len(frames):,} predictions"
 
 
@@ -250,7 +250,7 @@ def queue(folder: Path) -> str:
 def status(folder: Path) -> str:
     """Counts by state, as the window's header shows them."""
     with Project.open(folder / "totes.rise") as project:
-        return f"{project.counts()[FrameState.LABELLED]:,} labelled"
+        return f"{project.frames.counts()[FrameState.LABELLED]:,} labelled"
 
 
 def strokes(folder: Path) -> str:
@@ -280,10 +280,12 @@ def strokes_while_training(folder: Path) -> str:
     path = folder / "trained.rise"
     shutil.rmtree(path, ignore_errors=True)
     with Project.open(folder / "large.rise") as large, copy_project(large, path) as project:
-        *_, unlabelled, painted = project.frames()
-        project.delete_instances([one.id for one in project.instances(unlabelled.id) if one.id is not None])
+        *_, unlabelled, painted = project.frames.all()
+        project.annotations.delete(
+            [one.id for one in project.annotations.of_frame(unlabelled.id) if one.id is not None]
+        )
         # The strokes are smaller than the picture, so nothing may train on them.
-        project.set_state(painted.id, FrameState.SKIPPED)
+        project.frames.set_state(painted.id, FrameState.SKIPPED)
     settings = ["--preset", "laptop", "--weights", "none", "--device", "cpu", "--steps", str(TRAINING_STEPS)]
     # A network that is soon through its steps: what is timed is the store, which sees the same events.
     settings += [f"--set=loader.{size}" for size in ("short_sides=[224]", "crop=224")]
@@ -318,10 +320,10 @@ def _beside(path: Path, *commands: list[str], seconds: float = float("inf")) -> 
 
 def _strokes(project: Project) -> Iterator[float]:
     """Milliseconds of one stroke after the other, each a new mask of an instance in the last frame."""
-    frame = project.frames()[-1].id
+    frame = project.frames.all()[-1].id
     mask = np.zeros((480, 640), dtype=bool)
-    category = project.add_category("object").id
-    number = project.add_instances(frame, [Instance(None, frame, category, from_mask(mask))])[0]
+    category = project.annotations.add_category("object").id
+    number = project.annotations.add(frame, [Instance(None, frame, category, from_mask(mask))])[0]
     rng = np.random.default_rng(2)
     while True:
         # Another mask each time: an edit that changes nothing is not written.
@@ -329,7 +331,7 @@ def _strokes(project: Project) -> Iterator[float]:
         top, left = rng.integers(0, 300, 2)
         mask[top : top + int(rng.integers(20, 180)), left : left + 150] = True
         shape = from_mask(mask)
-        yield _milliseconds(lambda shape=shape: project.update_instance(number, segmentation=shape))
+        yield _milliseconds(lambda shape=shape: project.annotations.update(number, segmentation=shape))
 
 
 MEASURED: tuple[tuple[Callable[[Path], str], str], ...] = (

@@ -221,10 +221,12 @@ def drawn_project(folder: Path, config: RiseConfig, frames: int) -> Project:
     drawn = write_sample_folder(folder / "totes", count=frames, seed=0, size=(short, short * 4 // 3))
     project = Project.create(folder / "totes.rise", folder / "totes")
     project.scan()
-    category = project.add_category("object").id
-    for record, frame in list(zip(project.frames(), drawn, strict=True))[:LABELLED]:
-        project.add_instances(record.id, [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks])
-        project.set_state(record.id, FrameState.LABELLED)
+    category = project.annotations.add_category("object").id
+    for record, frame in list(zip(project.frames.all(), drawn, strict=True))[:LABELLED]:
+        project.annotations.add(
+            record.id, [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
+        )
+        project.frames.set_state(record.id, FrameState.LABELLED)
     return project
 
 

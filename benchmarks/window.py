@@ -70,21 +70,21 @@ def make_project(folder: Path) -> Path:
             path.unlink()
     with Project.create(Project.default_path(folder / "totes"), folder / "totes") as project:
         project.scan()
-        category = project.add_category("object").id
+        category = project.annotations.add_category("object").id
         shapes = []
-        for record, frame in zip(project.frames()[:LABELLED], frames, strict=False):
+        for record, frame in zip(project.frames.all()[:LABELLED], frames, strict=False):
             masks = [np.asarray(Image.fromarray(mask).resize(SHOWN[::-1])) for mask in frame.masks]
             shapes.append([from_mask(one) for one in (masks * INSTANCES)[:INSTANCES]])
-            project.add_instances(record.id, [Instance(None, record.id, category, one) for one in shapes[-1]])
-            project.set_state(record.id, FrameState.LABELLED)
-        run = project.start_run(preset="laptop", recipe="recommended", steps=0, base="none").number
-        project.finish_run(run, steps=0, current=False)
-        for place, record in enumerate(project.frames()[LABELLED:]):
+            project.annotations.add(record.id, [Instance(None, record.id, category, one) for one in shapes[-1]])
+            project.frames.set_state(record.id, FrameState.LABELLED)
+        run = project.runs.start(preset="laptop", recipe="recommended", steps=0, base="none").number
+        project.runs.finish(run, steps=0, current=False)
+        for place, record in enumerate(project.frames.all()[LABELLED:]):
             shown = [
                 Instance(None, record.id, category, shape, score=0.95 - 0.01 * rank, source=Source.PREDICTED)
                 for rank, shape in enumerate(shapes[place % LABELLED])
             ]
-            project.store_predictions(run, {record.id: shown})
+            project.predictions.store(run, {record.id: shown})
         return project.path
 
 

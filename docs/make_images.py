@@ -42,12 +42,12 @@ def make_project(folder: Path) -> Path:
     frames = write_sample_folder(folder / "totes", count=FRAMES, seed=11)
     with Project.create(Project.default_path(folder / "totes"), folder / "totes") as project:
         project.scan()
-        category = project.add_category("object").id
-        for record, frame in zip(project.frames()[:LABELLED], frames, strict=False):
+        category = project.annotations.add_category("object").id
+        for record, frame in zip(project.frames.all()[:LABELLED], frames, strict=False):
             masks = [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
-            project.add_instances(record.id, masks)
-            project.set_state(record.id, FrameState.LABELLED)
-        project.set_split([project.frames()[LABELLED - 1].id], Split.HOLDOUT)
+            project.annotations.add(record.id, masks)
+            project.frames.set_state(record.id, FrameState.LABELLED)
+        project.frames.set_split([project.frames.all()[LABELLED - 1].id], Split.HOLDOUT)
         return project.path
 
 

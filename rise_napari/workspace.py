@@ -169,7 +169,7 @@ class Workspace:
     @property
     def categories(self) -> list[Category]:
         """The categories of the open project."""
-        return self.project.categories() if self.project is not None else []
+        return self.project.annotations.categories() if self.project is not None else []
 
     def _choose_category(self) -> None:
         known = [category.id for category in self.categories]
@@ -180,7 +180,7 @@ class Workspace:
         """The category that a new instance gets; the first one is made when there is none. Raises RiseError."""
         assert self.project is not None
         if self.category is None:
-            self.category = self.project.add_category(FIRST_CATEGORY).id
+            self.category = self.project.annotations.add_category(FIRST_CATEGORY).id
             self.categories_changed.emit()
         return self.category
 
@@ -189,7 +189,7 @@ class Workspace:
         if self.project is None or not name.strip():
             return
         with self.telling():
-            self.category = self.project.add_category(name).id
+            self.category = self.project.annotations.add_category(name).id
             self.categories_changed.emit()
 
     def imported(self) -> None:
@@ -204,7 +204,7 @@ class Workspace:
         return self._list.all
 
     def _read_frames(self) -> None:
-        self._list = FrameList(self.project.frames() if self.project is not None else ())
+        self._list = FrameList(self.project.frames.all() if self.project is not None else ())
         self.frame = self._list.get(self.frame.id) if self.frame is not None else None
 
     def refresh_frames(self) -> None:
@@ -216,7 +216,7 @@ class Workspace:
         """Reads one frame again; False when it is as it was."""
         if self.project is None or self._list.place(frame_id) is None:
             return False
-        changed = self._list.update(self.project.frame(frame_id))
+        changed = self._list.update(self.project.frames.get(frame_id))
         self.frame = self._list.get(self.frame.id) if self.frame is not None else None
         return changed
 
@@ -266,7 +266,7 @@ class Workspace:
         with self.telling():
             self._reread(self.frame.id)
             if self.frame.state is not state:
-                self.project.set_state(self.frame.id, state)
+                self.project.frames.set_state(self.frame.id, state)
                 self._reread(self.frame.id)
                 self.frames_changed.emit()
             return True
@@ -283,7 +283,7 @@ class Workspace:
         """The annotations of the frame in view."""
         if self.project is None or self.frame is None:
             return []
-        return self.project.instances(self.frame.id)
+        return self.project.annotations.of_frame(self.frame.id)
 
     def instances_with_strokes(self) -> list[Instance]:
         """The annotations of the frame in view, after saving what was just drawn."""
@@ -294,7 +294,7 @@ class Workspace:
         """The stored predictions of the frame in view, best first."""
         if self.project is None or self.frame is None:
             return []
-        return self.project.predictions(self.frame.id)
+        return self.project.predictions.of_frame(self.frame.id)
 
     def select(self, instance_id: int | None) -> None:
         """Takes an annotation in hand."""
@@ -315,7 +315,7 @@ class Workspace:
         self.before_leaving.emit()
         project, frame = self.project, self.frame
         with self.telling():
-            with project.together(words, frame=frame.id):
+            with project.journal.edit(words, frame=frame.id):
                 result = change(project, frame)
             self._edited(frame.id)
             return result
@@ -328,7 +328,7 @@ class Workspace:
             return
         self.before_leaving.emit()
         with self.telling():
-            self.project.delete_instances(ids)
+            self.project.annotations.delete(ids)
             if self.selected in ids:
                 self.select(None)
             self._edited(self.frame.id)
@@ -342,9 +342,9 @@ class Workspace:
         with self.telling():
             state = FrameState.REVIEWED if reviewed else None
             if ids:
-                self.project.accept_predictions(ids, state=state)
+                self.project.predictions.accept(ids, state=state)
             elif reviewed and self.frame.state is not FrameState.REVIEWED:
-                self.project.set_state(frame, FrameState.REVIEWED)
+                self.project.frames.set_state(frame, FrameState.REVIEWED)
             self._edited(frame)
             return True
         return False
@@ -354,9 +354,9 @@ class Workspace:
         ids = list(prediction_ids)
 
         def change(project: Project, frame: FrameRecord) -> bool:
-            project.reject_predictions(ids)
+            project.predictions.reject(ids)
             if reviewed:
-                project.set_state(frame.id, FrameState.REVIEWED)
+                project.frames.set_state(frame.id, FrameState.REVIEWED)
             return True
 
         if ids:
@@ -375,7 +375,7 @@ class Workspace:
             return
         self.before_leaving.emit()
         with self.telling():
-            told = self.project.undo() if way == "undo" else self.project.redo()
+            told = self.project.journal.undo() if way == "undo" else self.project.journal.redo()
             if told is None:
                 self.tell(f"Nothing to {way}.")
                 return

@@ -55,10 +55,10 @@ def truth(tmp_path: Path) -> Project:
         Image.fromarray(picture).save(images / f"{index}.png")
     project = Project.create(tmp_path / "truth.rise", images)
     project.scan()
-    category = project.add_category("object").id
-    for frame in project.frames():
-        project.add_instances(frame.id, [Instance(None, frame.id, category, [[2.0, 2.0, 20.0, 2.0, 20.0, 20.0]])])
-    project.set_split([frame.id for frame in project.frames()[-2:]], Split.HOLDOUT)
+    category = project.annotations.add_category("object").id
+    for frame in project.frames.all():
+        project.annotations.add(frame.id, [Instance(None, frame.id, category, [[2.0, 2.0, 20.0, 2.0, 20.0, 20.0]])])
+    project.frames.set_split([frame.id for frame in project.frames.all()[-2:]], Split.HOLDOUT)
     return project
 
 
@@ -73,7 +73,7 @@ def test_an_interrupted_curve_goes_on_with_the_same_frames(
     broken = True
 
     def train(project: Project, _config: Any) -> object:
-        names = [frame.name for frame in project.frames() if frame.state == "labelled"]
+        names = [frame.name for frame in project.frames.all() if frame.state == "labelled"]
         if broken and len(names) == 4:
             raise KeyboardInterrupt
         trained.append(names)

@@ -35,8 +35,8 @@ def test_rise_train_needs_no_napari_and_no_qt(tmp_path: Path) -> None:
     frames = write_sample_folder(tmp_path / "totes", count=3, seed=5, size=(96, 128))
     with Project.create(tmp_path / "totes.rise", tmp_path / "totes") as project:
         project.scan()
-        frame, category = project.frames()[0].id, project.add_category("object").id
-        project.add_instances(frame, [Instance(None, frame, category, from_mask(mask)) for mask in frames[0].masks])
+        frame, category = project.frames.all()[0].id, project.annotations.add_category("object").id
+        project.annotations.add(frame, [Instance(None, frame, category, from_mask(mask)) for mask in frames[0].masks])
     settings = ["model.hidden_dim=32", "loader.short_sides=[64]", "loader.crop=96", "schedule.unsupervised_after=1"]
     options = ["--steps", "2", "--weights", "none", "--preset", "laptop", "--device", "cpu"]
     options += [argument for setting in settings for argument in ("--set", setting)]
@@ -49,5 +49,5 @@ def test_rise_train_needs_no_napari_and_no_qt(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     with Project.open(tmp_path / "totes.rise", read_only=True) as project:
-        assert project.run().steps == 2
-        assert (project.run().folder / "weights.safetensors").is_file()
+        assert project.runs.get().steps == 2
+        assert (project.runs.get().folder / "weights.safetensors").is_file()

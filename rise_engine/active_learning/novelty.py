@@ -32,12 +32,12 @@ def unfamiliar(project: Project, frames: Sequence[FrameRecord], *, min_score: fl
     An object is familiar when one in the bank is as near in looks as most of the bank's objects are to their nearest
     in another frame. Empty where the bank is too small to tell; frames that cannot be read are left out.
     """
-    known = project.frames(state=FrameState.LABELLED, split=Split.TRAIN)
-    known += project.frames(state=FrameState.REVIEWED, split=Split.TRAIN)
-    excluded = project.bank_excluded()
+    known = project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN)
+    known += project.frames.all(state=FrameState.REVIEWED, split=Split.TRAIN)
+    excluded = project.annotations.bank_excluded()
     groups: list[Looks] = []
     for frame in shuffled(known, "queue")[:BANK_FRAMES]:
-        instances = [one for one in project.instances(frame.id) if one.id not in excluded and not one.crowd]
+        instances = [one for one in project.annotations.of_frame(frame.id) if one.id not in excluded and not one.crowd]
         groups += list(_looks(project, frame, instances))
     if len(groups) < 2 or sum(map(len, groups)) < FEWEST:
         return {}
@@ -45,7 +45,7 @@ def unfamiliar(project: Project, frames: Sequence[FrameRecord], *, min_score: fl
     usual = float(np.percentile(np.concatenate(list(_nearest_elsewhere(groups))), USUAL))
     found = {}
     for frame in frames:
-        shown = [one for one in project.predictions(frame.id) if (one.score or 0.0) >= min_score]
+        shown = [one for one in project.predictions.of_frame(frame.id) if (one.score or 0.0) >= min_score]
         for looks in _looks(project, frame, shown):
             found[frame.id] = int((_distances(looks, bank).min(axis=1) > usual).sum())
     return found

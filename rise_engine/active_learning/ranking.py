@@ -65,10 +65,10 @@ def rank_frames(project: Project, *, top: int | None = None, order: Order = "use
     """
     if order not in get_args(Order):
         raise RiseError(f"The queue has no order {order!r}: choose one of {', '.join(get_args(Order))}.")
-    open_frames = project.frames(state=FrameState.UNLABELLED, split=Split.TRAIN)
-    scores = project.prediction_scores()
+    open_frames = project.frames.all(state=FrameState.UNLABELLED, split=Split.TRAIN)
+    scores = project.predictions.latest_scores()
     if any(frame.id in scores for frame in open_frames):
-        changed = project.prediction_disagreement()
+        changed = project.predictions.latest_disagreement()
         predicted = [frame for frame in open_frames if frame.id in scores]
         judged = [_by_doubt(frame, scores[frame.id], changed.get(frame.id)) for frame in predicted]
         entries = _spread(project, _with_unfamiliar(project, sorted(judged, key=lambda entry: -entry.score)))
@@ -178,7 +178,7 @@ def _distances(
 
 
 def _labelled_vectors(project: Project) -> list[NDArray[np.float32]]:
-    labelled = project.frames(state=FrameState.LABELLED) + project.frames(state=FrameState.REVIEWED)
+    labelled = project.frames.all(state=FrameState.LABELLED) + project.frames.all(state=FrameState.REVIEWED)
     return list(appearances(project, shuffled(labelled, "queue")[:_REFERENCES]).values())
 
 

@@ -31,7 +31,7 @@ def listed_frames(project: Project, path: Path) -> list[int]:
     """The ids of the frames that a list file names; RiseError for a name that the project does not have."""
     from rise_engine.project.splits import read_name_list
 
-    return [project.frame(name).id for name in read_name_list(path)]
+    return [project.frames.get(name).id for name in read_name_list(path)]
 
 
 def number_of(count: int, noun: str) -> str:

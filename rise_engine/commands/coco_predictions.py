@@ -56,7 +56,7 @@ def predict_to_file(
             images.append(
                 {
                     "id": ids[frame],
-                    "file_name": project.frame(frame).name,
+                    "file_name": project.frames.get(frame).name,
                     "height": height,
                     "width": width,
                 }
@@ -84,7 +84,7 @@ def predict_folder(
         Project.create(Path(folder) / "images.rise", images) as passing,
     ):
         passing.scan()
-        frames = [passing.frame(name) for name in names] if names is not None else passing.frames()
+        frames = [passing.frames.get(name) for name in names] if names is not None else passing.frames.all()
         return predict_to_file(
             loaded,
             passing,
@@ -99,7 +99,7 @@ def predicted_categories(project: Project, loaded: LoadedModel) -> list[dict[str
     """The category of each class of a network: the project's of that name, or the one category "object"."""
     if loaded.config.class_agnostic:
         return [dict(OBJECT)]
-    known = {category.name: category.id for category in project.categories()}
+    known = {category.name: category.id for category in project.annotations.categories()}
     missing = [name for name in loaded.class_names if name not in known]
     if missing:
         raise RiseError(f"the project has no category {missing[0]!r}, which the run finds: choose another run")
@@ -113,7 +113,7 @@ def truth_from_file(project: Project, path: Path, frames: Collection[int]) -> di
     dataset, has none of the frames, or has something that cannot be measured on.
     """
     file = CocoFile(path)
-    by_name = {frame.name: frame.id for frame in project.frames() if frame.id in frames}
+    by_name = {frame.name: frame.id for frame in project.frames.all() if frame.id in frames}
     known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
     if not known:
         raise RiseError(

@@ -49,7 +49,7 @@ def add_ocid(project: Project, *, seed: int) -> None:
     instances, missing = import_ocid(project, watch=with_progress)
     typer.echo(f"{number_of(instances, 'instance')} read; {number_of(missing, 'frame')} without a label image.")
     for name, split in (("train", Split.TRAIN), ("test", Split.HOLDOUT)):
-        _write_list(project, name, [frame.name for frame in project.frames(split=split)])
+        _write_list(project, name, [frame.name for frame in project.frames.all(split=split)])
     project.set_setting("dataset", "ocid")
     project.set_setting("source", "ocid")
     _save(project, ocid_fractions(project, seed=seed))

@@ -85,7 +85,7 @@ def export_onnx_file(
 
     require_no_folder(file)
     with Project.open(project, read_only=True) as opened:
-        folder = opened.run(run)
+        folder = opened.runs.get(run)
         from rise_engine.prediction.onnx_export import export_onnx_from_run
 
         report = export_onnx_from_run(opened, file, run=folder.number, size=parsed, half=half, dynamic=dynamic)

@@ -95,7 +95,7 @@ def preview(
         raise RiseError(f"{out} does not say what kind of picture to write: end its name in .png or .jpg")
     with Project.open(project, read_only=True) as opened:
         labelled = some_bank_frames(opened)
-        chosen = labelled[0] if frame is None else opened.frame(frame)
+        chosen = labelled[0] if frame is None else opened.frames.get(frame)
         sequence = stage_frame(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
     with atomic_path(out) as part:
         Image.fromarray(render_sequence(sequence)).save(part)

@@ -27,7 +27,7 @@ def relink(
         raise RiseError(f"there is no folder {images}: give the folder that holds the images now")
     with Project.open(project) as opened:
         opened.relink(images)
-        frames = opened.frames()
+        frames = opened.frames.all()
         missing = [frame.name for frame in frames if not (opened.images / frame.name).is_file()]
         typer.echo(f"{number_of(len(frames) - len(missing), 'frame')} of {len(frames):,} found in {opened.images}.")
         if missing:
@@ -59,7 +59,7 @@ def check(
         found = check_store(opened)
         for words in found:
             typer.echo(words)
-        frames = opened.frames()
+        frames = opened.frames.all()
         for frame in with_progress(frames, total=len(frames), doing="checking"):
             for words in check_frame(opened, frame, decode=not headers_only):
                 found.append(words)
@@ -111,7 +111,7 @@ def history(
     from rise_engine.project.project import Project
 
     with Project.open(project, read_only=True) as opened:
-        entries = opened.history(limit)
+        entries = opened.journal.history(limit)
     if not entries:
         typer.echo("Nothing was done yet.")
         return

@@ -71,7 +71,7 @@ def predict(
         number = 0
         if out is None:
             take_new_images(opened)
-            number = opened.run(run).number if run is not None else latest_or_starter_run(opened).number
+            number = opened.runs.get(run).number if run is not None else latest_or_starter_run(opened).number
         model = latest_model(opened, number or run)
         plain = load_model(model, device=device)
         loaded = looking(plain, looks)
@@ -154,10 +154,10 @@ def evaluate(
 
 def words_for_run(project: Project, run: int | None) -> str:
     """What predicts when this run is asked for, or None is: ``run 3 (in use)``, or the starter weights."""
-    current = project.current_run()
+    current = project.runs.current()
     if run is None and current is None:
         return "the starter weights"
-    number = project.run(run).number
+    number = project.runs.get(run).number
     return f"run {number} (in use)" if current is not None and number == current.number else f"run {number}"
 
 
@@ -188,7 +188,7 @@ def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
 
     if listed is not None:
         return listed_frames(project, listed)
-    return [frame.id for frame in project.frames() if frame.state is not FrameState.SKIPPED]
+    return [frame.id for frame in project.frames.all() if frame.state is not FrameState.SKIPPED]
 
 
 def truth_to_measure(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
     from rise_engine.project.records import Split
 
     chosen = (
-        [frame.id for frame in project.frames(split=Split.HOLDOUT)]
+        [frame.id for frame in project.frames.all(split=Split.HOLDOUT)]
         if frames is None
         else listed_frames(project, frames)
     )

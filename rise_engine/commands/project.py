@@ -91,10 +91,10 @@ def new(
             if ocid is not None:
                 made.set_setting("frames_inside", PICTURES)
             made.scan()
-            if not made.frames():
+            if not made.frames.all():
                 raise RiseError(f"there are no images in {folder}: give the folder that holds the frames")
             # Looked up before the annotations, so that a wrong name shows at once.
-            held_out = [made.frame(name).id for name in read_name_list(holdout_list)] if holdout_list else []
+            held_out = [made.frames.get(name).id for name in read_name_list(holdout_list)] if holdout_list else []
             reports = []
             if benchmark is not None:
                 reports = add_armbench(made, benchmark, drop_categories=tuple(drop_category or DROPPED), seed=seed)
@@ -112,7 +112,7 @@ def new(
                 reports.append(report)
             require_dropped(made, drop_category or [], reports)
             if held_out:
-                made.set_split(held_out, Split.HOLDOUT)
+                made.frames.set_split(held_out, Split.HOLDOUT)
             print_status(made)
     except BaseException:
         # Nothing half made stays behind; a project that was there before is not ours to remove.
@@ -190,11 +190,11 @@ def runs(
 
     with Project.open(project, read_only=delete is None and use is None) as opened:
         if delete is not None:
-            opened.delete_run(delete)
+            opened.runs.delete(delete)
             typer.echo(f"Run {delete} is deleted.")
         if use is not None:
-            opened.choose_run(use)
-        current = opened.current_run()
+            opened.runs.choose(use)
+        current = opened.runs.current()
         rows = [
             (
                 f"{run.number}{'*' if current is not None and run.number == current.number else ''}",
@@ -206,7 +206,7 @@ def runs(
                 "not finished" if run.finished is None else f"{run.finished:%Y-%m-%d %H:%M}",
                 _holdout_ap(run),
             )
-            for run in opened.runs()
+            for run in opened.runs.all()
         ]
         if not rows:
             typer.echo(f"There are no runs yet: `rise train {project}` makes one.")
@@ -219,15 +219,15 @@ def print_status(project: Project) -> None:
     from rise_engine.project.database.schema import INSTANCES
     from rise_engine.project.records import Split
 
-    counts = project.counts()
+    counts = project.frames.counts()
     typer.echo(f"{project.path}: {number_of(sum(counts.values()), 'frame')} in {project.images}")
     print_columns(("state", "frames"), [(state.value, count) for state, count in counts.items()])
-    typer.echo(f"hold-out: {number_of(len(project.frames(split=Split.HOLDOUT)), 'frame')}")
+    typer.echo(f"hold-out: {number_of(len(project.frames.all(split=Split.HOLDOUT)), 'frame')}")
     used = {
         row["category"]: row["count"]
         for row in project.store.read(f"SELECT category, count(*) AS count FROM {INSTANCES} GROUP BY category")
     }
-    categories = project.categories()
+    categories = project.annotations.categories()
     typer.echo(f"{number_of(len(categories), 'category')}, {number_of(sum(used.values()), 'annotation')}")
     if categories:
         rows = [(category.id, category.name, used.get(category.id, 0)) for category in categories]
@@ -236,7 +236,7 @@ def print_status(project: Project) -> None:
     if crowds:
         # Painted masks leave CVAT as crowds, and a training that sees none of them is hard to understand.
         typer.echo(f"{number_of(crowds, 'annotation')} marked as crowds: kept, but never trained on.")
-    typer.echo(f"{number_of(len(project.runs()), 'run')}")
+    typer.echo(f"{number_of(len(project.runs.all()), 'run')}")
 
 
 def print_import(path: Path, report: ImportReport) -> None:
@@ -265,7 +265,7 @@ def require_dropped(project: Project, names: list[str], reports: list[ImportRepo
     dropped = {name.casefold() for report in reports for name in report.dropped_categories}
     for name in names:
         if name.casefold() not in dropped:
-            there = ", ".join(category.name for category in project.categories())
+            there = ", ".join(category.name for category in project.annotations.categories())
             raise RiseError(f"--drop-category {name}: no file has such a category; those that would stay are {there}")
 
 

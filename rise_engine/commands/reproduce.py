@@ -209,7 +209,7 @@ def _curves(project: Project, named: list[str], out: Path) -> None:
         name, _, number = text.rpartition("=")
         if not name or not number.isdecimal():
             raise RiseError(f"--run {text!r} names no run: write it as supervised=3")
-        curves.setdefault(name, []).append(curve_of(project.run(int(number)).folder))
+        curves.setdefault(name, []).append(curve_of(project.runs.get(int(number)).folder))
     paths = write_curves(out / "curves.png", {"mask AP on the hold-out": curves})
     if not paths:
         raise RiseError("none of these runs was ever measured on a hold-out, so there is nothing to draw")
@@ -236,7 +236,7 @@ def _lasting(project: Project, weights: str) -> str:
             number = None if weights == "last" else int(weights.removeprefix("run:"))
         except ValueError:
             raise RiseError(f"weights {weights!r}: write run:N with the number of a run, such as run:3") from None
-        weights = str(project.run(number).folder / "weights.safetensors")
+        weights = str(project.runs.get(number).folder / "weights.safetensors")
     if not Path(weights).expanduser().is_file():
         raise RiseError(
             f"weights {weights!r} are no file; known names: {', '.join(NAMED_WEIGHTS)}, last, run:N, or a path"

@@ -106,7 +106,7 @@ def train(
                 holdout_names=None if holdout_list is None else read_name_list(holdout_list),
                 seed=config.schedule.seed,
             )
-        former = opened.current_run()
+        former = opened.runs.current()
         speaks = ranks is None or ranks.first
         if speaks:
             typer.echo(describe_split(opened, split, config))
@@ -187,7 +187,7 @@ def run_to_resume(project: Project, preset: str | None, device: str) -> tuple[Ri
 
 def describe_split(project: Project, split: TrainingSplit, config: RiseConfig) -> str:
     """Which frames count as what, in a sentence."""
-    instances = sum(len(project.instances(frame)) for frame in split.labelled)
+    instances = sum(len(project.annotations.of_frame(frame)) for frame in split.labelled)
     unlabelled = number_of(len(split.unlabelled), "unlabelled frame")
     if config.schedule.supervised_only:
         unlabelled = "no unlabelled frames (supervised only)"

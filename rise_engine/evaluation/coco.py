@@ -94,8 +94,10 @@ def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
     images, annotations = [], []
     for frame_id in frame_ids:
         width, height = project.probe(frame_id)
-        images.append({"id": frame_id, "file_name": project.frame(frame_id).name, "height": height, "width": width})
-        for instance in project.instances(frame_id):
+        images.append(
+            {"id": frame_id, "file_name": project.frames.get(frame_id).name, "height": height, "width": width}
+        )
+        for instance in project.annotations.of_frame(frame_id):
             area = area_of(instance.segmentation, height, width)
             if not area:
                 continue
@@ -111,7 +113,7 @@ def truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
                     "iscrowd": int(instance.crowd),
                 }
             )
-    categories = [{"id": category.id, "name": category.name} for category in project.categories()]
+    categories = [{"id": category.id, "name": category.name} for category in project.annotations.categories()]
     return {"images": images, "annotations": annotations, "categories": categories}
 
 

@@ -71,8 +71,8 @@ def run_demo(out: Path, *, steps: int | None, say: Say, follow: Follow, reuse: b
             "are held out to measure on."
         )
         finished = follow(trainer)
-        loaded = load_model(project.run(finished.run).folder)
-        for _ in predict_into_store(loaded, project, finished.run, [frame.id for frame in project.frames()]):
+        loaded = load_model(project.runs.get(finished.run).folder)
+        for _ in predict_into_store(loaded, project, finished.run, [frame.id for frame in project.frames.all()]):
             pass
         after = measure(loaded, project)
         say("Mask AP / AP50 on the held-out frames")
@@ -91,14 +91,14 @@ def make_project(out: Path) -> Project:
     project = Project.create(out / "totes.rise", out / "totes")
     project.scan()
     import_coco(project, labels)
-    project.set_split([project.frame(frame.name).id for frame in known[LABELLED:]], Split.HOLDOUT)
+    project.frames.set_split([project.frames.get(frame.name).id for frame in known[LABELLED:]], Split.HOLDOUT)
     project.set_setting("demo_edits", _edits(project))
     return project
 
 
 def measure(loaded: LoadedModel, project: Project) -> Scores:
     """Average precision on the project's hold-out, whatever the objects are."""
-    frames = [frame.id for frame in project.frames(split=Split.HOLDOUT)]
+    frames = [frame.id for frame in project.frames.all(split=Split.HOLDOUT)]
     truth = truth_of(project, frames)
     results: list[dict[str, Any]] = []
     for frame, predictions in predict_frames(loaded, project, frames):
@@ -108,7 +108,7 @@ def measure(loaded: LoadedModel, project: Project) -> Scores:
 
 def contact_sheet(project: Project, frames: Sequence[FrameRecord]) -> NDArray[np.uint8]:
     """The frames with their predictions, in rows of four, uint8 (H, W, 3)."""
-    pictures = [draw_instances(project.image(frame.id), project.predictions(frame.id)) for frame in frames]
+    pictures = [draw_instances(project.image(frame.id), project.predictions.of_frame(frame.id)) for frame in frames]
     height = max(round(picture.shape[0] * SHEET_WIDTH / picture.shape[1]) for picture in pictures)
     rows = -(-len(pictures) // SHEET_COLUMNS)
     sheet = Image.new("RGB", (SHEET_WIDTH * min(SHEET_COLUMNS, len(pictures)), height * rows), "white")
@@ -157,7 +157,7 @@ def _is_there(project: Path, images: Path, *, reuse: bool) -> bool:
 
 
 def _edits(project: Project) -> int:
-    return len(project.history(limit=1_000_000))
+    return len(project.journal.history(limit=1_000_000))
 
 
 def _start(project: Project, config: RiseConfig, *, minutes: float | None, say: Say) -> tuple[Trainer, Scores | None]:
@@ -178,7 +178,7 @@ def _start(project: Project, config: RiseConfig, *, minutes: float | None, say: 
 
 def _write_files(project: Project, out: Path, run: int, say: Say) -> None:
     config = RiseConfig.preset("laptop")
-    shown = [frame for frame in project.frames() if not project.instances(frame.id)][: 3 * SHEET_COLUMNS]
+    shown = [frame for frame in project.frames.all() if not project.annotations.of_frame(frame.id)][: 3 * SHEET_COLUMNS]
     export_coco(project, out / "annotations.json")
     Image.fromarray(contact_sheet(project, shown)).save(out / "predictions.png")
     sequence = stage_frame(project, bank_frames(project)[0], config, seed=0)

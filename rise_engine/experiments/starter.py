@@ -219,8 +219,8 @@ def save_starter(model: nn.Module, config: RiseConfig, out: Path, *, frames: int
 def score(weights: Path, project_path: Path, names: list[str] | None) -> dict[str, Any]:
     """AP of the weights on a project's annotated frames, class-agnostic, none of them trained on."""
     with Project.open(project_path, read_only=True) as project:
-        frames = [frame.id for frame in project.frames() if names is None or frame.name in names]
-        frames = [frame for frame in frames if project.instances(frame)]
+        frames = [frame.id for frame in project.frames.all() if names is None or frame.name in names]
+        frames = [frame for frame in frames if project.annotations.of_frame(frame)]
         results = []
         for frame, found in predict_frames(load_model(weights), project, frames):
             results += coco_results(frame, found, [OBJECT["id"]])

@@ -73,15 +73,15 @@ def import_armbench(
         rows = project.store.read("SELECT name FROM frames WHERE origin IS NOT NULL ORDER BY sort_key, name")
         parts[part] = report, [row["name"] for row in rows if row["name"] not in known]
         known.update(parts[part][1])
-    held_out = [project.frame(name).id for part in parts if part != "train" for name in parts[part][1]]
+    held_out = [project.frames.get(name).id for part in parts if part != "train" for name in parts[part][1]]
     if held_out:
-        project.set_split(held_out, Split.HOLDOUT)
+        project.frames.set_split(held_out, Split.HOLDOUT)
     return parts
 
 
 def armbench_fractions(project: Project, source: ArmbenchFolder, *, seed: int) -> LabelFractions:
     """The paper's fractions of labelled training frames, nested; at the paper's size exactly its counts."""
-    labelled = project.frames(state=FrameState.LABELLED, split=Split.TRAIN)
+    labelled = project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN)
     return LabelFractions.draw(
         [Unit(frame.name, (frame.name,)) for frame in labelled],
         dataset=f"ARMBench {source.subset}",

@@ -79,8 +79,8 @@ def import_ocid(project: Project, *, watch: Watch = unwatched) -> tuple[int, int
     ``watch`` sees the frames whose masks are read, and may end that. A scene without objects is labelled, and empty.
     Raises RiseError, and changes nothing, when a label image is broken or of another size than its picture.
     """
-    frames = [frame for frame in project.frames() if scene_of(frame.name) is not None]
-    known = {category.name: category.id for category in project.categories()}
+    frames = [frame for frame in project.frames.all() if scene_of(frame.name) is not None]
+    known = {category.name: category.id for category in project.annotations.categories()}
     category = known.get(CATEGORY, max(known.values(), default=0) + 1)
     labelled: list[int] = []
     with incoming(project) as coming:
@@ -131,7 +131,7 @@ def whole_sequences(project: Project, *, count: int, seed: int) -> tuple[str, ..
 def _sequences(project: Project) -> list[Unit]:
     """The labelled training frames by their sequences."""
     sequences: dict[str, list[str]] = {}
-    for frame in project.frames(state=FrameState.LABELLED, split=Split.TRAIN):
+    for frame in project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN):
         scene = scene_of(frame.name)
         if scene is not None:
             sequences.setdefault(scene.sequence, []).append(frame.name)

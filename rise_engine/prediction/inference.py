@@ -289,11 +289,11 @@ def predict_into_store(
             ]
             yield waiting[frame]
             if len(waiting) >= FRAMES_A_TRANSACTION:
-                project.store_predictions(run, waiting, disagreement=disagreement)
+                project.predictions.store(run, waiting, disagreement=disagreement)
                 waiting = {}
     finally:
         if waiting:
-            project.store_predictions(run, waiting, disagreement=disagreement)
+            project.predictions.store(run, waiting, disagreement=disagreement)
 
 
 def frames_left(
@@ -310,9 +310,9 @@ def frames_left(
     key = f"predicted_with_{run}"
     known = project.setting(key) or {}
     if again or known.get("weights") != asked["weights"]:
-        project.set_setting(key, {**asked, "after": project.latest_prediction_batch()})
+        project.set_setting(key, {**asked, "after": project.predictions.latest_batch()})
         return list(frame_ids)
-    done = project.predicted_frames(run, after=known["after"])
+    done = project.predictions.frames_of(run, after=known["after"])
     return [frame for frame in frame_ids if frame not in done]
 
 
@@ -321,10 +321,10 @@ def category_ids(project: Project, loaded: LoadedModel) -> list[int]:
 
     A class-agnostic network finds the project's only category, or "object" when it has none or several.
     """
-    known = {category.name: category.id for category in project.categories()}
+    known = {category.name: category.id for category in project.annotations.categories()}
     if loaded.config.class_agnostic and len(known) == 1:
         return list(known.values())
-    return [known[name] if name in known else project.add_category(name).id for name in loaded.class_names]
+    return [known[name] if name in known else project.annotations.add_category(name).id for name in loaded.class_names]
 
 
 def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:

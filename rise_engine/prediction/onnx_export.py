@@ -64,7 +64,7 @@ def export_onnx_from_run(
     takes any other multiples of 32 too. Raises RiseError without a readable frame, and when the file does not
     compute what torch does.
     """
-    record = project.run(run)
+    record = project.runs.get(run)
     loaded = load_model(record.folder, device="cpu")
     frames = _readable_frames(project)
     if size is None:
@@ -96,7 +96,7 @@ def export_onnx_from_run(
 def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:
     """A few of the project's frames; RiseError when there are none."""
     found: list[NDArray[np.uint8]] = []
-    for frame in project.frames():
+    for frame in project.frames.all():
         try:
             found.append(project.image(frame.id))
         except RiseError:

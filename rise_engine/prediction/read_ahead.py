@@ -48,7 +48,7 @@ def read_ahead(
         while True:
             while len(waiting) <= ahead and (frame_id := next(remaining, None)) is not None:
                 # The store belongs to the calling thread, so the path is looked up here.
-                path = project.images / project.frame(frame_id).name
+                path = project.images / project.frames.get(frame_id).name
                 waiting.append((frame_id, reader.submit(work, path)))
             if not waiting:
                 return

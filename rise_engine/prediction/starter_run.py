@@ -20,7 +20,7 @@ def latest_model(project: Project, run: int | None = None) -> Path:
     Raises ``RiseError`` when there is no such run, or neither a run nor a starter.
     """
     if run is not None or _has_run(project):
-        return project.run(run).folder
+        return project.runs.get(run).folder
     return _starter(project)
 
 
@@ -31,19 +31,19 @@ def latest_or_starter_run(project: Project) -> RunRecord:
     there is neither.
     """
     if _has_run(project):
-        return project.run()
+        return project.runs.get()
     weights = _starter(project)
     config = RiseConfig.preset("laptop")
-    run = project.start_run(preset="laptop", recipe=config.recipe_name, steps=0, base="starter")
+    run = project.runs.start(preset="laptop", recipe=config.recipe_name, steps=0, base="starter")
     description = {"config": config.model_dump(mode="json"), "class_names": ["object"]}
     write_text(run.folder / "config.json", json.dumps(description, indent=1))
     shutil.copyfile(weights, run.folder / "weights.safetensors")
-    project.finish_run(run.number, steps=0)
-    return project.run(run.number)
+    project.runs.finish(run.number, steps=0)
+    return project.runs.get(run.number)
 
 
 def _has_run(project: Project) -> bool:
-    return any(run.finished is not None for run in project.runs())
+    return any(run.finished is not None for run in project.runs.all())
 
 
 def _starter(project: Project) -> Path:

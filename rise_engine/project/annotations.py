@@ -81,7 +81,7 @@ class Annotations:
                 mark(edit, frame, when={FrameState.UNLABELLED}, state=FrameState.LABELLED)
         return ids
 
-    def update(self, instance: int, *, segmentation: Segmentation | None, category: int | None) -> None:
+    def update(self, instance: int, *, segmentation: Segmentation | None = None, category: int | None = None) -> None:
         """Change the mask or the category of an instance; one edit. Its id and extra fields stay."""
         frame = self._row(instance)["frame"]
         with self._journal.edit("changed the mask of an instance", frame=frame) as edit:

@@ -30,7 +30,7 @@ def run_settings(project: Project, run: RunRecord) -> tuple[RiseConfig, Training
 
 def latest_training(project: Project, preset: str | None = None) -> RunRecord | None:
     """The run that was begun last (of a preset); not one of weights as they were shipped, which only predict."""
-    runs = [run for run in project.runs() if not run.untrained and preset in (None, run.preset)]
+    runs = [run for run in project.runs.all() if not run.untrained and preset in (None, run.preset)]
     return runs[-1] if runs else None
 
 

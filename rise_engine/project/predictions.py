@@ -62,7 +62,7 @@ class Predictions:
             self._store_part(run, part, measured)
 
     @reading("predictions")
-    def of_frame(self, frame: int, *, run: int | None) -> list[Instance]:
+    def of_frame(self, frame: int, *, run: int | None = None) -> list[Instance]:
         """A run's predictions, best first; by default the current run's, or the latest one's that saw the frame."""
         if run is None:
             shown = self._store.read(f"SELECT run FROM predicted WHERE frame = ? {_SHOWN_FIRST} LIMIT 1", (frame,))
@@ -80,7 +80,7 @@ class Predictions:
         """The number of the transaction that stored predictions last; 0 before the first."""
         return int(self._store.read("SELECT coalesce(max(batch), 0) AS batch FROM predicted")[0]["batch"])
 
-    def frames_of(self, run: int, *, after: int) -> set[int]:
+    def frames_of(self, run: int, *, after: int = 0) -> set[int]:
         """The frames that a run predicted in transactions later than number ``after``."""
         rows = self._store.read("SELECT frame FROM predicted WHERE run = ? AND batch > ?", (run, after))
         return {int(row["frame"]) for row in rows}
@@ -119,8 +119,11 @@ class Predictions:
         )
         return {int(row["frame"]): float(row["disagreement"]) for row in rows}
 
-    def accept(self, ids: Sequence[int], *, state: FrameState | None) -> list[int]:
-        """Turn predictions into annotations, keeping their scores, and return the new ids; one edit."""
+    def accept(self, ids: Sequence[int], *, state: FrameState | None = FrameState.REVIEWED) -> list[int]:
+        """Turn predictions into annotations, keeping their scores, and return the new ids; one edit.
+
+        Their frames get the given state; None leaves the states unchanged.
+        """
         rows = [self._row(number) for number in ids]
         accepted: list[int] = []
         with self._journal.edit(f"accepted {_count(ids)}", frame=_only_frame(rows)) as edit:

@@ -74,7 +74,7 @@ class Runs:
         return [self._record(row) for row in self._store.read("SELECT * FROM runs ORDER BY number")]
 
     @reading("runs")
-    def get(self, number: int | None) -> RunRecord:
+    def get(self, number: int | None = None) -> RunRecord:
         """One run, by default the one that predicts. Raises RiseError when there is none."""
         if number is None:
             current = self.current()

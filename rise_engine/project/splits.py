@@ -48,7 +48,7 @@ def choose_split(
     """
     if sum(choice is not None for choice in (names, count, fraction)) > 1:
         raise RiseError("A list, a count and a fraction of labelled frames exclude each other; give only one of them.")
-    known = {frame.id: frame for frame in (project.frames() if frames is None else frames)}
+    known = {frame.id: frame for frame in (project.frames.all() if frames is None else frames)}
     marked = {frame.id for frame in known.values() if frame.split is Split.HOLDOUT}
     given = {frame.id for frame in _labelled_by_name(project, holdout_names or (), "hold-out")}
     held_out = marked | given
@@ -60,7 +60,7 @@ def choose_split(
     else:
         labelled = [frame for frame in known.values() if frame.state in _TRAINS and frame.id not in held_out]
         if not held_out and len(labelled) >= _ONE_IN:
-            shown = project.frames_with_objects()
+            shown = project.annotations.frames_with_objects()
             measurable = [frame for frame in shuffled(labelled, "hold-out") if frame.id in shown]
             held_out = {frame.id for frame in measurable[: len(labelled) // _ONE_IN]}
             labelled = [frame for frame in labelled if frame.id not in held_out]
@@ -92,7 +92,7 @@ def read_name_list(path: Path) -> list[str]:
 
 
 def _labelled_by_name(project: Project, names: Sequence[str], purpose: str) -> list[FrameRecord]:
-    frames = [project.frame(name) for name in dict.fromkeys(names)]
+    frames = [project.frames.get(name) for name in dict.fromkeys(names)]
     for frame in frames:
         if frame.state not in _TRAINS:
             raise RiseError(

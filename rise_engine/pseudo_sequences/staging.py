@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def bank_frames(project: Project) -> list[FrameRecord]:
     """The frames whose objects may be cut out: labelled or reviewed, and never of the hold-out."""
     states = (FrameState.LABELLED, FrameState.REVIEWED)
-    return [frame for frame in project.frames(split=Split.TRAIN) if frame.state in states]
+    return [frame for frame in project.frames.all(split=Split.TRAIN) if frame.state in states]
 
 
 def some_bank_frames(project: Project) -> list[FrameRecord]:
@@ -39,7 +39,7 @@ def whole_bank(project: Project) -> InstanceBank:
     """Every object that may be pasted, at full size; RiseError when no frame is labelled."""
     frames = some_bank_frames(project)
     config = RiseConfig()
-    config.sequence.bank_capacity = max(1, sum(len(project.instances(frame.id)) for frame in frames))
+    config.sequence.bank_capacity = max(1, sum(len(project.annotations.of_frame(frame.id)) for frame in frames))
     return fill_bank(project, [frame.id for frame in frames], config, read=project.labelled_frame)
 
 
@@ -55,7 +55,7 @@ def fill_bank(
     Frames are read at training size, or with ``read``.
     """
     bank = InstanceBank(config.sequence.bank_capacity)
-    excluded = project.bank_excluded()
+    excluded = project.annotations.bank_excluded()
     for frame in frames:
         labelled = read(frame) if read is not None else read_for_training(project, frame, config)
         bank.add_frame(labelled, min_area=config.sequence.min_area, excluded=excluded)

@@ -31,7 +31,7 @@ def score_to_beat(
 
     None without a hold-out, without another model, or when it tells other classes apart than the new one will.
     """
-    current = project.current_run()
+    current = project.runs.current()
     if not frames or current is None or current.number == besides:
         return None
     # A run whose files are gone or damaged is no measure for anything. Building its network draws random numbers,

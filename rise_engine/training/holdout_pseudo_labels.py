@@ -75,7 +75,9 @@ def _truth(
 
     One mask at a time is decoded at the frame's own size, which may be large.
     """
-    instances = [known for known in project.instances(frame) if not known.crowd and known.category in classes]
+    instances = [
+        known for known in project.annotations.of_frame(frame) if not known.crowd and known.category in classes
+    ]
     masks = torch.zeros(len(instances), *canvas, dtype=torch.bool)
     for index, instance in enumerate(instances):
         mask = torch.from_numpy(to_mask(instance.segmentation, *original).copy())

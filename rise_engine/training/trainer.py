@@ -156,14 +156,14 @@ class Trainer:
         if not self._ranks.first:
             self._number, folder = self._ranks.gather(None)[0]
             return Path(folder)
-        run = self.project.start_run(
+        run = self.project.runs.start(
             preset=self.config.preset_name,
             recipe=self.config.recipe_name,
             steps=self.config.schedule.steps,
             base=self.config.weights,
         )
         self._number = run.number
-        names = {frame.id: frame.name for frame in self.project.frames()}
+        names = {frame.id: frame.name for frame in self.project.frames.all()}
         description = {
             "config": self.config.model_dump(mode="json"),
             "class_names": self.class_names,
@@ -177,7 +177,7 @@ class Trainer:
 
     def _run_to_resume(self, number: int | None, config: RiseConfig) -> RunRecord:
         if number is not None:
-            return self.project.run(number)
+            return self.project.runs.get(number)
         latest = latest_training(self.project, config.preset_name)
         if latest is None:
             raise RiseError(f"{self.project.path} has no run of preset {config.preset_name} to resume")
@@ -292,7 +292,7 @@ class Trainer:
         current, verdict = takes_over(best, to_beat, run=self._number)
         if self._ranks.first:
             yield self._checkpoint(folder, step, best)
-            self.project.finish_run(self._number, steps=step, current=current)
+            self.project.runs.finish(self._number, steps=step, current=current)
         # The others stay until everything is saved.
         self._ranks.gather(None)
         yield events.Finished(
@@ -342,7 +342,7 @@ class Trainer:
     def _preview(self, step: int) -> Event:
         self._preview_due = False
         try:
-            frame = self.project.frame(str(self._watched))
+            frame = self.project.frames.get(str(self._watched))
             image = self.project.image(frame.id)
         except RiseError as error:
             # Looking at a damaged frame must not end what the others teach.
@@ -353,7 +353,7 @@ class Trainer:
 
     def _measure(self, step: int, best: float | None) -> Iterator[Event]:
         holdout = self.split.holdout
-        if not self.project.frames_with_objects().intersection(holdout):
+        if not self.project.annotations.frames_with_objects().intersection(holdout):
             yield events.Notice(
                 step,
                 f"None of the {len(holdout)} hold-out frames has an annotated object, so nothing could be measured: "

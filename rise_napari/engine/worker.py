@@ -34,8 +34,8 @@ def stage(
 
     config = RiseConfig.preset(preset).with_settings(settings)  # type: ignore[arg-type]  # checked inside
     with Project.open(Path(project), read_only=True) as opened:
-        bank = _bank(project, preset, repr(opened.history()))
-        sequence = stage_frame(opened, opened.frame(frame), config, seed=seed, bank=bank)
+        bank = _bank(project, preset, repr(opened.journal.history()))
+        sequence = stage_frame(opened, opened.frames.get(frame), config, seed=seed, bank=bank)
     pictures = []
     for panel in render_panels(sequence, scale=scale):
         file = io.BytesIO()

@@ -59,7 +59,7 @@ class PredictedLayers:
 
     def look_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
         """Outlines, in any thread, the stored predictions of a frame that may be shown next."""
-        for one in project.predictions(frame_id):
+        for one in project.predictions.of_frame(frame_id):
             with suppress(RiseError):
                 self._predictions.look_ahead(one.segmentation, size)
 

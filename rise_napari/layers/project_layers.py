@@ -138,7 +138,7 @@ class ProjectLayers:
 
     def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
         """What else of a frame is wanted when it is shown, made in the thread that reads it."""
-        for one in project.instances(frame_id):
+        for one in project.annotations.of_frame(frame_id):
             with suppress(RiseError):
                 self._pieces.decoded(one.segmentation, size)
         self._predicted.look_ahead(project, frame_id, size)
@@ -161,7 +161,7 @@ class ProjectLayers:
             axis_labels=("frame", "row", "column"),
         )
         self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
-        if project.latest_prediction_batch():
+        if project.predictions.latest_batch():
             self._predicted.prepare(self._stack.shape[1:3], live=False)
         self._viewer.dims.set_current_step(0, index)
         self._viewer.reset_view()

@@ -21,7 +21,7 @@ def store(workspace: Workspace, frame_id: int, changes: Sequence[Change], size: 
     project = workspace.project
     assert project is not None
     category = workspace.category_for_new() if any(one.instance is None for one in changes) else 0
-    together = project.together(f"painted {len(changes)} instances", frame=frame_id)
+    together = project.journal.edit(f"painted {len(changes)} instances", frame=frame_id)
     with together if len(changes) > 1 else nullcontext():
         return [_carry_out(project, frame_id, change, category, size) for change in changes]
 
@@ -29,10 +29,10 @@ def store(workspace: Workspace, frame_id: int, changes: Sequence[Change], size: 
 def _carry_out(project: Project, frame_id: int, change: Change, category: int, size: tuple[int, int]) -> int | None:
     if change.piece is None:
         if change.instance is not None:
-            project.delete_instances([change.instance])
+            project.annotations.delete([change.instance])
         return None
     shape = from_patch(change.piece.row, change.piece.column, change.piece.mask, *size)
     if change.instance is None:
-        return project.add_instances(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
-    project.update_instance(change.instance, segmentation=shape)
+        return project.annotations.add(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
+    project.annotations.update(change.instance, segmentation=shape)
     return change.instance

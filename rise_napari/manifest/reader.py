@@ -55,15 +55,15 @@ def read_project(path: str | Sequence[str]) -> list[Any]:
     if open_in_window(Path(str(path))):
         return NO_LAYER
     with Project.open(Path(str(path)), read_only=True) as project:
-        frames = project.frames()
+        frames = project.frames.all()
         if not frames:
             raise RiseError(
                 f"The project {path} has no frames: open it in the RISE window and choose a folder of images."
             )
-        frame = next((one for one in frames if project.instances(one.id)), frames[0])
+        frame = next((one for one in frames if project.annotations.of_frame(one.id)), frames[0])
         image = project.image(frame.id)
         labels = np.zeros(image.shape[:2], np.int32)
-        for label, instance in enumerate(project.instances(frame.id), start=1):
+        for label, instance in enumerate(project.annotations.of_frame(frame.id), start=1):
             labels[to_mask(instance.segmentation, *labels.shape)] = label
     return [
         (image, {"name": frame.name, "rgb": True}, "image"),

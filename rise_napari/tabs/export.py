@@ -110,7 +110,7 @@ class ExportStep(Step):
             self.run.addItem(words, number)
         if self.run.count() != known or chosen is None:
             # There is a new model: the one in use is what most people want.
-            current = project.current_run() if project is not None else None
+            current = project.runs.current() if project is not None else None
             chosen = current.number if current is not None else None
         self.run.setCurrentIndex(max(0, self.run.findData(chosen)) if self.run.count() else -1)
         self.onnx.setEnabled(self.run.count() > 0)
@@ -119,7 +119,7 @@ class ExportStep(Step):
         project = self.workspace.project
         if project is None:
             return []
-        done = [run for run in project.runs() if run.finished is not None]
+        done = [run for run in project.runs.all() if run.finished is not None]
         return [(run.number, describe_run(run)) for run in done]
 
     def _forget(self) -> None:

@@ -30,8 +30,8 @@ class ModelInUse(QWidget):
     def refresh(self) -> None:
         """Reads the project again."""
         project = self._workspace.project
-        runs = [run for run in project.runs() if run.finished is not None] if project is not None else []
-        current = project.current_run() if project is not None and runs else None
+        runs = [run for run in project.runs.all() if run.finished is not None] if project is not None else []
+        current = project.runs.current() if project is not None and runs else None
         self.runs.clear()
         for run in reversed(runs):
             self.runs.addItem(describe_run(run), run.number)
@@ -46,7 +46,7 @@ class ModelInUse(QWidget):
         if workspace.project is None or not workspace.writable:
             return
         with workspace.telling():
-            workspace.project.choose_run(number)
+            workspace.project.runs.choose(number)
             workspace.tell(f"Run {number} predicts from now on: press Predict all in the Review tab.")
             workspace.predictions_changed.emit(None)
             workspace.refresh_frames()

@@ -39,7 +39,7 @@ class Editor:
         known = workspace.instances_with_strokes()
         copied = [
             replace(one, id=None, frame=frame.id, source=Source.DRAWN, score=None, run=None, extra={})
-            for one in project.instances(before.id)
+            for one in project.annotations.of_frame(before.id)
             if not any(one.segmentation == other.segmentation for other in known)
         ]
         if not copied:
@@ -50,7 +50,7 @@ class Editor:
                 workspace.tell(f"{before.name} has another size, so its instances do not fit here.", "warning")
                 return
         words = f"copied {_count(copied)} from {before.name}"
-        if workspace.edit(words, lambda project, frame: project.add_instances(frame.id, copied)) is not None:
+        if workspace.edit(words, lambda project, frame: project.annotations.add(frame.id, copied)) is not None:
             workspace.tell(f"{words.capitalize()}.")
 
     def merge(self, instance_ids: Sequence[int]) -> None:
@@ -65,8 +65,8 @@ class Editor:
             size = _size(project, frame)
             union = np.any([to_mask(one.segmentation, *size) for one in chosen], axis=0)
             kept, *others = [one.id for one in chosen if one.id is not None]
-            project.update_instance(kept, segmentation=from_mask(union))
-            project.delete_instances(others)
+            project.annotations.update(kept, segmentation=from_mask(union))
+            project.annotations.delete(others)
             return kept
 
         kept = workspace.edit(f"merged {_count(chosen)}", change)
@@ -116,12 +116,12 @@ class Editor:
         def change(project: Project, frame: FrameRecord) -> int:
             category = workspace.category_for_new()
             if prediction is not None:
-                known = next((one for one in project.predictions(frame.id) if one.id == prediction), None)
+                known = next((one for one in project.predictions.of_frame(frame.id) if one.id == prediction), None)
                 if known is not None:
                     category = known.category
-                    project.reject_predictions([prediction])
+                    project.predictions.reject([prediction])
             new = Instance(None, frame.id, category, from_mask(suggestion.mask), score=suggestion.score)
-            (number,) = project.add_instances(frame.id, [new])
+            (number,) = project.annotations.add(frame.id, [new])
             return number
 
         number = workspace.edit("took a suggestion", change)
@@ -136,7 +136,7 @@ class Editor:
 
         def change(project: Project, frame: FrameRecord) -> bool:
             for number in changed:
-                project.update_instance(number, category=category)
+                project.annotations.update(number, category=category)
             return True
 
         if changed:
@@ -147,7 +147,7 @@ class Editor:
         project = self._workspace.project
         if project is not None and self._workspace.writable:
             with self._workspace.telling():
-                project.rename_category(category, name)
+                project.annotations.rename_category(category, name)
                 self._workspace.imported()
 
     def _find(self, instance_id: int | None) -> Instance | None:
@@ -172,8 +172,8 @@ class Editor:
             ]
 
             def change(project: Project, frame: FrameRecord) -> bool:
-                project.update_instance(number, segmentation=from_mask(largest))
-                project.add_instances(frame.id, added)
+                project.annotations.update(number, segmentation=from_mask(largest))
+                project.annotations.add(frame.id, added)
                 return True
 
             workspace.edit(f"{words} into {len(others) + 1}", change)

@@ -88,7 +88,7 @@ class Header(QWidget):
         labelled, total = workspace.count(FrameState.LABELLED), len(workspace.frames)
         parts = [f"labelled {labelled:,}/{total:,}", f"reviewed {workspace.count(FrameState.REVIEWED):,}"]
         parts.append(f"hold-out {workspace.holdout_count:,}")
-        trainings = sum(run.steps > 0 for run in workspace.project.runs())
+        trainings = sum(run.steps > 0 for run in workspace.project.runs.all())
         parts.append(f"round {max(1, trainings)}")
         started = workspace.training.started
         parts.append(started.device if started is not None else "auto")

@@ -164,7 +164,7 @@ def workbench(
     """The window, docked into a viewer, without a project."""
     from qtpy.QtCore import QSettings
 
-    from rise_napari.tabs import project as project_step
+    from rise_napari.tabs.project import tab as project_step
     from rise_napari.ui import header
     from rise_napari.widget import Workbench
     from rise_napari.workspace import Workspace

@@ -48,7 +48,7 @@ def test_from_a_folder_to_coco_and_onnx(
     pytest.importorskip("onnxscript")
     from qtpy.QtCore import QSettings
 
-    from rise_napari.tabs import project as project_step
+    from rise_napari.tabs.project import tab as project_step
 
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     monkeypatch.setattr(project_step, "settings", lambda: kept)
@@ -79,11 +79,11 @@ def test_from_a_folder_to_coco_and_onnx(
         for row, column in STROKES:
             hand.key(Qt.Key.Key_N)
             hand.drag([(row, column), (row + 2, column + 8), (row - 2, column - 8)])
-        qtbot.waitUntil(lambda frame=frame: len(workspace.project.instances(frame.id)) == 2, timeout=5000)
-        for (row, column), instance in zip(STROKES, workspace.project.instances(frame.id), strict=True):
+        qtbot.waitUntil(lambda frame=frame: len(workspace.project.annotations.of_frame(frame.id)) == 2, timeout=5000)
+        for (row, column), instance in zip(STROKES, workspace.project.annotations.of_frame(frame.id), strict=True):
             assert to_mask(instance.segmentation, *SIZE)[row, column]
         hand.key(Qt.Key.Key_G)
-        assert workspace.project.frame(frame.id).state is FrameState.LABELLED
+        assert workspace.project.frames.get(frame.id).state is FrameState.LABELLED
         assert workspace.count(FrameState.LABELLED) == count + 1
 
     # a stroke too many, taken back
@@ -93,7 +93,7 @@ def test_from_a_folder_to_coco_and_onnx(
     qtbot.waitUntil(lambda: len(workspace.instances()) == 1, timeout=5000)
     hand.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: not workspace.instances(), timeout=5000)
-    assert workspace.project.frame(unlabelled.id).state is FrameState.UNLABELLED
+    assert workspace.project.frames.get(unlabelled.id).state is FrameState.UNLABELLED
 
     # what the learner will see
     bench.tabs.setCurrentWidget(bench.bank)
@@ -124,8 +124,8 @@ def test_from_a_folder_to_coco_and_onnx(
     found = len(bench.review.shown_predictions())
     if found:
         hand.key(Qt.Key.Key_A)
-        assert len(workspace.project.instances(unlabelled.id)) == found
-        assert workspace.project.frame(unlabelled.id).state is FrameState.REVIEWED
+        assert len(workspace.project.annotations.of_frame(unlabelled.id)) == found
+        assert workspace.project.frames.get(unlabelled.id).state is FrameState.REVIEWED
 
     # two files
     bench.tabs.setCurrentWidget(bench.export)

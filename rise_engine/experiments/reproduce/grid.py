@@ -60,7 +60,7 @@ class Grid:
             raise
         states = (FrameState.LABELLED, FrameState.REVIEWED)
         apart = set(self.holdout)
-        self.available = sum(frame.state in states and frame.id not in apart for frame in self.project.frames())
+        self.available = sum(frame.state in states and frame.id not in apart for frame in self.project.frames.all())
         self._records = GridRecords(folder)
         self._pace = Pace(self.project, self._records, self.split)
 
@@ -188,7 +188,7 @@ class Grid:
             load_state(run.folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         except RiseError:
             say(f"{run.folder / STATE_FILE} is damaged or of another version: this training begins anew.")
-            self.project.delete_run(run.number)
+            self.project.runs.delete(run.number)
             return None
         return trainer
 
@@ -197,15 +197,15 @@ class Grid:
         for run in self._runs_of(job):
             if (run.folder / STATE_FILE).is_file():
                 return run
-            self.project.delete_run(run.number)
+            self.project.runs.delete(run.number)
         return None
 
     def _runs_of(self, job: Job) -> list[RunRecord]:
         """The job's own runs that did not become a result, the latest first."""
         done = {record["run"] for record in self._records.all()}
-        wanted = {self.project.frame(frame).name for frame in self.split(job).labelled}
+        wanted = {self.project.frames.get(frame).name for frame in self.split(job).labelled}
         runs = []
-        for run in reversed(self.project.runs()):
+        for run in reversed(self.project.runs.all()):
             if run.folder.name in done:
                 continue
             try:

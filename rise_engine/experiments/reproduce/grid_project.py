@@ -52,8 +52,8 @@ def held_out(project: Project, tests: Path) -> tuple[list[int], list[int]]:
             "project with --holdout-list"
         )
     names = set(read_name_list(tests)) if tests.is_file() else set()
-    measured = [frame for frame in holdout if project.frame(frame).name in names] or holdout
-    if not project.frames_with_objects().intersection(measured):
+    measured = [frame for frame in holdout if project.frames.get(frame).name in names] or holdout
+    if not project.annotations.frames_with_objects().intersection(measured):
         raise RiseError(
             f"none of the {len(measured)} hold-out frames of {project.path} has an annotated object to measure on: "
             "draw their objects, or choose another hold-out"
@@ -67,7 +67,7 @@ def _copied(project: Project, path: Path) -> Project:
     if tests.is_file():
         write_text(path.parent / TEST_LIST, tests.read_text(encoding="utf-8"))
     copy = copy_project(project, path)
-    edited = copy.history(1)[0].when.isoformat()
+    edited = copy.journal.history(1)[0].when.isoformat()
     copy.set_setting(ORIGIN, {"project": str(project.path), "edited": edited})
     return copy
 
@@ -79,7 +79,7 @@ def _require_origin(copy: Project, project: Project) -> None:
         # A grid of an earlier version, which did not write it down.
         return
     edited = datetime.fromisoformat(origin["edited"])
-    if any(entry.when == edited for entry in project.history(sys.maxsize)):
+    if any(entry.when == edited for entry in project.journal.history(sys.maxsize)):
         return
     raise RiseError(
         f"{copy.path.parent} holds trainings of another project, {origin['project']} as it was on "

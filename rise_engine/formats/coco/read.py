@@ -310,7 +310,7 @@ class _Import:
             else:
                 self._merges[frame] = merged
         if conflicts:
-            name = self._project.frame(conflicts[0]).name
+            name = self._project.frames.get(conflicts[0]).name
             raise ImportConflictError(
                 f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
                 "say with --on-conflict whether to keep, replace or hold both."

@@ -150,7 +150,7 @@ class _Export:
         if self._source == "all":
             for frame in self._frames.values():
                 if frame.state is FrameState.UNLABELLED:
-                    for found in self._project.predictions(frame.id, run=self._run):
+                    for found in self._project.predictions.of_frame(frame.id, run=self._run):
                         text = json.dumps(found.segmentation)
                         values = {"frame": frame.id, "category": found.category, "segmentation": text, "crowd": 0}
                         yield self._annotation(values, ids.of(None), {}, {"score": found.score})
@@ -158,18 +158,18 @@ class _Export:
     def _chosen(self, frames: Collection[int] | None) -> dict[int, FrameRecord]:
         project = self._project
         states = {FrameState.LABELLED, FrameState.REVIEWED}
-        chosen = {frame.id for frame in project.frames() if frame.state in states}
+        chosen = {frame.id for frame in project.frames.all() if frame.state in states}
         if self._source == "drawn":
             # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
             rows = project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE source IN ('drawn', 'imported')")
-            labelled = {frame.id for frame in project.frames(state=FrameState.LABELLED)}
+            labelled = {frame.id for frame in project.frames.all(state=FrameState.LABELLED)}
             chosen &= labelled | {row["frame"] for row in rows}
         if self._source == "all":
-            found = project.prediction_scores()
-            chosen |= {frame.id for frame in project.frames(state=FrameState.UNLABELLED) if frame.id in found}
+            found = project.predictions.latest_scores()
+            chosen |= {frame.id for frame in project.frames.all(state=FrameState.UNLABELLED) if frame.id in found}
         if frames is not None:
             chosen &= set(frames)
-        return {frame.id: frame for frame in project.frames() if frame.id in chosen}
+        return {frame.id: frame for frame in project.frames.all() if frame.id in chosen}
 
     def _image(self, frame: FrameRecord) -> dict[str, Any]:
         entry = {"file_name": frame.name, **self._origins.get(frame.id, {}), "id": self._image_ids[frame.id]}

@@ -168,7 +168,7 @@ class Journal:
         return self._swap("SELECT id, action, frame FROM journal WHERE status = 'undone' ORDER BY id", "done", "ASC")
 
     @reading("edits")
-    def history(self, limit: int) -> list[HistoryEntry]:
+    def history(self, limit: int = 200) -> list[HistoryEntry]:
         """The latest edits, newest first; undone ones too."""
         rows = self._store.read(
             "SELECT time, action, status, person, frames.name AS name FROM journal "

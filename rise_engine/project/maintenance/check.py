@@ -91,7 +91,7 @@ def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> It
     imported = f"SELECT 1 FROM {INSTANCES} WHERE frame = ? AND source = ? AND segmentation LIKE '[%' LIMIT 1"
     if project.store.read(imported, (frame.id, Source.IMPORTED.value)):
         try:
-            words = made_on_another(project.annotated_size(frame.id), size)
+            words = made_on_another(project.frames.annotated_size(frame.id), size)
         except RiseError as error:
             words = str(error)
         if words is not None:
@@ -99,7 +99,7 @@ def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> It
 
 
 def _runs(project: Project) -> Iterator[str]:
-    runs = project.runs()
+    runs = project.runs.all()
     for run in runs:
         if not run.folder.is_dir():
             yield f"run {run.number}: its folder {run.folder} is gone; delete the run"

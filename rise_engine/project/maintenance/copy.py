@@ -20,7 +20,7 @@ def copy_project(project: Project, path: Path) -> Project:
     target = path / FILE_NAME
     if target.exists():
         raise RiseError(f"There is a project at {path} already; open it, or choose another folder.")
-    if not any((project.images / frame.name).is_file() for frame in project.frames()):
+    if not any((project.images / frame.name).is_file() for frame in project.frames.all()):
         raise RiseError(
             f"None of the images of {project.path} is in {project.images}; bring them back, or say where they are with "
             "`rise relink`."

@@ -28,29 +28,31 @@ def best_holdout_ap(run: RunRecord) -> float | None:
 
 def write_report(project: Project, path: Path, *, now: datetime) -> None:
     """Writes frames by state, instances by category and by source, and the trainings, as Markdown."""
-    frames = project.frames()
-    names = {category.id: category.name for category in project.categories()}
+    frames = project.frames.all()
+    names = {category.id: category.name for category in project.annotations.categories()}
     rows = project.store.read(f"SELECT category, source, count(*) AS count FROM {INSTANCES} GROUP BY category, source")
     by_category: Counter[str] = Counter()
     by_source: Counter[str] = Counter()
     for row in rows:
         by_category[names.get(row["category"], "?")] += row["count"]
         by_source[row["source"]] += row["count"]
-    unseen = sum(map(len, project.prediction_scores().values()))
-    current = project.current_run()
+    unseen = sum(map(len, project.predictions.latest_scores().values()))
+    current = project.runs.current()
     holdout = sum(frame.split is Split.HOLDOUT for frame in frames)
     lines = [
         f"# {project.path.name}",
         "",
         f"{now:%Y-%m-%d %H:%M}. Images: `{project.images}`",
         "",
-        *_table("frames", {state.value: count for state, count in project.counts().items()} | {"hold-out": holdout}),
+        *_table(
+            "frames", {state.value: count for state, count in project.frames.counts().items()} | {"hold-out": holdout}
+        ),
         *_table("instances by category", dict(by_category)),
         *_table("instances by source", dict(by_source) | {"predicted, not reviewed": unseen}),
         "| run | preset | recipe | steps | started from | hold-out AP | |",
         "|---|---|---|---|---|---|---|",
     ]
-    for run in project.runs():
+    for run in project.runs.all():
         best = best_holdout_ap(run)
         ends = "not finished" if run.finished is None else "in use" if current and run.number == current.number else ""
         measured = "" if best is None else f"{best:.1f}"

@@ -16,8 +16,8 @@ def class_names(project: Project, frames: Sequence[int], *, class_agnostic: bool
     """
     if class_agnostic:
         return ["object"]
-    annotated = project.annotated_categories(set(frames))
-    names = [category.name for category in project.categories() if category.id in annotated]
+    annotated = project.annotations.annotated_categories(set(frames))
+    names = [category.name for category in project.annotations.categories() if category.id in annotated]
     if not names:
         raise RiseError(
             f"no object of the labelled frames of {project.path} has a category to tell it by: annotate some, or learn "
@@ -28,7 +28,7 @@ def class_names(project: Project, frames: Sequence[int], *, class_agnostic: bool
 
 def class_indices(project: Project, names: Sequence[str], *, class_agnostic: bool) -> dict[int, int]:
     """The class index of each category's id; one that came after the training began has none, unless all are one."""
-    categories = project.categories()
+    categories = project.annotations.categories()
     if class_agnostic:
         return {category.id: 0 for category in categories}
     return {category.id: names.index(category.name) for category in categories if category.name in names}

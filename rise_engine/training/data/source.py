@@ -84,8 +84,8 @@ class SceneSource:
             "labelled": FrameStream(split.labelled, seed, salt=1),
             "unlabelled": FrameStream(split.unlabelled, seed, salt=2),
         }
-        self._ids = {record.name: record.id for record in project.frames()}
-        self._excluded = project.bank_excluded()
+        self._ids = {record.name: record.id for record in project.frames.all()}
+        self._excluded = project.annotations.bank_excluded()
         self._next = self._next_frames()
         self._unreadable: set[int] = set()
         self._untold: list[str] = []
@@ -238,7 +238,7 @@ class SceneSource:
         if config.next_frame == "off" or not config.enabled:
             return {}
         trains = {*self._split.labelled, *self._split.unlabelled}
-        return next_frames([frame for frame in self._project.frames() if frame.id in trains], config.next_frame)
+        return next_frames([frame for frame in self._project.frames.all() if frame.id in trains], config.next_frame)
 
     def _add(self, frame: LabelledFrame, index: int) -> None:
         self.bank.add_instance(frame, index, min_area=self._config.sequence.min_area)

@@ -138,9 +138,9 @@ class BankGrid(QWidget):
         exclude = not all(entry.excluded for entry in chosen)
         words = f"kept {len(chosen)} cut-outs out of the bank" if exclude else f"let {len(chosen)} cut-outs in again"
         with self._workspace.telling():
-            with project.together(words.replace("1 cut-outs", "1 cut-out")):
+            with project.journal.edit(words.replace("1 cut-outs", "1 cut-out")):
                 for entry in chosen:
-                    project.set_bank_excluded(entry.instance, exclude)
+                    project.annotations.set_bank_excluded(entry.instance, exclude)
             self._stale = True
             self.fill()
             self.changed.emit()

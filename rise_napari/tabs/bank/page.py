@@ -44,7 +44,7 @@ def read_page(path: Path, entries: Sequence[BankEntry]) -> list[Thumbnail]:
             wanted = list(group)
             try:
                 image = project.image(frame)
-                masks = {one.id: one.segmentation for one in project.instances(frame)}
+                masks = {one.id: one.segmentation for one in project.annotations.of_frame(frame)}
             except RiseError:
                 continue
             for entry in wanted:

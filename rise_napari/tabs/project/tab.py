@@ -59,12 +59,12 @@ def draw_samples(folder: Path, count: int) -> Path:
     if not path.exists():
         with Project.create(path, folder) as project:
             project.scan()
-            category = project.add_category(FIRST_CATEGORY).id
+            category = project.annotations.add_category(FIRST_CATEGORY).id
             for frame in frames[: count // 3]:
-                number = project.frame(frame.name).id
+                number = project.frames.get(frame.name).id
                 drawn = [Instance(None, number, category, from_mask(mask)) for mask in np.asarray(frame.masks)]
-                project.add_instances(number, drawn)
-                project.set_state(number, FrameState.LABELLED)
+                project.annotations.add(number, drawn)
+                project.frames.set_state(number, FrameState.LABELLED)
     return folder
 
 
@@ -354,7 +354,7 @@ class ProjectStep(Step):
         project = self.workspace.project
         if ids and project is not None and self.workspace.writable:
             with self.workspace.telling():
-                project.set_split(ids, split)
+                project.frames.set_split(ids, split)
                 self.workspace.refresh_frames()
 
     def _ask_coco(self) -> None:

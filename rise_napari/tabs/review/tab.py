@@ -174,7 +174,7 @@ class ReviewStep(Step):
         project = self.workspace.project
         if project is None:
             return False
-        return starter_path() is not None or project.current_run() is not None
+        return starter_path() is not None or project.runs.current() is not None
 
     def showEvent(self, event: object) -> None:
         super().showEvent(event)
@@ -277,7 +277,7 @@ class ReviewStep(Step):
             self._sure = {}
         else:
             open_frames = {one.id for one in self.workspace.frames if one.state is FrameState.UNLABELLED}
-            sure = project.sure_predictions(self.min_score)
+            sure = project.predictions.sure(self.min_score)
             self._sure = {frame: ids for frame, ids in sure.items() if frame in open_frames}
         count = sum(map(len, self._sure.values()))
         frames = "1 sure frame" if len(self._sure) == 1 else f"{len(self._sure):,} sure frames"
@@ -347,7 +347,7 @@ class ReviewStep(Step):
             return
         self.workspace.before_leaving.emit()
         with self.workspace.telling():
-            project.accept_predictions([number for ids in sure.values() for number in ids])
+            project.predictions.accept([number for ids in sure.values() for number in ids])
             self.workspace.imported()
             self.workspace.tell(f"{count:,} predictions in {len(sure):,} frames are accepted.")
 

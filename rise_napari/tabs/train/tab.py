@@ -216,7 +216,7 @@ class TrainStep(Step):
 
     def finished(self) -> bool:
         project = self.workspace.project
-        return project is not None and any(run.steps and run.finished is not None for run in project.runs())
+        return project is not None and any(run.steps and run.finished is not None for run in project.runs.all())
 
     def refresh(self) -> None:
         super().refresh()
@@ -255,7 +255,7 @@ class TrainStep(Step):
         if interrupted is not None:
             self.go_on.setText(f"Go on with run {interrupted.number}, which was interrupted")
         finished = training.finished
-        current = workspace.project.current_run() if usable and workspace.project is not None else None
+        current = workspace.project.runs.current() if usable and workspace.project is not None else None
         rejected = finished is not None and not finished.current
         self.use_anyway.setVisible(rejected and current is not None and current.number != finished.run)
 

@@ -44,17 +44,17 @@ def project(tmp_path: Path) -> Project:
     draw(images / "3.png", [RED, BLUE, RED, GREEN, RED])
     project = Project.create(tmp_path / "totes.rise", images)
     project.scan()
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     for frame in (1, 2):
-        project.add_instances(frame, [Instance(None, frame, category, one) for one in squares(5)])
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+        project.annotations.add(frame, [Instance(None, frame, category, one) for one in squares(5)])
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
     sure = {frame: [Instance(None, frame, category, one, score=0.97) for one in squares(5)] for frame in (3, 4)}
-    project.store_predictions(run, sure)
+    project.predictions.store(run, sure)
     return project
 
 
 def test_an_object_of_a_new_colour_is_unfamiliar(project: Project) -> None:
-    frames = [project.frame(3), project.frame(4)]
+    frames = [project.frames.get(3), project.frames.get(4)]
     assert unfamiliar(project, frames, min_score=0.3) == {3: 0, 4: 1}
     assert unfamiliar(project, frames, min_score=0.98) == {}
 
@@ -67,18 +67,18 @@ def test_its_frame_comes_first_and_says_why(project: Project) -> None:
 
 
 def test_what_is_kept_out_of_the_bank_makes_nothing_familiar(project: Project) -> None:
-    for number in [one.id for frame in (1, 2) for one in project.instances(frame)[1::2]]:
+    for number in [one.id for frame in (1, 2) for one in project.annotations.of_frame(frame)[1::2]]:
         assert number is not None
-        project.set_bank_excluded(number, True)
-    assert unfamiliar(project, [project.frame(3)], min_score=0.3) == {}, "six are too few to tell"
+        project.annotations.set_bank_excluded(number, True)
+    assert unfamiliar(project, [project.frames.get(3)], min_score=0.3) == {}, "six are too few to tell"
 
 
 def test_without_a_bank_nothing_is_said(project: Project) -> None:
     for frame in (1, 2):
-        project.delete_instances([one.id for one in project.instances(frame) if one.id is not None])
-    assert unfamiliar(project, [project.frame(4)], min_score=0.3) == {}
+        project.annotations.delete([one.id for one in project.annotations.of_frame(frame) if one.id is not None])
+    assert unfamiliar(project, [project.frames.get(4)], min_score=0.3) == {}
 
 
 def test_a_frame_whose_image_is_gone_is_left_out(project: Project) -> None:
     (project.images / "3.png").unlink()
-    assert unfamiliar(project, [project.frame(3), project.frame(4)], min_score=0.3) == {3: 0}
+    assert unfamiliar(project, [project.frames.get(3), project.frames.get(4)], min_score=0.3) == {3: 0}

@@ -16,10 +16,10 @@ MakeProject = Callable[[int], Project]
 
 
 def _predict(project: Project, scores: dict[int, list[float]], *, disagreement: dict[int, float] | None = None) -> None:
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
     polygon = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]
-    project.store_predictions(
+    project.predictions.store(
         run,
         {frame: [Instance(None, frame, category, polygon, score=s) for s in found] for frame, found in scores.items()},
         disagreement=disagreement,
@@ -80,10 +80,10 @@ def test_frames_that_look_alike_do_not_stand_beside_each_other(tmp_path: Path) -
 
 def test_frames_that_are_done_or_held_out_are_not_listed(make_project: MakeProject) -> None:
     project = make_project(6)
-    project.set_state(1, FrameState.SKIPPED)
-    project.set_state(2, FrameState.LABELLED)
-    project.set_state(3, FrameState.REVIEWED)
-    project.set_split([4], Split.HOLDOUT)
+    project.frames.set_state(1, FrameState.SKIPPED)
+    project.frames.set_state(2, FrameState.LABELLED)
+    project.frames.set_state(3, FrameState.REVIEWED)
+    project.frames.set_split([4], Split.HOLDOUT)
     assert {entry.frame.id for entry in rank_frames(project)} == {5, 6}
     _predict(project, {frame: [0.4] for frame in range(1, 7)})
     assert {entry.frame.id for entry in rank_frames(project)} == {5, 6}
@@ -101,7 +101,7 @@ def test_before_any_prediction_the_odd_frame_comes_first(tmp_path: Path) -> None
         first, second, *_ = rank_frames(project)
         assert first.frame.name.startswith("grey")
         assert second.frame.name == "red.png"
-        project.set_state(project.frame("grey0.png").id, FrameState.LABELLED)
+        project.frames.set_state(project.frames.get("grey0.png").id, FrameState.LABELLED)
         queue = rank_frames(project)
         assert (queue[0].frame.name, queue[0].reason) == ("red.png", "unlike the labelled frames")
         assert queue[1].frame.name == "grey5.png"

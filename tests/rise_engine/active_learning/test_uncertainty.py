@@ -57,11 +57,11 @@ def test_what_the_second_look_says_is_stored_and_reaches_the_queue(tmp_path: Pat
     loaded = LoadedModel(build_segmenter(config.model).eval(), config, ("object",), torch.device("cpu"))
     with Project.create(tmp_path / "totes.rise", folder) as project:
         project.scan()
-        ids = [frame.id for frame in project.frames()]
-        run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+        ids = [frame.id for frame in project.frames.all()]
+        run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
         seen = StrongLook(loaded, project, min_score=0.0)
         list(predict_into_store(loaded, project, run, ids[:1], min_score=0.0, second_look=seen))
-        stored = project.prediction_disagreement()
+        stored = project.predictions.latest_disagreement()
         assert set(stored) == {ids[0]}
         assert 0.0 <= stored[ids[0]] <= 1.0
         entry = next(entry for entry in rank_frames(project) if entry.frame.id == ids[0])

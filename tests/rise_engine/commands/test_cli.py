@@ -44,7 +44,7 @@ def test_import_asks_what_to_do_on_a_conflict(
     assert "--on-conflict" in refuses("import", project, path)
     assert rise("import", project, path, "--on-conflict", "replace").code == 0
     with Project.open(project) as opened:
-        assert len(opened.instances(opened.frame("tote_0.png").id)) == 1
+        assert len(opened.annotations.of_frame(opened.frames.get("tote_0.png").id)) == 1
 
 
 def test_an_import_tells_what_was_there_already_from_what_was_kept_out(
@@ -71,9 +71,9 @@ def test_bank_writes_every_object_with_a_transparent_surrounding(project: Path, 
 
 def test_bank_leaves_out_what_the_person_left_out(project: Path, tmp_path: Path, rise: Any) -> None:
     with Project.open(project) as opened:
-        second = opened.instances(opened.frame("tote_2.png").id)[1]
+        second = opened.annotations.of_frame(opened.frames.get("tote_2.png").id)[1]
         assert second.id is not None
-        opened.set_bank_excluded(second.id, True)
+        opened.annotations.set_bank_excluded(second.id, True)
     rise("bank", project, "--out", tmp_path / "bank")
     assert sorted(path.name for path in (tmp_path / "bank").glob("tote_2_*")) == ["tote_2_000.png"]
 
@@ -93,7 +93,7 @@ def test_a_place_that_takes_no_output_is_told_before_the_work(
 ) -> None:
     monkeypatch.setattr("rise_engine.prediction.starter_run.starter_path", lambda: None)
     with Project.open(project) as opened:
-        opened.set_split([1], Split.HOLDOUT)
+        opened.frames.set_split([1], Split.HOLDOUT)
     folder, file = tmp_path / "photos.png", tmp_path / "file"
     folder.mkdir()
     file.write_text("kept")
@@ -136,10 +136,10 @@ def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Any) -
     mask = np.zeros(SIZE, dtype=bool)
     mask[10:40, 10:50] = True
     with Project.open(project) as opened:
-        run = opened.start_run(preset="laptop", recipe="paper", steps=1, base="none")
-        opened.finish_run(run.number, steps=1)
-        frames = opened.frames(state=FrameState.UNLABELLED)
-        opened.store_predictions(
+        run = opened.runs.start(preset="laptop", recipe="paper", steps=1, base="none")
+        opened.runs.finish(run.number, steps=1)
+        frames = opened.frames.all(state=FrameState.UNLABELLED)
+        opened.predictions.store(
             run.number,
             {
                 frame.id: [
@@ -155,17 +155,17 @@ def test_queue_names_frames_with_predictions_and_why(project: Path, rise: Any) -
     assert all("tote_" in line for line in lines[1:])
     assert rise("runs", project).out.splitlines()[1].split()[:4] == ["1*", "laptop", "paper", "1"]
     with Project.open(project) as opened:
-        opened.finish_run(1, steps=1)
+        opened.runs.finish(1, steps=1)
     assert rise("runs", project, "--use", "1").out.splitlines()[1].split()[0] == "1*"
     assert "deleted" in rise("runs", project, "--delete", "1").out
     with Project.open(project) as opened:
-        assert opened.runs() == []
+        assert opened.runs.all() == []
 
 
 def test_runs_leaves_out_what_a_power_cut_cut_off(project: Path, rise: Any) -> None:
     score = '{"event": "HoldoutScore", "step": 5, "ap": 41.26}'
     with Project.open(project) as opened:
-        run = opened.start_run(preset="laptop", recipe="paper", steps=9, base="none")
+        run = opened.runs.start(preset="laptop", recipe="paper", steps=9, base="none")
         (run.folder / "metrics.jsonl").write_bytes(f"{score}\n{score[:-3]}".encode() + b"\xff")
     outcome = rise("runs", project)
     assert outcome.code == 0
@@ -210,7 +210,7 @@ def test_settings_that_do_not_fit_are_refused(
 ) -> None:
     assert reason in refuses("train", project, *arguments)
     with Project.open(project) as opened:
-        assert opened.runs() == []
+        assert opened.runs.all() == []
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32)])
@@ -232,12 +232,12 @@ def test_cuda_without_cuda_is_refused(project: Path, refuses: Any) -> None:
 
 def test_photos_that_came_later_are_taken_up(project: Path, images: Path, rise: Any, refuses: Any) -> None:
     with Project.open(project) as opened:
-        before = len(opened.frames())
+        before = len(opened.frames.all())
     Image.new("RGB", (SIZE[1], SIZE[0])).save(images / "later.png")
     refuses("train", project, "--resume")
     with Project.open(project) as opened:
-        assert len(opened.frames()) == before + 1
-        assert opened.frame("later.png").state is FrameState.UNLABELLED
+        assert len(opened.frames.all()) == before + 1
+        assert opened.frames.get("later.png").state is FrameState.UNLABELLED
 
 
 def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Path, rise: Any, refuses: Any) -> None:
@@ -263,11 +263,11 @@ def test_the_starter_weights_predict_before_any_training(project: Path, rise: An
         pytest.skip("this tree has no starter weights")
     assert rise("predict", project).code == 0
     with Project.open(project, read_only=True) as opened:
-        assert [(run.base, run.steps) for run in opened.runs()] == [("starter", 0)]
-        assert set(opened.prediction_scores()) == {frame.id for frame in opened.frames()}
+        assert [(run.base, run.steps) for run in opened.runs.all()] == [("starter", 0)]
+        assert set(opened.predictions.latest_scores()) == {frame.id for frame in opened.frames.all()}
     assert rise("predict", project).code == 0
     with Project.open(project, read_only=True) as opened:
-        assert len(opened.runs()) == 1
+        assert len(opened.runs.all()) == 1
 
 
 def test_predicting_another_folder_needs_a_file_to_write(project: Path, images: Path, refuses: Any) -> None:

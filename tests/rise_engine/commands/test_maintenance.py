@@ -29,24 +29,24 @@ def made(tmp_path: Path) -> Path:
     path = tmp_path / "totes.rise"
     with Project.create(path, images) as project:
         project.scan()
-        category = project.add_category("object").id
-        for frame in project.frames():
+        category = project.annotations.add_category("object").id
+        for frame in project.frames.all():
             project.probe(frame.id)
-            project.add_instances(frame.id, [Instance(None, frame.id, category, [[1, 1, 30, 1, 30, 20]])])
-        run = project.start_run(preset="laptop", recipe="paper", steps=3, base="none")
+            project.annotations.add(frame.id, [Instance(None, frame.id, category, [[1, 1, 30, 1, 30, 20]])])
+        run = project.runs.start(preset="laptop", recipe="paper", steps=3, base="none")
         (run.folder / "weights.safetensors").write_bytes(b"weights")
         (run.folder / "metrics.jsonl").write_text('{"step": 1}\n')
-        project.finish_run(run.number, steps=3)
+        project.runs.finish(run.number, steps=3)
     return path
 
 
 def test_a_whole_project_is_well_and_stays_as_it_is(made: Path, rise: Any) -> None:
     with Project.open(made) as project:
-        before = project.history()
+        before = project.journal.history()
     code, out, _ = rise("check", made)
     assert (code, out) == (0, "All is well with 3 frames and their annotations.\n")
     with Project.open(made) as project:
-        assert project.history() == before
+        assert project.journal.history() == before
 
 
 def test_check_lists_everything_that_is_wrong(made: Path, rise: Any) -> None:
@@ -112,10 +112,10 @@ def test_check_finds_polygons_of_another_size_as_a_training_would(made: Path, ri
 
 def test_a_mask_outside_of_its_image_is_told_and_not_measured(made: Path, rise: Any) -> None:
     with Project.open(made) as project:
-        frame, category = project.frames()[0], project.categories()[0].id
-        inside = [instance.id for instance in project.instances(frame.id)]
+        frame, category = project.frames.all()[0], project.annotations.categories()[0].id
+        inside = [instance.id for instance in project.annotations.of_frame(frame.id)]
         outside = [200.0, 200.0, 230.0, 200.0, 230.0, 220.0]
-        (added,) = project.add_instances(frame.id, [Instance(None, frame.id, category, [outside])])
+        (added,) = project.annotations.add(frame.id, [Instance(None, frame.id, category, [outside])])
         assert [annotation["id"] for annotation in truth_of(project, [frame.id])["annotations"]] == inside
     code, out, _ = rise("check", made)
     assert code == 1
@@ -141,7 +141,7 @@ def test_relink_finds_the_images_and_counts_the_missing(made: Path, rise: Any) -
     assert "1 image not found, b.jpg" in out
     with Project.open(made) as project:
         assert project.images == moved
-        assert project.image(project.frame("a.jpg").id).shape == (60, 80, 3)
+        assert project.image(project.frames.get("a.jpg").id).shape == (60, 80, 3)
     (made.parent / "empty").mkdir()
     code, _, err = rise("relink", made, "--images", made.parent / "empty")
     assert (code, err.count("\n")) == (2, 1)
@@ -153,10 +153,10 @@ def test_relink_finds_the_images_and_counts_the_missing(made: Path, rise: Any) -
 def test_a_zip_backup_made_beside_an_open_window_brings_everything_back(made: Path, rise: Any) -> None:
     file = made.parent / "backups" / "monday.zip"
     with Project.open(made, exclusive=True) as window:
-        window.set_state(window.frame("a.jpg").id, FrameState.REVIEWED)
+        window.frames.set_state(window.frames.get("a.jpg").id, FrameState.REVIEWED)
         assert rise("backup", made, file)[0] == 0
-        window.set_state(window.frame("a.jpg").id, FrameState.SKIPPED)
-        history = window.history()
+        window.frames.set_state(window.frames.get("a.jpg").id, FrameState.SKIPPED)
+        history = window.journal.history()
     assert [entry.name for entry in file.parent.iterdir()] == ["monday.zip"]
     shutil.rmtree(made)
     restored = made.parent / "restored"
@@ -164,10 +164,10 @@ def test_a_zip_backup_made_beside_an_open_window_brings_everything_back(made: Pa
     assert rise("relink", restored / "totes.rise", "--images", made.parent / "totes")[0] == 0
     assert rise("check", restored / "totes.rise")[0] == 0
     with Project.open(restored / "totes.rise") as project:
-        assert project.frame("a.jpg").state is FrameState.REVIEWED
-        assert project.history() == history[1:]
-        assert (project.run().folder / "weights.safetensors").read_bytes() == b"weights"
-        assert project.undo() == "marked as reviewed in a.jpg"
+        assert project.frames.get("a.jpg").state is FrameState.REVIEWED
+        assert project.journal.history() == history[1:]
+        assert (project.runs.get().folder / "weights.safetensors").read_bytes() == b"weights"
+        assert project.journal.undo() == "marked as reviewed in a.jpg"
 
 
 def test_a_database_backup_is_one_file_that_a_new_folder_makes_a_project(made: Path, rise: Any) -> None:
@@ -179,8 +179,8 @@ def test_a_database_backup_is_one_file_that_a_new_folder_makes_a_project(made: P
     again.mkdir()
     shutil.copy(file, again / "project.sqlite")
     with Project.open(again) as project:
-        assert len(project.instances(project.frame("c.png").id)) == 1
-        assert len(project.history()) == 4
+        assert len(project.annotations.of_frame(project.frames.get("c.png").id)) == 1
+        assert len(project.journal.history()) == 4
 
 
 def test_a_backup_into_the_project_or_of_a_damaged_one_is_refused(made: Path, rise: Any) -> None:
@@ -203,8 +203,8 @@ def test_a_backup_into_the_project_or_of_a_damaged_one_is_refused(made: Path, ri
 def test_history_tells_who_did_what_where(made: Path, rise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "grace")
     with Project.open(made) as project:
-        project.set_state(project.frame("b.jpg").id, FrameState.REVIEWED)
-        project.undo()
+        project.frames.set_state(project.frames.get("b.jpg").id, FrameState.REVIEWED)
+        project.journal.undo()
     code, out, _ = rise("history", made, "--limit", "2")
     assert code == 0
     title, first, second = out.splitlines()

@@ -24,8 +24,8 @@ def test_new_imports_labels_and_marks_the_hold_out(tmp_path: Path, images: Path,
     assert outcome.code == 0
     assert "8 instances imported in 4 frames" in outcome.out
     with Project.open(path) as made:
-        assert made.counts()[FrameState.LABELLED] == LABELLED
-        assert [frame.name for frame in made.frames(split=Split.HOLDOUT)] == ["tote_1.png", "tote_3.png"]
+        assert made.frames.counts()[FrameState.LABELLED] == LABELLED
+        assert [frame.name for frame in made.frames.all(split=Split.HOLDOUT)] == ["tote_1.png", "tote_3.png"]
 
 
 def test_new_drops_categories_and_takes_empty_images_for_labelled(
@@ -41,8 +41,8 @@ def test_new_drops_categories_and_takes_empty_images_for_labelled(
     outcome = rise("new", tmp_path / "totes.rise", "--images", images, *options)
     assert "3 instances imported" in outcome.out
     with Project.open(tmp_path / "totes.rise") as made:
-        assert [category.name for category in made.categories()] == ["parcel"]
-        assert made.frame("tote_5.png").state is FrameState.LABELLED
+        assert [category.name for category in made.annotations.categories()] == ["parcel"]
+        assert made.frames.get("tote_5.png").state is FrameState.LABELLED
 
 
 @pytest.mark.parametrize(("text", "reason"), [

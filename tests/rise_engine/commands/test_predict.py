@@ -73,13 +73,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         picture(folder / f"tote_{number}.png")
     with Project.create(tmp_path / "totes.rise", folder) as made:
         made.scan()
-        category = made.add_category("parcel")
-        first, *_, last = made.frames()
-        made.add_instances(first.id, [Instance(None, first.id, category.id, box_mask(box)) for box in BOXES])
-        made.set_split([first.id], Split.HOLDOUT)
-        made.set_state(last.id, FrameState.SKIPPED)
-        run = made.start_run(preset="laptop", recipe="paper", steps=1, base="none")
-        made.finish_run(run.number, steps=1)
+        category = made.annotations.add_category("parcel")
+        first, *_, last = made.frames.all()
+        made.annotations.add(first.id, [Instance(None, first.id, category.id, box_mask(box)) for box in BOXES])
+        made.frames.set_split([first.id], Split.HOLDOUT)
+        made.frames.set_state(last.id, FrameState.SKIPPED)
+        run = made.runs.start(preset="laptop", recipe="paper", steps=1, base="none")
+        made.runs.finish(run.number, steps=1)
 
     def load(folder: Path, *, device: str) -> LoadedModel:
         assert folder.name == "0001-laptop"
@@ -103,8 +103,8 @@ def iou(first: Any, second: Any) -> float:
 def test_the_store_gets_what_a_person_should_see(project: Path) -> None:
     assert rise("predict", project) == 0
     with Project.open(project) as opened:
-        for frame in opened.frames():
-            found = opened.predictions(frame.id)
+        for frame in opened.frames.all():
+            found = opened.predictions.of_frame(frame.id)
             if frame.state is FrameState.SKIPPED:
                 assert found == []
                 continue
@@ -126,7 +126,7 @@ def test_a_file_gets_nearly_all_and_the_project_nothing(project: Path, tmp_path:
     assert second["bbox"] == pytest.approx([60, 45, 50, 40], abs=1)
     assert second["area"] == pytest.approx(2000, rel=0.05)
     with Project.open(project) as opened:
-        assert opened.predictions(opened.frames()[0].id) == []
+        assert opened.predictions.of_frame(opened.frames.all()[0].id) == []
 
 
 def test_a_file_keeps_the_image_ids_of_its_source(project: Path, tmp_path: Path) -> None:
@@ -250,8 +250,8 @@ def test_what_is_measured_and_written_says_which_run_it_is_of(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Project.open(project) as opened:
-        second = opened.start_run(preset="laptop", recipe="paper", steps=1, base="none")
-        opened.finish_run(second.number, steps=1)
+        second = opened.runs.start(preset="laptop", recipe="paper", steps=1, base="none")
+        opened.runs.finish(second.number, steps=1)
     out = tmp_path / "predictions.json"
     assert rise("predict", project, "--run", "1", "--out", out) == 0
     assert "6 predictions of run 1 on 3 frames" in capsys.readouterr().out
@@ -285,7 +285,7 @@ def test_of_two_looks_each_has_half_a_say(project: Path, tmp_path: Path, capsys:
     assert rise("predict", project, "--looks", "2") == 0
     assert "stayed as they were" not in capsys.readouterr().out  # another number of looks is another prediction
     with Project.open(project) as opened:
-        found = opened.predictions(opened.frames()[0].id)
+        found = opened.predictions.of_frame(opened.frames.all()[0].id)
     assert [round(prediction.score or 0, 3) for prediction in found] == [0.45, 0.45]
     assert all(iou(prediction.segmentation, box_mask(BOXES[0])) > 0.9 for prediction in found)
     out = tmp_path / "scores.json"
@@ -298,17 +298,17 @@ def test_of_two_looks_each_has_half_a_say(project: Path, tmp_path: Path, capsys:
 def test_what_a_run_has_predicted_stays_unless_asked_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rise("predict", project) == 0
     with Project.open(project) as opened:
-        [first] = opened.predictions(opened.frames()[0].id)
+        [first] = opened.predictions.of_frame(opened.frames.all()[0].id)
         assert first.id is not None
-        opened.reject_predictions([first.id])
+        opened.predictions.reject([first.id])
     capsys.readouterr()
     assert rise("predict", project) == 0
     assert "--again" in capsys.readouterr().out
     with Project.open(project) as opened:
-        assert opened.predictions(opened.frames()[0].id) == []
+        assert opened.predictions.of_frame(opened.frames.all()[0].id) == []
     assert rise("predict", project, "--again") == 0
     with Project.open(project) as opened:
-        assert len(opened.predictions(opened.frames()[0].id)) == 1
+        assert len(opened.predictions.of_frame(opened.frames.all()[0].id)) == 1
 
 
 def test_an_export_can_leave_the_size_open(

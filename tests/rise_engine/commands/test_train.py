@@ -29,12 +29,12 @@ def project(tmp_path: Path) -> Path:
     frames = write_sample_folder(tmp_path / "totes", count=4, seed=3, size=(96, 128))
     with Project.create(tmp_path / "totes.rise", tmp_path / "totes") as opened:
         opened.scan()
-        category = opened.add_category("object").id
-        for record, frame in list(zip(opened.frames(), frames, strict=True))[:2]:
+        category = opened.annotations.add_category("object").id
+        for record, frame in list(zip(opened.frames.all(), frames, strict=True))[:2]:
             shapes = [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
-            opened.add_instances(record.id, shapes)
-            opened.set_state(record.id, FrameState.LABELLED)
-        opened.set_split([opened.frames()[1].id], Split.HOLDOUT)
+            opened.annotations.add(record.id, shapes)
+            opened.frames.set_state(record.id, FrameState.LABELLED)
+        opened.frames.set_split([opened.frames.all()[1].id], Split.HOLDOUT)
     return tmp_path / "totes.rise"
 
 

@@ -33,11 +33,11 @@ def project(tmp_path: Path) -> Project:
         Image.fromarray(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(images / f"{index}.png")
     project = Project.create(tmp_path / "totes.rise", images)
     project.scan()
-    category = project.add_category("object")
+    category = project.annotations.add_category("object")
     mask = np.zeros((64, 96), dtype=bool)
     mask[10:40, 12:50] = True
-    for frame in project.frames()[:4]:
-        project.add_instances(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
-        project.set_state(frame.id, FrameState.LABELLED)
-    project.set_split([project.frames()[3].id], Split.HOLDOUT)
+    for frame in project.frames.all()[:4]:
+        project.annotations.add(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
+        project.frames.set_state(frame.id, FrameState.LABELLED)
+    project.frames.set_split([project.frames.all()[3].id], Split.HOLDOUT)
     return project

@@ -56,11 +56,11 @@ def test_everything_is_written_and_measured(tmp_path: Path, starter: Path) -> No
     assert path == tmp_path / "demo" / "totes.rise"
     out = tmp_path / "demo"
     with Project.open(path) as project:
-        counts = project.counts()
+        counts = project.frames.counts()
         assert (counts[FrameState.LABELLED], counts[FrameState.UNLABELLED]) == (3, 2)
-        assert len(project.frames(split=Split.HOLDOUT)) == 1
-        assert project.run().steps == 2
-        loaded = load_model(project.run().folder, device="cpu")
+        assert len(project.frames.all(split=Split.HOLDOUT)) == 1
+        assert project.runs.get().steps == 2
+        loaded = load_model(project.runs.get().folder, device="cpu")
         assert loaded.class_names == ("object",)
     annotations = json.loads((out / "annotations.json").read_text())
     assert len(annotations["images"]) == 3
@@ -81,12 +81,12 @@ def test_a_demonstration_that_somebody_worked_in_is_kept(tmp_path: Path, monkeyp
     monkeypatch.setattr(demo, "HOLDOUT", 1)
     monkeypatch.setattr(demo, "FRAME_SIZE", (96, 128))
     with demo.make_project(tmp_path) as project:
-        project.set_state(project.frames()[0].id, FrameState.SKIPPED)
+        project.frames.set_state(project.frames.all()[0].id, FrameState.SKIPPED)
     with pytest.raises(RiseError, match="worked in"):
         demo.run_demo(tmp_path, steps=1, say=print, follow=follow)
     assert demo.run_demo(tmp_path, steps=1, say=print, follow=follow, reuse=True) == tmp_path / "totes.rise"
     with Project.open(tmp_path / "totes.rise") as project:
-        assert project.frames()[0].state is FrameState.SKIPPED
+        assert project.frames.all()[0].state is FrameState.SKIPPED
 
 
 def test_a_folder_that_is_not_the_demonstrations_is_left_alone(tmp_path: Path) -> None:

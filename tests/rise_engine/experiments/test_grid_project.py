@@ -13,28 +13,28 @@ from rise_engine.project.records import FrameState, Split
 
 
 def test_a_hold_out_without_objects_is_told_before_anything_is_trained(project: Project, tmp_path: Path) -> None:
-    frame = project.frames()[3].id
-    project.delete_instances([instance.id or 0 for instance in project.instances(frame)])
-    project.set_state(frame, FrameState.LABELLED)
+    frame = project.frames.all()[3].id
+    project.annotations.delete([instance.id or 0 for instance in project.annotations.of_frame(frame)])
+    project.frames.set_state(frame, FrameState.LABELLED)
     with pytest.raises(RiseError, match="annotated object to measure on"):
         Grid(project, tmp_path / "out")
 
 
 def test_without_a_hold_out_it_says_so(project: Project, tmp_path: Path) -> None:
-    project.set_split([project.frames()[3].id], Split.TRAIN)
+    project.frames.set_split([project.frames.all()[3].id], Split.TRAIN)
     with pytest.raises(RiseError, match="no hold-out"):
         Grid(project, tmp_path / "out")
-    project.set_split([project.frames()[3].id], Split.HOLDOUT)
+    project.frames.set_split([project.frames.all()[3].id], Split.HOLDOUT)
     assert len(Grid(project, tmp_path / "out").measured) == 1, "what was refused has left no copy"
 
 
 def test_without_labels_it_says_so_and_a_mended_project_is_taken(project: Project, tmp_path: Path) -> None:
-    for frame in project.frames():
-        project.set_state(frame.id, FrameState.SKIPPED)
+    for frame in project.frames.all():
+        project.frames.set_state(frame.id, FrameState.SKIPPED)
     with pytest.raises(RiseError, match="annotate at least one first"):
         Grid(project, tmp_path / "out")
-    for frame in project.frames()[:4]:
-        project.set_state(frame.id, FrameState.LABELLED)
+    for frame in project.frames.all()[:4]:
+        project.frames.set_state(frame.id, FrameState.LABELLED)
     assert Grid(project, tmp_path / "out").available == 3
 
 
@@ -61,9 +61,9 @@ def test_a_grid_belongs_to_its_project_which_may_move_and_change(project: Projec
         Grid(other, out)
     assert all(str(path) in str(refused.value) for path in (project.path, other.path))
 
-    project.set_state(project.frames()[0].id, FrameState.SKIPPED)
-    project.undo()
-    project.set_state(project.frames()[1].id, FrameState.SKIPPED)
+    project.frames.set_state(project.frames.all()[0].id, FrameState.SKIPPED)
+    project.journal.undo()
+    project.frames.set_state(project.frames.all()[1].id, FrameState.SKIPPED)
     project.close()
     moved = Project.open(project.path.rename(tmp_path / "moved.rise"))
     grid = Grid(moved, out)

@@ -119,14 +119,14 @@ def test_an_interrupted_grid_goes_on_and_writes_its_table(project: Project, tmp_
     again.run(jobs, follow=follow, say=said.append)
     assert len(said) == 1
     assert re.match(r"\[2/2\] RISE, 2 labelled frames, subset 0, seed 0; about \d+ s in all", said[0])
-    assert len(again.project.runs()) == 2, "the half-finished training went on in its own run"
+    assert len(again.project.runs.all()) == 2, "the half-finished training went on in its own run"
     result = again.result(jobs[1])
     assert result is not None
     log = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if line["event"] == "Losses"] == [1, 2, 3]
     assert not (result.folder / "training_state").exists() and (result.folder / "weights.safetensors").is_file()
     assert len((out / CELLS_FILE).read_text().splitlines()) == 2
-    assert project.runs() == [], "the project itself is left alone"
+    assert project.runs.all() == [], "the project itself is left alone"
 
     lines = lines_of(table, again, jobs, comparable=False)
     csv_path, markdown = write_table(
@@ -232,7 +232,7 @@ def test_a_training_interrupted_before_another_one_goes_on(project: Project, tmp
     grid.run(jobs[1:], follow=follow, say=lambda text: None)
     grid.run(jobs, follow=follow, say=lambda text: None)
     result = grid.result(jobs[0])
-    assert result is not None and result.folder == begun.folder and len(grid.project.runs()) == 2
+    assert result is not None and result.folder == begun.folder and len(grid.project.runs.all()) == 2
     starts = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in starts if line["event"] == "Started"] == [0, 1]
 
@@ -247,9 +247,9 @@ def test_what_was_killed_before_its_first_checkpoint_begins_anew(project: Projec
 
     with pytest.raises(KeyboardInterrupt):
         grid.run([job], follow=killed, say=lambda text: None)
-    assert len(grid.project.runs()) == 1
+    assert len(grid.project.runs.all()) == 1
     grid.run([job], follow=follow, say=lambda text: None)
-    assert grid.result(job) is not None and len(grid.project.runs()) == 1
+    assert grid.result(job) is not None and len(grid.project.runs.all()) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut off", "of another version"])
@@ -273,7 +273,7 @@ def test_an_unusable_checkpoint_costs_its_training_and_not_the_grid(
     assert result is not None and "begins anew" in said[1] and str(state) in said[1]
     log = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if line["event"] == "Losses"] == [1, 2, 3]
-    assert [run.folder for run in grid.project.runs()] == [result.folder]
+    assert [run.folder for run in grid.project.runs.all()] == [result.folder]
 
 
 def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_
     more = [Cell("more", counted(2), (*alone, "loader.labelled_per_step=2"))]
     (longer,) = again.jobs(more, config_with())
     assert 0 < again.seconds([longer]) != 60, "two frames a step take another time"
-    assert len(again.project.runs()) == 0, "timing leaves no run behind"
+    assert len(again.project.runs.all()) == 0, "timing leaves no run behind"
 
 
 def test_a_miniature_does_not_tell_how_long_a_training_takes(
@@ -341,8 +341,8 @@ def test_a_miniature_does_not_tell_how_long_a_training_takes(
 
 
 def test_the_data_sets_own_test_frames_measure_and_the_others_watch(project: Project, tmp_path: Path) -> None:
-    frames = project.frames()
-    project.set_split([frames[2].id], Split.HOLDOUT)
+    frames = project.frames.all()
+    project.frames.set_split([frames[2].id], Split.HOLDOUT)
     (project.path / "splits").mkdir()
     (project.path / "splits" / "test.txt").write_text(f"{frames[3].name}\n")
     grid = Grid(project, tmp_path / "out")
@@ -425,9 +425,9 @@ def test_a_table_and_its_curves_stay_until_there_are_others(
 def test_a_run_to_start_from_is_the_projects_own(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
 ) -> None:
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none")
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none")
     (run.folder / "weights.safetensors").touch()
-    project.finish_run(run.number, steps=1)
+    project.runs.finish(run.number, steps=1)
     asked: list[str] = []
     monkeypatch.setattr(Grid, "seconds", lambda grid, jobs: asked.extend(job.config.weights for job in jobs) or 60.0)
     command = command_for(project, tmp_path / "out", "--labelled", "1", "--plan", *option, weights=False)
@@ -471,7 +471,7 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
                 assert picture.size == (640, 420)
             steps = [int(row["step"]) for row in csv.DictReader(paths[1].read_text().splitlines())]
             assert steps == [1, 2]
-    assert len(grid.project.runs()) == 2, "figures 3 and 8 share their training"
+    assert len(grid.project.runs.all()) == 2, "figures 3 and 8 share their training"
 
 
 @pytest.mark.parametrize(

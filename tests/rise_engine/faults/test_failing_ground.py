@@ -42,7 +42,7 @@ with Project.open(path, exclusive=True) as project:
     saved = []
     try:
         for _ in range(5000):
-            saved += project.add_instances(1, [Instance(None, 1, 1, from_mask(rng.random((60, 80)) < 0.5))])
+            saved += project.annotations.add(1, [Instance(None, 1, 1, from_mask(rng.random((60, 80)) < 0.5))])
     except RiseError as error:
         said.append(str(error))
     for work in (lambda: import_coco(project, path.parent / "many.json", on_conflict="both"),
@@ -78,7 +78,7 @@ saved = []
 
 def strokes(project):
     for _ in range(100):
-        saved.extend(project.add_instances(1, [Instance(None, 1, 1, from_mask(rng.random((60, 80)) < 0.5))]))
+        saved.extend(project.annotations.add(1, [Instance(None, 1, 1, from_mask(rng.random((60, 80)) < 0.5))]))
 
 said = {}
 
@@ -91,7 +91,7 @@ def attempt(name, work):
 
 with Project.create(disk / "totes.rise", images) as project:
     project.scan()
-    project.add_category("object")
+    project.annotations.add_category("object")
     strokes(project)
     before = len(saved)
     attempt("import", lambda: import_coco(project, many))
@@ -104,21 +104,21 @@ with Project.create(disk / "totes.rise", images) as project:
     for _ in range(10):
         # What was set aside for the log may still hold a few.
         attempt("stroke", lambda: strokes(project))
-    attempt("undo", project.undo)
+    attempt("undo", project.journal.undo)
     attempt("export", lambda: export_coco(project, disk / "out.json"))
-    attempt("run", lambda: project.start_run(preset="laptop", recipe="paper", steps=1, base="none"))
+    attempt("run", lambda: project.runs.start(preset="laptop", recipe="paper", steps=1, base="none"))
 attempt("new", lambda: Project.create(disk / "other.rise", images))
 with Project.open(disk / "totes.rise", exclusive=True) as project:
-    seen = [one.id for one in project.instances(1)]
-    imported = len(project.instances(2))
+    seen = [one.id for one in project.annotations.of_frame(1)]
+    imported = len(project.annotations.of_frame(2))
 (disk / "filler").unlink()
 with Project.open(disk / "totes.rise", exclusive=True) as project:
-    assert [one.id for one in project.instances(1)] == seen == saved
+    assert [one.id for one in project.annotations.of_frame(1)] == seen == saved
     whole = project.store.read("PRAGMA integrity_check")[0][0]
-    attempt("undo again", project.undo)
+    attempt("undo again", project.journal.undo)
     saved.pop()
     attempt("stroke again", lambda: strokes(project))
-    assert [one.id for one in project.instances(1)] == saved, said
+    assert [one.id for one in project.annotations.of_frame(1)] == saved, said
 attempt("new again", lambda: Project.create(disk / "other.rise", images).close())
 print(json.dumps([said, imported, whole]))
 """
@@ -133,7 +133,7 @@ def project_path(tmp_path: Path) -> Path:
         Image.fromarray(np.full((60, 80, 3), 70 * number, dtype=np.uint8)).save(folder / f"tote{number}.png")
     with Project.create(tmp_path / "totes.rise", folder) as project:
         project.scan()
-        project.add_category("object")
+        project.annotations.add_category("object")
         return project.path
 
 
@@ -162,9 +162,9 @@ def test_a_full_disk_costs_the_edit_in_hand_and_no_other(project_path: Path, tmp
     assert saved
     with Project.open(project_path, exclusive=True) as project:
         assert project.store.read("PRAGMA integrity_check")[0][0] == "ok"
-        assert [one.id for one in project.instances(1)] == saved
-        assert project.instances(2) == []
-        project.add_instances(1, [_square(1)])
+        assert [one.id for one in project.annotations.of_frame(1)] == saved
+        assert project.annotations.of_frame(2) == []
+        project.annotations.add(1, [_square(1)])
     assert (tmp_path / "out.json").read_text() == "the old one"
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".out.json")]
 
@@ -209,30 +209,30 @@ def test_a_clock_that_goes_back_changes_no_order(project_path: Path, monkeypatch
 
     monkeypatch.setattr(journal, "datetime", Clock)
     with Project.open(project_path) as project:
-        first = project.add_instances(1, [_square(1)])[0]
-        second = project.add_instances(2, [_square(2)])[0]
-        third = project.add_instances(3, [_square(3)])[0]
+        first = project.annotations.add(1, [_square(1)])[0]
+        second = project.annotations.add(2, [_square(2)])[0]
+        third = project.annotations.add(3, [_square(3)])[0]
         assert first < second < third
-        latest = project.history(3)
+        latest = project.journal.history(3)
         assert [entry.frame for entry in latest] == ["tote2.png", "tote1.png", "tote0.png"]
         assert latest[0].when < latest[1].when
-        assert project.undo() == "drew 1 instance in tote2.png"
-        assert project.undo() == "drew 1 instance in tote1.png"
-        assert project.redo() == "drew 1 instance in tote1.png"
-        assert [len(project.instances(frame)) for frame in (1, 2, 3)] == [1, 1, 0]
+        assert project.journal.undo() == "drew 1 instance in tote2.png"
+        assert project.journal.undo() == "drew 1 instance in tote1.png"
+        assert project.journal.redo() == "drew 1 instance in tote1.png"
+        assert [len(project.annotations.of_frame(frame)) for frame in (1, 2, 3)] == [1, 1, 0]
 
 
 def test_a_photo_that_changed_its_size_is_told_and_its_masks_are_kept(project_path: Path) -> None:
     with Project.open(project_path) as project:
         project.probe_many([1, 2, 3])
-        project.add_instances(1, [_square(1)])
-        before = project.instances(1)
+        project.annotations.add(1, [_square(1)])
+        before = project.annotations.of_frame(1)
         Image.fromarray(np.zeros((30, 40, 3), dtype=np.uint8)).save(project.images / "tote0.png")
         assert project.image(1).shape == (30, 40, 3)
         with pytest.raises(RiseError, match=r"tote0\.png: A mask was made for an image of height and width \[60, 80\]"):
             project.labelled_frame(1)
-        assert any("it was 80 x 60" in words for words in check_frame(project, project.frame(1)))
-        assert project.instances(1) == before
+        assert any("it was 80 x 60" in words for words in check_frame(project, project.frames.get(1)))
+        assert project.annotations.of_frame(1) == before
         exported = to_coco(project)
         assert (exported["images"][0]["width"], exported["images"][0]["height"]) == (80, 60)
         assert exported["annotations"][0]["area"] == 100
@@ -241,7 +241,7 @@ def test_a_photo_that_changed_its_size_is_told_and_its_masks_are_kept(project_pa
 def test_a_photo_that_is_gone_is_told_and_its_masks_still_leave(project_path: Path, tmp_path: Path) -> None:
     with Project.open(project_path) as project:
         project.probe_many([1])
-        project.add_instances(1, [_square(1)])
+        project.annotations.add(1, [_square(1)])
         (project.images / "tote0.png").unlink()
         for look in (project.image, project.labelled_frame, project.unlabelled_frame):
             with pytest.raises(RiseError, match=r"tote0\.png is gone"):
@@ -274,19 +274,19 @@ def test_on_a_network_disk_two_processes_work_at_once(project_path: Path, monkey
         def work() -> None:
             try:
                 for _ in range(10):
-                    command.add_instances(2, [_square(2)])
-                    command.instances(1)
+                    command.annotations.add(2, [_square(2)])
+                    command.annotations.of_frame(1)
             except BaseException as error:
                 failures.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
         for _ in range(10):
-            window.add_instances(1, [_square(1)])
-            window.instances(2)
+            window.annotations.add(1, [_square(1)])
+            window.annotations.of_frame(2)
         thread.join()
         assert failures == []
-        assert (len(window.instances(1)), len(window.instances(2))) == (10, 10)
+        assert (len(window.annotations.of_frame(1)), len(window.annotations.of_frame(2))) == (10, 10)
         assert window.store.read("PRAGMA integrity_check")[0][0] == "ok"
 
 
@@ -311,4 +311,4 @@ def test_a_name_of_half_a_character_is_refused(project_path: Path, tmp_path: Pat
     with Project.open(project_path) as project:
         with pytest.raises(RiseError, match="a name that is no text"):
             import_coco(project, tmp_path / "half.json")
-        assert [category.name for category in project.categories()] == ["object"]
+        assert [category.name for category in project.annotations.categories()] == ["object"]

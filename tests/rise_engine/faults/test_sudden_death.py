@@ -138,8 +138,8 @@ def test_every_stroke_that_was_saved_is_there(victim: Victim, project_path: Path
             known[number] = area
 
         def check(project: Project) -> None:
-            frame = project.frames()[0].id
-            stored = {one.id: area_of(one.segmentation, 60, 80) for one in project.instances(frame)}
+            frame = project.frames.all()[0].id
+            stored = {one.id: area_of(one.segmentation, 60, 80) for one in project.annotations.of_frame(frame)}
             expected = {number: area for number, area in known.items() if area}
             # What it did last may have been saved without a word about it.
             newest = max(known)
@@ -149,12 +149,12 @@ def test_every_stroke_that_was_saved_is_there(victim: Victim, project_path: Path
             known.clear()
             known.update({n: a for n, a in stored.items() if n is not None} or {newest: 0})
             # The journal agrees with the rows: everything can be taken back, and done again.
-            before = project.instances(frame)
+            before = project.annotations.of_frame(frame)
             for _ in range(5):
-                project.undo()
+                project.journal.undo()
             for _ in range(5):
-                project.redo()
-            assert project.instances(frame) == before
+                project.journal.redo()
+            assert project.annotations.of_frame(frame) == before
 
         _assert_whole(project_path, check)
 
@@ -172,12 +172,12 @@ def test_an_import_is_there_whole_or_not_at_all(victim: Victim, project_path: Pa
     rng = np.random.default_rng(int(time.time()))
 
     def check(project: Project) -> None:
-        count = sum(len(project.instances(frame.id)) for frame in project.frames())
+        count = sum(len(project.annotations.of_frame(frame.id)) for frame in project.frames.all())
         assert count in (0, 1500)
-        labelled = project.counts()[FrameState.LABELLED]
+        labelled = project.frames.counts()[FrameState.LABELLED]
         assert labelled == (30 if count else 0)
         if count:
-            project.undo()
+            project.journal.undo()
 
     for _ in range(3 * ROUNDS):
         victim.do(
@@ -192,11 +192,11 @@ def test_an_import_is_there_whole_or_not_at_all(victim: Victim, project_path: Pa
 
 def test_an_exported_file_is_the_old_one_or_the_new_one(victim: Victim, project_path: Path, tmp_path: Path) -> None:
     with Project.open(project_path) as project:
-        category = project.add_category("object").id
+        category = project.annotations.add_category("object").id
         mask = np.zeros((60, 80), dtype=bool)
         mask[5:50, 10:70] = True
-        for frame in project.frames():
-            project.add_instances(frame.id, [Instance(None, frame.id, category, from_mask(mask))] * 20)
+        for frame in project.frames.all():
+            project.annotations.add(frame.id, [Instance(None, frame.id, category, from_mask(mask))] * 20)
         file = tmp_path / "out.json"
         whole = []
         for masks in ("rle", "polygons"):
@@ -223,10 +223,10 @@ def test_a_training_goes_on_as_if_nobody_had_killed_it(victim: Victim, tmp_path:
     for name in ("whole", "killed"):
         with Project.create(tmp_path / f"{name}.rise", tmp_path / "totes") as project:
             project.scan()
-            category = project.add_category("object").id
-            for record, frame in zip(project.frames()[:2], frames, strict=False):
+            category = project.annotations.add_category("object").id
+            for record, frame in zip(project.frames.all()[:2], frames, strict=False):
                 shapes = [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
-                project.add_instances(record.id, shapes)
+                project.annotations.add(record.id, shapes)
             paths.append(project.path)
     whole, killed = paths
     torch.set_num_threads(1)
@@ -247,12 +247,12 @@ def test_a_training_goes_on_as_if_nobody_had_killed_it(victim: Victim, tmp_path:
                 assert loss == expected[step], f"step {step} of trial {trial} differs after {life} kills"
             _assert_whole(killed, lambda project: None)
             with Project.open(killed) as project:
-                run = project.runs()[-1]
+                run = project.runs.all()[-1]
                 resume = (run.folder / "training_state/state.safetensors").is_file() and run.finished is None
                 if run.finished is not None:
                     break
         with Project.open(killed) as project:
-            folder = project.run().folder
+            folder = project.runs.get().folder
         # Its curves too are those of one training: each step once, in order.
         records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         curve = [(record["step"], record["total"]) for record in records if record["event"] == "Losses"]

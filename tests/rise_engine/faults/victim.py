@@ -31,24 +31,24 @@ def say(value: Any) -> None:
 def paint(path: Path) -> None:
     """Strokes on new and old instances, some taken back; says [id, area] of each, area 0 for what is gone."""
     with Project.open(path, exclusive=True) as project:
-        frame = project.frames()[0].id
-        category = project.add_category("object").id
+        frame = project.frames.all()[0].id
+        category = project.annotations.add_category("object").id
         mask = np.zeros((60, 80), dtype=bool)
         for step in range(100_000):
             mask[step % 60, : 1 + step % 80] ^= True
             mask[0, 0] = True
             shape = from_mask(mask)
-            number = project.add_instances(frame, [Instance(None, frame, category, shape)])[0]
+            number = project.annotations.add(frame, [Instance(None, frame, category, shape)])[0]
             say([number, int(mask.sum())])
             mask[59, :] ^= True
-            project.update_instance(number, segmentation=from_mask(mask))
+            project.annotations.update(number, segmentation=from_mask(mask))
             say([number, int(mask.sum())])
             if step % 3 == 0:
-                project.delete_instances([number])
+                project.annotations.delete([number])
                 say([number, 0])
             elif step % 3 == 1:
                 mask[59, :] ^= True
-                project.undo()
+                project.journal.undo()
                 say([number, int(mask.sum())])
 
 
@@ -57,7 +57,7 @@ def bring_in(path: Path, file: Path) -> None:
     with Project.open(path) as project:
         while True:
             say(import_coco(project, file, on_conflict="both").instances)
-            project.undo()
+            project.journal.undo()
             say(0)
 
 

@@ -88,18 +88,20 @@ def test_a_subset_becomes_a_project(root: Path, tmp_path: Path, capsys: pytest.C
     with Project.open(path) as project:
         assert project.setting("source") == "armbench"
         assert project.images == root / "mix-object-tote" / "images"
-        assert [category.name for category in project.categories()] == ["Object"]
-        assert {frame.name for frame in project.frames(split=Split.HOLDOUT)} == {"TT0.jpg", "TT1.jpg", "VV0.jpg"}
-        states = {frame.name: frame.state for frame in project.frames(split=Split.TRAIN)}
+        assert [category.name for category in project.annotations.categories()] == ["Object"]
+        assert {frame.name for frame in project.frames.all(split=Split.HOLDOUT)} == {"TT0.jpg", "TT1.jpg", "VV0.jpg"}
+        states = {frame.name: frame.state for frame in project.frames.all(split=Split.TRAIN)}
         assert states == {
             "ZZ0.jpg": FrameState.LABELLED,
             "ZZ1.jpg": FrameState.LABELLED,
             "ZZ2.jpg": FrameState.UNLABELLED,
         }
-        crowds = [instance.crowd for instance in project.instances(project.frame("ZZ1.jpg").id)]
+        crowds = [instance.crowd for instance in project.annotations.of_frame(project.frames.get("ZZ1.jpg").id)]
         assert crowds == [False, True]
         split = choose_split(project, fraction=1.0)
-        assert not {*split.labelled, *split.unlabelled} & {frame.id for frame in project.frames(split=Split.HOLDOUT)}
+        assert not {*split.labelled, *split.unlabelled} & {
+            frame.id for frame in project.frames.all(split=Split.HOLDOUT)
+        }
         assert len(split.holdout) == 3
     assert read_name_list(path / "splits" / "test.txt") == ["TT0.jpg", "TT1.jpg"]
     assert read_name_list(path / "splits" / "val.txt") == ["VV0.jpg"]
@@ -123,7 +125,7 @@ def test_the_subset_can_be_named_or_be_the_folder(root: Path, tmp_path: Path) ->
 def test_other_categories_can_be_dropped_in_place_of_the_tote(root: Path, tmp_path: Path) -> None:
     assert _new(tmp_path / "c.rise", "--armbench", root, "--drop-category", "Object") == 0
     with Project.open(tmp_path / "c.rise") as project:
-        assert [category.name for category in project.categories()] == ["Tote"]
+        assert [category.name for category in project.annotations.categories()] == ["Tote"]
 
 
 @pytest.mark.parametrize(

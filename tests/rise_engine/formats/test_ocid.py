@@ -72,7 +72,7 @@ def _new(*arguments: str | Path) -> int:
 def _objects(project: Project, name: str) -> list[list[int]]:
     """Top row, left column, area of each mask."""
     found = []
-    for instance in project.instances(project.frame(name).id):
+    for instance in project.annotations.of_frame(project.frames.get(name).id):
         mask = to_mask(instance.segmentation, HEIGHT, WIDTH)
         rows, columns = np.nonzero(mask)
         found.append([int(rows.min()), int(columns.min()), int(mask.sum())])
@@ -83,18 +83,20 @@ def test_only_pictures_are_frames_and_the_background_depends_on_the_scene(root: 
     assert _new(tmp_path / "o.rise", "--ocid", root) == 0
     with Project.open(tmp_path / "o.rise") as project:
         assert project.setting("source") == "ocid"
-        assert len(project.frames()) == 6
-        assert all("/rgb/" in frame.name for frame in project.frames())
+        assert len(project.frames.all()) == 6
+        assert all("/rgb/" in frame.name for frame in project.frames.all())
         # A later look at the folder, as a window takes it, finds nothing new either.
         assert project.scan().added == 0
         for sequence in (FLOOR, TABLE):
             for frame in range(3):
                 expected = [[10 + 8 * index, 10, 120] for index in range(frame)]
                 assert _objects(project, f"{sequence}/rgb/result_2018-08-20-10-26-3{frame}.png") == expected
-        assert project.counts()[FrameState.LABELLED] == 6
+        assert project.frames.counts()[FrameState.LABELLED] == 6
         numbers = [
             instance.extra["ocid_number"]
-            for instance in project.instances(project.frame(f"{TABLE}/rgb/result_2018-08-20-10-26-32.png").id)
+            for instance in project.annotations.of_frame(
+                project.frames.get(f"{TABLE}/rgb/result_2018-08-20-10-26-32.png").id
+            )
         ]
         assert numbers == [3, 4]
 
@@ -126,12 +128,12 @@ def test_a_place_is_held_out_whole_with_both_cameras(tmp_path: Path) -> None:
             _sequence(root / "YCB10" / "floor" / view / "mixed" / f"seq{number:02d}", table=False)
     assert _new(tmp_path / "o.rise", "--ocid", root, "--seed", "1") == 0
     with Project.open(tmp_path / "o.rise") as project:
-        held_out = {scene_of(frame.name).place for frame in project.frames(split=Split.HOLDOUT)}  # type: ignore[union-attr]
-        trains = {scene_of(frame.name).place for frame in project.frames(split=Split.TRAIN)}  # type: ignore[union-attr]
+        held_out = {scene_of(frame.name).place for frame in project.frames.all(split=Split.HOLDOUT)}  # type: ignore[union-attr]
+        trains = {scene_of(frame.name).place for frame in project.frames.all(split=Split.TRAIN)}  # type: ignore[union-attr]
         assert len(held_out) == 1
         assert held_out.isdisjoint(trains)
-        assert len(project.frames(split=Split.HOLDOUT)) == 6
-        first = {frame.name for frame in project.frames(split=Split.HOLDOUT)}
+        assert len(project.frames.all(split=Split.HOLDOUT)) == 6
+        first = {frame.name for frame in project.frames.all(split=Split.HOLDOUT)}
     splits = tmp_path / "o.rise" / "splits"
     assert set(read_name_list(splits / "test.txt")) == first
     record = json.loads((splits / "label_fractions.json").read_text())
@@ -145,7 +147,7 @@ def test_a_place_is_held_out_whole_with_both_cameras(tmp_path: Path) -> None:
         Image.fromarray(np.ones((HEIGHT, WIDTH), dtype=np.uint16)).save(path)
     assert _new(tmp_path / "p.rise", "--ocid", root, "--seed", "2") == 0
     with Project.open(tmp_path / "p.rise") as project:
-        assert {frame.name for frame in project.frames(split=Split.HOLDOUT)} == first
+        assert {frame.name for frame in project.frames.all(split=Split.HOLDOUT)} == first
     other = json.loads((tmp_path / "p.rise" / "splits" / "label_fractions.json").read_text())
     assert other["order"] != record["order"]
     assert other["sha256"] != record["sha256"]
@@ -162,7 +164,7 @@ def test_a_grid_of_trainings_draws_whole_sequences(tmp_path: Path) -> None:
         drawn = []
         for wanted in (2, 7):
             split = grid.split(Job(Cell("RISE", counted(wanted)), wanted, 0, config))
-            names = [grid.project.frame(frame).name for frame in split.labelled]
+            names = [grid.project.frames.get(frame).name for frame in split.labelled]
             drawn.append({scene_of(name).sequence for name in names})  # type: ignore[union-attr]
             assert len(names) == 3 * len(drawn[-1]), "all three frames of each"
             assert not {*split.labelled} & {*split.unlabelled, *grid.holdout}
@@ -177,7 +179,7 @@ def test_a_frame_without_a_label_stays_unlabelled(root: Path, tmp_path: Path) ->
     (root / FLOOR / "label" / "result_2018-08-20-10-26-32.png").unlink()
     assert _new(tmp_path / "o.rise", "--ocid", root) == 0
     with Project.open(tmp_path / "o.rise") as project:
-        assert project.counts()[FrameState.UNLABELLED] == 1
+        assert project.frames.counts()[FrameState.UNLABELLED] == 1
 
 
 @pytest.mark.parametrize(("size", "mode"), [((32, 24), "L"), ((WIDTH, HEIGHT), "RGB")])
@@ -215,11 +217,11 @@ def test_the_name_tells_the_scene(name: str, subset: str | None) -> None:
 def test_evaluating_ocid_adds_its_own_measures(root: Path, tmp_path: Path) -> None:
     assert _new(tmp_path / "o.rise", "--ocid", root) == 0
     with Project.open(tmp_path / "o.rise") as project:
-        frames = [frame.id for frame in project.frames() if "10-26-32" in frame.name]
+        frames = [frame.id for frame in project.frames.all() if "10-26-32" in frame.name]
         truth = truth_of(project, frames)
         # All of the table's two objects, one of the floor's.
         results = [{**annotation, "score": 0.9} for annotation in truth["annotations"]]
-        floor = project.frame(f"{FLOOR}/rgb/result_2018-08-20-10-26-32.png").id
+        floor = project.frames.get(f"{FLOOR}/rgb/result_2018-08-20-10-26-32.png").id
         results.remove(next(result for result in results if result["image_id"] == floor))
         scores = ocid_scores(project, truth, results)
         assert scores is not None

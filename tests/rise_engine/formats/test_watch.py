@@ -67,10 +67,10 @@ def test_everything_that_is_read_and_stored_passes_by(project: Project, file: Pa
 @pytest.mark.parametrize("doing", ["reading annotations", "storing annotations"])
 @pytest.mark.parametrize("after", [0, 2_400])
 def test_an_import_that_is_ended_leaves_nothing(project: Project, file: Path, doing: str, after: int) -> None:
-    before, edits = to_coco(project), project.history()
+    before, edits = to_coco(project), project.journal.history()
     with pytest.raises(KeyboardInterrupt):
         import_coco(project, file, watch=Onlooker((doing, after)))
-    assert to_coco(project) == before and project.history() == edits
+    assert to_coco(project) == before and project.journal.history() == edits
     for table in ("instances", "imports"):
         assert project.store.read(f"SELECT count(*) FROM {table}")[0][0] == 0
     assert import_coco(project, file).instances == COUNT

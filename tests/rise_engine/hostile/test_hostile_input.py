@@ -61,15 +61,15 @@ def sound(tmp_path_factory: pytest.TempPathFactory, mutants: Any) -> Path:
     with Project.create(folder / "totes.rise", folder / "totes") as project:
         project.scan()
         import_coco(project, folder / "sound.json")
-        run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none")
+        run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none")
         config = RiseConfig.preset("laptop").with_settings(TINY).model_dump(mode="json")
         record = {"config": config, "labelled": ["tote0.png"], "holdout": [], "class_names": ["object"]}
         (run.folder / "config.json").write_text(json.dumps(record))
         (run.folder / "weights.safetensors").write_bytes((16).to_bytes(8, "little") + b"{}" + b" " * 14)
         (run.folder / "metrics.jsonl").write_text('{"event": "HoldoutScore", "step": 1, "ap": 3.5}\n')
-        project.finish_run(run.number, steps=1)
+        project.runs.finish(run.number, steps=1)
         box = [[10, 10, 30, 10, 30, 30]]
-        project.store_predictions(run.number, {1: [Instance(None, 1, 1, box, score=0.5)]})
+        project.predictions.store(run.number, {1: [Instance(None, 1, 1, box, score=0.5)]})
     return folder
 
 

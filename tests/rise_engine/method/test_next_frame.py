@@ -60,14 +60,14 @@ def project(tmp_path: Path) -> Iterator[Project]:
     Image.fromarray(np.full((96, 64, 3), 250, dtype=np.uint8)).save(tmp_path / "images" / "seq2" / "2.png")
     with Project.create(tmp_path / "images.rise", tmp_path / "images") as made:
         made.scan()
-        category = made.add_category("object")
+        category = made.annotations.add_category("object")
         mask = np.zeros((64, 96), dtype=bool)
         mask[10:40, 12:50] = True
         for name in ("seq1/3.png", "seq1/4.png"):
-            frame = made.frame(name)
-            made.add_instances(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
-            made.set_state(frame.id, FrameState.LABELLED)
-        made.set_split([made.frame("seq1/3.png").id], Split.HOLDOUT)
+            frame = made.frames.get(name)
+            made.annotations.add(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
+            made.frames.set_state(frame.id, FrameState.LABELLED)
+        made.frames.set_split([made.frames.get("seq1/3.png").id], Split.HOLDOUT)
         yield made
 
 

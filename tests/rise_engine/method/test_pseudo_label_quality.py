@@ -133,12 +133,12 @@ def test_the_hold_out_is_judged_by_all_looks_of_the_teacher(tmp_path: Path) -> N
     Image.new("RGB", (80, 60)).save(tmp_path / "totes" / "a.png")
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    frame = project.frames()[0].id
-    category = project.add_category("object").id
+    frame = project.frames.all()[0].id
+    category = project.annotations.add_category("object").id
     for x in (0, 40):
         mask = np.zeros((60, 80), bool)
         mask[:, x : x + 40] = True
-        project.add_instances(frame, [Instance(None, frame, category, from_mask(mask))])
+        project.annotations.add(frame, [Instance(None, frame, category, from_mask(mask))])
     config = RiseConfig.preset("laptop").with_settings(
         [
             "loader.predict_short_side=96",

@@ -47,7 +47,7 @@ def loaded() -> LoadedModel:
 
 
 def frame_ids(project: Project) -> list[int]:
-    return [frame.id for frame in project.frames()]
+    return [frame.id for frame in project.frames.all()]
 
 
 def test_frames_that_pass_together_get_what_each_gets_alone(project: Project, loaded: LoadedModel) -> None:
@@ -126,7 +126,7 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     project: Project, loaded: LoadedModel, tmp_path: Path
 ) -> None:
     ids = frame_ids(project)
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"first")
     assert frames_left(project, run, weights, ids) == ids

@@ -21,18 +21,18 @@ def test_only_labelled_training_frames_count_each_annotation_once(tmp_path: Path
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / name)
     with Project.create(tmp_path / "totes.rise", images) as project:
         project.scan()
-        cup, box = (project.add_category(name).id for name in ("cup", "box"))
-        frames = {frame.name: frame.id for frame in project.frames()}
-        first, second = project.add_instances(
+        cup, box = (project.annotations.add_category(name).id for name in ("cup", "box"))
+        frames = {frame.name: frame.id for frame in project.frames.all()}
+        first, second = project.annotations.add(
             frames["f10.png"], [Instance(None, 0, kind, SQUARE) for kind in (cup, box)]
         )
-        (third,) = project.add_instances(frames["f2.png"], [Instance(None, 0, cup, SQUARE)])
+        (third,) = project.annotations.add(frames["f2.png"], [Instance(None, 0, cup, SQUARE)])
         for name in ("held.png", "skipped.png"):
-            project.add_instances(frames[name], [Instance(None, 0, cup, SQUARE)])
-        project.add_instances(frames["f2.png"], [Instance(None, 0, cup, SQUARE, crowd=True)])
-        project.set_split([frames["held.png"]], Split.HOLDOUT)
-        project.set_state(frames["skipped.png"], FrameState.SKIPPED)
-        project.set_bank_excluded(second, True)
+            project.annotations.add(frames[name], [Instance(None, 0, cup, SQUARE)])
+        project.annotations.add(frames["f2.png"], [Instance(None, 0, cup, SQUARE, crowd=True)])
+        project.frames.set_split([frames["held.png"]], Split.HOLDOUT)
+        project.frames.set_state(frames["skipped.png"], FrameState.SKIPPED)
+        project.annotations.set_bank_excluded(second, True)
         found = bank_entries(project)
     assert [one.instance for one in found] == [third, first, second]
     assert [one.frame_name for one in found] == ["f2.png", "f10.png", "f10.png"]

@@ -18,7 +18,7 @@ MakeProject = Callable[[int], Project]
 def test_only_an_unfinished_run_with_a_checkpoint_can_go_on(make_project: MakeProject) -> None:
     project = make_project(3)
     assert interrupted_run(project) is None
-    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     assert interrupted_run(project) is None, "nothing was saved yet"
     (run.folder / CHECKPOINT).parent.mkdir()
     (run.folder / CHECKPOINT).write_bytes(b"")
@@ -29,19 +29,19 @@ def test_only_an_unfinished_run_with_a_checkpoint_can_go_on(make_project: MakePr
     found = interrupted_run(project)
     assert found is not None
     assert found.number == run.number
-    shipped = project.start_run(preset="laptop", recipe="recommended", steps=0, base="starter")
-    project.finish_run(shipped.number, steps=0)
+    shipped = project.runs.start(preset="laptop", recipe="recommended", steps=0, base="starter")
+    project.runs.finish(shipped.number, steps=0)
     found = interrupted_run(project)
     assert found is not None and found.number == run.number, "predicting with the starter weights is no training"
-    project.finish_run(run.number, steps=50)
+    project.runs.finish(run.number, steps=50)
     assert interrupted_run(project) is None
 
 
 def test_a_run_goes_on_with_its_own_settings_and_frames(make_project: MakeProject) -> None:
     project = make_project(4)
     for frame in (1, 2, 3):
-        project.set_state(frame, FrameState.LABELLED)
-    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+        project.frames.set_state(frame, FrameState.LABELLED)
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     with pytest.raises(RiseError, match="start a new run"):
         run_settings(project, run)
     config = RiseConfig.preset("laptop").with_settings(["schedule.seed=7"])

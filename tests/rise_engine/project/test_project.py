@@ -34,9 +34,9 @@ def test_scan_finds_images_of_all_folders_in_natural_order_without_decoding(tmp_
         (images / name).write_bytes(b"not decoded")
     with Project.create(tmp_path / "p.rise", images) as project:
         assert project.scan() == ScanReport(added=3, missing=0, skipped_files=2)
-        assert [frame.name for frame in project.frames()] == ["a2.PNG", "a10.jpg", "sub/a1.webp"]
-        assert [frame.id for frame in project.frames()] == [1, 2, 3]
-        assert project.frame("a10.jpg").width is None
+        assert [frame.name for frame in project.frames.all()] == ["a2.PNG", "a10.jpg", "sub/a1.webp"]
+        assert [frame.id for frame in project.frames.all()] == [1, 2, 3]
+        assert project.frames.get("a10.jpg").width is None
         (images / "a2.PNG").unlink()
         (images / "a3.tif").write_bytes(b"")
         assert project.scan() == ScanReport(added=1, missing=1, skipped_files=2)
@@ -51,13 +51,13 @@ def test_a_link_out_of_the_folder_is_no_frame(tmp_path: Path) -> None:
     (images / "in.png").symlink_to(images / "own.png")
     with Project.create(tmp_path / "p.rise", images) as project:
         project.scan()
-        assert [frame.name for frame in project.frames()] == ["in.png", "own.png"]
+        assert [frame.name for frame in project.frames.all()] == ["in.png", "own.png"]
 
 
 def test_sizes_are_probed_when_asked_and_remembered(make_project: MakeProject) -> None:
     project = make_project(2)
     assert project.probe(1) == (80, 60)
-    assert (project.frame(1).width, project.frame(2).width) == (80, None)
+    assert (project.frames.get(1).width, project.frames.get(2).width) == (80, None)
     (project.images / "tote0.png").write_bytes(b"")
     assert project.probe(1) == (80, 60)
 
@@ -68,7 +68,7 @@ def test_create_refuses_what_would_mix_projects(tmp_path: Path, make_project: Ma
     with pytest.raises(RiseError, match="already"):
         Project.create(project.path, images)
     with Project.create(project.path, images, exist_ok=True) as again:
-        assert len(again.frames()) == 1
+        assert len(again.frames.all()) == 1
     (tmp_path / "others").mkdir()
     with pytest.raises(RiseError, match="belongs to the images"):
         Project.create(project.path, tmp_path / "others", exist_ok=True)
@@ -96,29 +96,29 @@ def test_a_project_moves_with_its_images_and_can_be_relinked(tmp_path: Path, mak
 
 def test_drawing_labels_a_frame_and_taking_the_last_one_out_unlabels_it(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    (drawn,) = project.add_instances(1, [_block(1, category, slice(5, 9), slice(5, 9))])
-    assert project.frame(1).state is FrameState.LABELLED
-    assert project.counts() == {
+    category = project.annotations.add_category("object").id
+    (drawn,) = project.annotations.add(1, [_block(1, category, slice(5, 9), slice(5, 9))])
+    assert project.frames.get(1).state is FrameState.LABELLED
+    assert project.frames.counts() == {
         FrameState.UNLABELLED: 1,
         FrameState.LABELLED: 1,
         FrameState.REVIEWED: 0,
         FrameState.SKIPPED: 0,
     }
-    project.delete_instances([drawn])
-    assert project.frame(1).state is FrameState.UNLABELLED
-    project.set_state(2, FrameState.LABELLED)
+    project.annotations.delete([drawn])
+    assert project.frames.get(1).state is FrameState.UNLABELLED
+    project.frames.set_state(2, FrameState.LABELLED)
     assert project.labelled_frame(2).masks.shape == (0, 60, 80)
 
 
 def test_a_labelled_frame_holds_overlapping_masks_without_crowds_and_empty_ones(make_project: MakeProject) -> None:
     project = make_project(1)
-    box, bag = project.add_category("box").id, project.add_category("bag").id
+    box, bag = project.annotations.add_category("box").id, project.annotations.add_category("bag").id
     below = _block(1, bag, slice(10, 40), slice(10, 40), extra={"note": "x"})
     above = _block(1, box, slice(20, 50), slice(20, 60))
     crowd = _block(1, box, slice(0, 5), slice(0, 5), crowd=True)
     empty = _block(1, box, slice(0, 0), slice(0, 0))
-    project.add_instances(1, [below, above, crowd, empty])
+    project.annotations.add(1, [below, above, crowd, empty])
     frame = project.labelled_frame(1, classes={box: 0, bag: 1})
     assert frame.name == "tote0.png"
     assert frame.masks.sum(axis=(1, 2)).tolist() == [900, 1200]
@@ -126,14 +126,14 @@ def test_a_labelled_frame_holds_overlapping_masks_without_crowds_and_empty_ones(
     assert frame.categories.tolist() == [1, 0]
     assert project.labelled_frame(1).categories.tolist() == [0, 0]
     assert project.labelled_frame(1, classes={bag: 0}).masks.sum(axis=(1, 2)).tolist() == [900]
-    assert project.instances(1)[0].extra == {"note": "x"}
-    assert [instance.crowd for instance in project.instances(1)] == [False, False, True, False]
+    assert project.annotations.of_frame(1)[0].extra == {"note": "x"}
+    assert [instance.crowd for instance in project.annotations.of_frame(1)] == [False, False, True, False]
 
 
 def test_image_and_masks_are_resized_together(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    project.add_instances(1, [_block(1, category, slice(20, 40), slice(20, 60))])
+    category = project.annotations.add_category("object").id
+    project.annotations.add(1, [_block(1, category, slice(20, 40), slice(20, 60))])
     frame = project.labelled_frame(1, short_side=30)
     assert frame.image.shape == (30, 40, 3)
     expected = np.zeros((30, 40), dtype=bool)
@@ -144,8 +144,8 @@ def test_image_and_masks_are_resized_together(make_project: MakeProject) -> None
 
 def test_a_mask_of_another_size_names_the_frame(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    project.add_instances(1, [Instance(None, 1, category, from_mask(np.ones((10, 10), dtype=bool)))])
+    category = project.annotations.add_category("object").id
+    project.annotations.add(1, [Instance(None, 1, category, from_mask(np.ones((10, 10), dtype=bool)))])
     with pytest.raises(RiseError, match=r"tote0\.png: .*another|tote0\.png: .*\[60, 80\]"):
         project.labelled_frame(1)
 
@@ -166,8 +166,8 @@ def test_polygons_made_on_other_pixels_are_not_learnt_from(make_project: MakePro
 
 def test_an_unlabelled_frame_cannot_carry_targets(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    project.add_instances(1, [_block(1, category, slice(20, 40), slice(20, 60))])
+    category = project.annotations.add_category("object").id
+    project.annotations.add(1, [_block(1, category, slice(20, 40), slice(20, 60))])
     frame = project.unlabelled_frame(1)
     assert {field.name for field in dataclasses.fields(UnlabelledFrame)} == {"name", "image"}
     assert not hasattr(frame, "__dict__")
@@ -177,30 +177,30 @@ def test_an_unlabelled_frame_cannot_carry_targets(make_project: MakeProject) -> 
 
 def test_categories_keep_their_place_and_names_stay_unique(make_project: MakeProject) -> None:
     project = make_project(1)
-    first = project.add_category("box")
-    second = project.add_category("bag")
-    assert project.add_category("box") == first
+    first = project.annotations.add_category("box")
+    second = project.annotations.add_category("bag")
+    assert project.annotations.add_category("box") == first
     with pytest.raises(RiseError, match="taken"):
-        project.rename_category(second.id, "box")
-    project.rename_category(first.id, "carton")
-    assert [category.name for category in project.categories()] == ["carton", "bag"]
+        project.annotations.rename_category(second.id, "box")
+    project.annotations.rename_category(first.id, "carton")
+    assert [category.name for category in project.annotations.categories()] == ["carton", "bag"]
     with pytest.raises(RiseError, match="needs a name"):
-        project.add_category("  ")
+        project.annotations.add_category("  ")
 
 
 def test_unknown_frames_instances_and_predictions_are_sentences(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     for call in (
-        lambda: project.frame("absent.png"),
-        lambda: project.frame(7),
-        lambda: project.add_instances(7, [_block(7, category, slice(1, 2), slice(1, 2))]),
-        lambda: project.delete_instances([7]),
-        lambda: project.update_instance(7, category=category),
-        lambda: project.accept_predictions([7]),
-        lambda: project.store_predictions(7, {1: []}),
-        lambda: project.run(),
-        lambda: project.run(3),
+        lambda: project.frames.get("absent.png"),
+        lambda: project.frames.get(7),
+        lambda: project.annotations.add(7, [_block(7, category, slice(1, 2), slice(1, 2))]),
+        lambda: project.annotations.delete([7]),
+        lambda: project.annotations.update(7, category=category),
+        lambda: project.predictions.accept([7]),
+        lambda: project.predictions.store(7, {1: []}),
+        lambda: project.runs.get(),
+        lambda: project.runs.get(3),
     ):
         with pytest.raises(RiseError, match=r"project|prediction"):
             call()  # type: ignore[no-untyped-call]
@@ -208,45 +208,47 @@ def test_unknown_frames_instances_and_predictions_are_sentences(make_project: Ma
 
 def test_runs_have_folders_and_numbers_that_are_not_used_again(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    first = project.start_run(preset="laptop", recipe="recommended", steps=100, base="starter")
+    category = project.annotations.add_category("object").id
+    first = project.runs.start(preset="laptop", recipe="recommended", steps=100, base="starter")
     assert first.folder == project.path / "runs" / "0001-laptop"
     assert first.folder.is_dir()
-    second = project.start_run(preset="r50", recipe="paper", steps=50, base="last")
-    project.finish_run(first.number, steps=80)
-    assert project.run().number == first.number
-    assert (project.run().steps, project.run().finished is None) == (80, False)
-    assert project.run(second.number).finished is None
-    project.store_predictions(2, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.5)]})
-    project.store_predictions(1, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.7)]})
-    assert [found.score for found in project.predictions(1)] == [0.7], "the finished run is the one that predicts"
-    assert [found.score for found in project.predictions(1, run=2)] == [0.5]
-    project.finish_run(second.number, steps=50, current=False)
-    assert project.run().number == first.number
-    assert [found.score for found in project.predictions(1)] == [0.7]
-    project.choose_run(second.number)
-    assert project.run().number == second.number
-    assert project.prediction_scores() == {1: [0.5]}
-    assert project.predictions(1)[0].source is Source.PREDICTED
-    project.delete_run(2)
+    second = project.runs.start(preset="r50", recipe="paper", steps=50, base="last")
+    project.runs.finish(first.number, steps=80)
+    assert project.runs.get().number == first.number
+    assert (project.runs.get().steps, project.runs.get().finished is None) == (80, False)
+    assert project.runs.get(second.number).finished is None
+    project.predictions.store(2, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.5)]})
+    project.predictions.store(1, {1: [_block(1, category, slice(1, 9), slice(1, 9), score=0.7)]})
+    assert [found.score for found in project.predictions.of_frame(1)] == [0.7], (
+        "the finished run is the one that predicts"
+    )
+    assert [found.score for found in project.predictions.of_frame(1, run=2)] == [0.5]
+    project.runs.finish(second.number, steps=50, current=False)
+    assert project.runs.get().number == first.number
+    assert [found.score for found in project.predictions.of_frame(1)] == [0.7]
+    project.runs.choose(second.number)
+    assert project.runs.get().number == second.number
+    assert project.predictions.latest_scores() == {1: [0.5]}
+    assert project.predictions.of_frame(1)[0].source is Source.PREDICTED
+    project.runs.delete(2)
     assert not second.folder.exists()
-    assert [found.score for found in project.predictions(1)] == [0.7]
-    assert project.start_run(preset="laptop", recipe="idol", steps=1, base="none").number == 3
+    assert [found.score for found in project.predictions.of_frame(1)] == [0.7]
+    assert project.runs.start(preset="laptop", recipe="idol", steps=1, base="none").number == 3
 
 
 def test_storing_predictions_replaces_the_runs_own_on_these_frames_only(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
 
     def found(frame: int, score: float) -> Instance:
         return _block(frame, category, slice(1, 9), slice(1, 9), score=score)
 
-    project.store_predictions(run, {1: [found(1, 0.5), found(1, 0.8)], 2: [found(2, 0.6)]})
-    project.store_predictions(run, {1: []})
-    assert project.predictions(1) == []
-    assert project.prediction_scores() == {1: [], 2: [0.6]}
-    assert [entry.action for entry in project.history()] == ["added the category object"]
+    project.predictions.store(run, {1: [found(1, 0.5), found(1, 0.8)], 2: [found(2, 0.6)]})
+    project.predictions.store(run, {1: []})
+    assert project.predictions.of_frame(1) == []
+    assert project.predictions.latest_scores() == {1: [], 2: [0.6]}
+    assert [entry.action for entry in project.journal.history()] == ["added the category object"]
 
 
 def test_settings_are_kept(make_project: MakeProject) -> None:

@@ -19,12 +19,12 @@ TRIANGLE = [[5.0, 5.0, 30.0, 5.0, 5.0, 30.0]]
 
 def _label(project: Project, count: int, *, empty: int = 0, crowd: bool = False) -> list[int]:
     """Labels the first frames; all but the first ``empty`` ones show an object, or a crowd."""
-    ids = [frame.id for frame in project.frames()][:count]
-    category = project.add_category("object").id
+    ids = [frame.id for frame in project.frames.all()][:count]
+    category = project.annotations.add_category("object").id
     for number, frame in enumerate(ids):
         if number >= empty:
-            project.add_instances(frame, [Instance(None, frame, category, TRIANGLE, crowd=crowd)])
-        project.set_state(frame, FrameState.REVIEWED if number % 3 == 0 else FrameState.LABELLED)
+            project.annotations.add(frame, [Instance(None, frame, category, TRIANGLE, crowd=crowd)])
+        project.frames.set_state(frame, FrameState.REVIEWED if number % 3 == 0 else FrameState.LABELLED)
     return ids
 
 
@@ -42,8 +42,8 @@ def test_smaller_subsets_lie_within_larger_ones_and_seeds_differ(make_project: M
 def test_the_hold_out_is_in_neither_of_the_others(make_project: MakeProject) -> None:
     project = make_project(30)
     _label(project, 20)
-    project.set_state(30, FrameState.SKIPPED)
-    project.set_split([2, 25], Split.HOLDOUT)
+    project.frames.set_state(30, FrameState.SKIPPED)
+    project.frames.set_split([2, 25], Split.HOLDOUT)
     for split in (
         choose_split(project),
         choose_split(project, count=5, holdout_names=["tote7.png"]),

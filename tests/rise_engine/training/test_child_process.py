@@ -62,8 +62,10 @@ def project(tmp_path: Path) -> Path:
     mask[10:40, 20:50] = True
     with Project.create(tmp_path / "totes.rise", folder) as made:
         made.scan()
-        frame = made.frames()[0].id
-        made.add_instances(frame, [Instance(None, frame, made.add_category("object").id, from_mask(mask))])
+        frame = made.frames.all()[0].id
+        made.annotations.add(
+            frame, [Instance(None, frame, made.annotations.add_category("object").id, from_mask(mask))]
+        )
     return tmp_path / "totes.rise"
 
 

@@ -48,16 +48,16 @@ def project(tmp_path: Path) -> Project:
     frames = write_sample_folder(tmp_path / "totes", count=4, seed=3, size=(96, 128))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    kinds = [project.add_category(name).id for name in ("box", "bag")]
-    for record, frame in zip(project.frames(), frames, strict=True):
+    kinds = [project.annotations.add_category(name).id for name in ("box", "bag")]
+    for record, frame in zip(project.frames.all(), frames, strict=True):
         if record.id == 3:
             continue
         masks = enumerate(frame.masks)
-        project.add_instances(
+        project.annotations.add(
             record.id, [Instance(None, record.id, kinds[index % 2], from_mask(mask)) for index, mask in masks]
         )
-        project.set_state(record.id, FrameState.LABELLED)
-    project.set_split([4], Split.HOLDOUT)
+        project.frames.set_state(record.id, FrameState.LABELLED)
+    project.frames.set_split([4], Split.HOLDOUT)
     return project
 
 
@@ -75,14 +75,14 @@ def train(trainer: Trainer, after_first_step: Callable[[], object]) -> list[Even
 
 
 def call_all_cups(project: Project, frame: int) -> None:
-    cup = project.add_category("cup").id
-    for instance in project.instances(frame):
+    cup = project.annotations.add_category("cup").id
+    for instance in project.annotations.of_frame(frame):
         assert instance.id is not None
-        project.update_instance(instance.id, category=cup)
+        project.annotations.update(instance.id, category=cup)
 
 
 def test_classes_are_what_something_is_annotated_with(project: Project) -> None:
-    project.add_category("never drawn")
+    project.annotations.add_category("never drawn")
     assert class_names(project, LABELLED, class_agnostic=False) == ["box", "bag"]
     assert class_indices(project, ["bag", "box"], class_agnostic=False) == {1: 1, 2: 0}
     assert class_names(project, LABELLED, class_agnostic=True) == ["object"]
@@ -101,7 +101,7 @@ def test_without_a_category_there_is_nothing_to_tell_apart(tmp_path: Path) -> No
     write_sample_folder(tmp_path / "totes", count=1, seed=3, size=(96, 128))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    project.set_state(1, FrameState.LABELLED)
+    project.frames.set_state(1, FrameState.LABELLED)
     with pytest.raises(RiseError, match="learn class-agnostic"):
         Trainer(project, config())
 
@@ -112,7 +112,7 @@ def test_predictions_of_objects_at_large_are_no_class_of_the_next_training(proje
     assert isinstance(events[-1], Finished)
     found = list(predict_into_store(load_model(events[-1].folder), project, events[-1].run, [3], min_score=0.0))
     assert found[0]
-    assert [category.name for category in project.categories()] == ["box", "bag", "object"]
+    assert [category.name for category in project.annotations.categories()] == ["box", "bag", "object"]
     assert Trainer(project, config()).class_names == ["box", "bag"]
 
 

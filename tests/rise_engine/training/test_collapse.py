@@ -54,19 +54,19 @@ def project(tmp_path: Path) -> Project:
     drawn = write_sample_folder(tmp_path / "totes", count=16, seed=5, size=(192, 256))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    category = project.add_category("object").id
-    for position, (record, frame) in enumerate(zip(project.frames(), drawn, strict=True)):
+    category = project.annotations.add_category("object").id
+    for position, (record, frame) in enumerate(zip(project.frames.all(), drawn, strict=True)):
         if position == 0 or position >= 12:
             shapes = [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
-            project.add_instances(record.id, shapes)
-            project.set_state(record.id, FrameState.LABELLED)
-    project.set_split([record.id for record in project.frames()[12:]], Split.HOLDOUT)
+            project.annotations.add(record.id, shapes)
+            project.frames.set_state(record.id, FrameState.LABELLED)
+    project.frames.set_split([record.id for record in project.frames.all()[12:]], Split.HOLDOUT)
     return project
 
 
 def measure(project: Project, weights: Path) -> tuple[float, float]:
     """AP50 on the hold-out, and how many objects of a score above 0.3 a frame has that differ from each other."""
-    holdout = [record.id for record in project.frames(split=Split.HOLDOUT)]
+    holdout = [record.id for record in project.frames.all(split=Split.HOLDOUT)]
     loaded = load_model(weights, device="cpu")
     results, different = [], []
     for frame, found in predict_frames(loaded, project, holdout):

@@ -106,15 +106,15 @@ def drawn_project(folder: Path) -> Project:
             narrow = picture.crop((0, 0, 108, 96))
         narrow.save(path)
     project.scan()
-    category = project.add_category("object")
-    records = project.frames()
+    category = project.annotations.add_category("object")
+    records = project.frames.all()
     for index in (0, 1, 2, 6):
         width = 108 if index % 2 == 0 else 128
         masks = [mask[:, :width] for mask in frames[index].masks]
         seen = [Instance(None, records[index].id, category.id, from_mask(mask)) for mask in masks if mask.any()]
-        project.add_instances(records[index].id, seen)
-        project.set_state(records[index].id, FrameState.LABELLED)
-    project.set_split([records[6].id], Split.HOLDOUT)
+        project.annotations.add(records[index].id, seen)
+        project.frames.set_state(records[index].id, FrameState.LABELLED)
+    project.frames.set_split([records[6].id], Split.HOLDOUT)
     return project
 
 
@@ -164,13 +164,13 @@ def train_alone(project: Project, *settings: str, resume: bool = False) -> None:
 
 
 def lines_of(project: Project, kind: str) -> list[dict[str, Any]]:
-    text = (project.runs()[-1].folder / "metrics.jsonl").read_text(encoding="utf-8")
+    text = (project.runs.all()[-1].folder / "metrics.jsonl").read_text(encoding="utf-8")
     return [line for line in map(json.loads, text.splitlines()) if line["event"] == kind]
 
 
 def assert_same_training(one: Project, other: Project) -> None:
     """Weights of the learner and its averaged teacher to 1e-5, and what was told of the steps."""
-    first, second = (load_file(run.runs()[-1].folder / "training_state/state.safetensors") for run in (one, other))
+    first, second = (load_file(run.runs.all()[-1].folder / "training_state/state.safetensors") for run in (one, other))
     names = [name for name in first if name.startswith(("model.", "teacher."))]
     assert names and first.keys() == second.keys()
     apart = {name: float((first[name].double() - second[name].double()).abs().max()) for name in names}
@@ -208,7 +208,7 @@ def test_two_processes_learn_what_one_learns_and_one_goes_on_where_two_were_stop
     train_alone(together[1], IN_PARTS, resume=True)
     for one, two in zip(alone, together, strict=True):
         assert_same_training(one, two)
-        assert len(two.runs()) == 1
+        assert len(two.runs.all()) == 1
         assert any(line["after_matching"] > 0 for line in lines_of(two, "Thresholds")), "nothing was learnt from them"
 
 
@@ -280,8 +280,8 @@ def test_the_command_speaks_once_and_exits_cleanly_in_every_process(tmp_path: Pa
     assert [process.returncode for process in processes] == [0, 0], errors + complaints
     assert "Learning from 3 labelled frames" in said and "Run 1 finished after 1 step" in said
     assert nothing == ""
-    folder = project.runs()[-1].folder
-    assert [run.number for run in project.runs()] == [1]
+    folder = project.runs.all()[-1].folder
+    assert [run.number for run in project.runs.all()] == [1]
     assert sorted(path.name for path in folder.iterdir() if path.suffix) == [
         "best.safetensors",
         "config.json",

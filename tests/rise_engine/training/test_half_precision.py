@@ -32,10 +32,10 @@ def project(tmp_path: Path) -> Project:
     frames = write_sample_folder(tmp_path / "totes", count=3, seed=5, size=(96, 128))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    category, record = project.add_category("object"), project.frames()[0]
+    category, record = project.annotations.add_category("object"), project.frames.all()[0]
     instances = [Instance(None, record.id, category.id, from_mask(mask)) for mask in frames[0].masks]
-    project.add_instances(record.id, instances)
-    project.set_state(record.id, FrameState.LABELLED)
+    project.annotations.add(record.id, instances)
+    project.frames.set_state(record.id, FrameState.LABELLED)
     return project
 
 

@@ -73,16 +73,16 @@ def drawn_project(folder: Path, *, labelled: int, count: int, holdout: bool = Fa
     frames = write_sample_folder(folder / "totes", count=count, seed=3, size=(64, 96))
     project = Project.create(folder / "totes.rise", folder / "totes")
     project.scan()
-    category = project.add_category("object")
-    records = project.frames()
+    category = project.annotations.add_category("object")
+    records = project.frames.all()
     for index in [*range(labelled), *([count - 1] if holdout else [])]:
         record = records[index]
-        project.add_instances(
+        project.annotations.add(
             record.id, [Instance(None, record.id, category.id, from_mask(mask)) for mask in frames[index].masks]
         )
-        project.set_state(record.id, FrameState.LABELLED)
+        project.frames.set_state(record.id, FrameState.LABELLED)
     if holdout:
-        project.set_split([records[-1].id], Split.HOLDOUT)
+        project.frames.set_split([records[-1].id], Split.HOLDOUT)
     return project
 
 
@@ -144,7 +144,7 @@ def test_the_commands_train_predict_evaluate_and_export(tmp_path: Path, capsys: 
         return captured.out
 
     project = drawn_project(tmp_path, labelled=2, count=5, holdout=True)
-    path, names = project.path, [frame.name for frame in project.frames()]
+    path, names = project.path, [frame.name for frame in project.frames.all()]
     project.close()
     settings = [part for setting in TINY for part in ("--set", setting)]
     rise("train", path, "--weights", "none", "--steps", "2", "--device", "cpu", *settings)

@@ -38,10 +38,12 @@ def trainer_of(tmp_path: Path) -> TrainerOf:
     frames = write_sample_folder(tmp_path / "totes", count=6, seed=5, size=(96, 128))
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
-    category = project.add_category("object").id
-    for record, frame in list(zip(project.frames(), frames, strict=True))[:4]:
-        project.add_instances(record.id, [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks])
-        project.set_state(record.id, FrameState.LABELLED)
+    category = project.annotations.add_category("object").id
+    for record, frame in list(zip(project.frames.all(), frames, strict=True))[:4]:
+        project.annotations.add(
+            record.id, [Instance(None, record.id, category, from_mask(mask)) for mask in frame.masks]
+        )
+        project.frames.set_state(record.id, FrameState.LABELLED)
 
     def build(*settings: str) -> Trainer:
         config = RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])

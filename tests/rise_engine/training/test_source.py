@@ -41,16 +41,16 @@ def project(tmp_path: Path) -> Iterator[Project]:
         Image.fromarray(rng.integers(0, 256, (96, 120, 3), dtype=np.uint8)).save(images / f"{index}.png")
     with Project.create(tmp_path / "p.rise", images) as project:
         project.scan()
-        category = project.add_category("object").id
-        for index, frame in enumerate(project.frames()[:3]):
+        category = project.annotations.add_category("object").id
+        for index, frame in enumerate(project.frames.all()[:3]):
             masks = np.zeros((2, 96, 120), bool)
             masks[0, 10:50, 20 : 60 + 5 * index] = masks[1, 40:80, 50:90] = True
-            project.add_instances(frame.id, [Instance(None, frame.id, category, from_mask(mask)) for mask in masks])
+            project.annotations.add(frame.id, [Instance(None, frame.id, category, from_mask(mask)) for mask in masks])
         yield project
 
 
 def source(project: Project, *settings: str) -> SceneSource:
-    frames = [frame.id for frame in project.frames()]
+    frames = [frame.id for frame in project.frames.all()]
     config = RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
     made = SceneSource(project, TrainingSplit(frames[:3], frames[3:], []), config)
     made.fill_bank()
@@ -120,10 +120,10 @@ def test_a_bank_that_does_not_hold_every_object_moves_on_with_the_labelled_frame
 
 
 def test_what_a_person_keeps_out_of_the_bank_is_not_admitted_either(project: Project) -> None:
-    frame = project.frames()[0]
-    kept_out, allowed = (instance.id for instance in project.instances(frame.id))
+    frame = project.frames.all()[0]
+    kept_out, allowed = (instance.id for instance in project.annotations.of_frame(frame.id))
     assert kept_out is not None
-    project.set_bank_excluded(kept_out, True)
+    project.annotations.set_bank_excluded(kept_out, True)
     scenes = source(project, "sequence.bank_admit=segmented")
     scenes.restore_bank([])
     scenes.bank = type(scenes.bank)(5)
@@ -170,7 +170,7 @@ def test_an_unlabelled_frame_that_is_broken_is_left_out_and_told_once(project: P
 
 
 def test_cached_labelled_frames_keep_their_overlaps(project: Project) -> None:
-    frame = project.frames()[0]
+    frame = project.frames.all()[0]
     scenes = source(project)
     read = project.labelled_frame(frame.id, short_side=72)
     assert (read.masks[0] & read.masks[1]).any()

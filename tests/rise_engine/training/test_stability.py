@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from rise_engine.config import RiseConfig
+from rise_engine.project.frames import Frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
@@ -65,15 +66,15 @@ def project_of(folder: Path, *, labelled: int, count: int, files: int = 4, holdo
         os.link(images / f"{index % files:05}.png", images / f"{index:05}.png")
     project = Project.create(folder / "totes.rise", images)
     project.scan()
-    category = project.add_category("object")
+    category = project.annotations.add_category("object")
     mask = np.zeros((64, 96), dtype=bool)
     mask[10:34, 12:40] = True
-    frames = project.frames()
+    frames = project.frames.all()
     for frame in [*frames[:labelled], *(frames[-holdout:] if holdout else [])]:
-        project.add_instances(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
-        project.set_state(frame.id, FrameState.LABELLED)
+        project.annotations.add(frame.id, [Instance(None, frame.id, category.id, from_mask(mask))])
+        project.frames.set_state(frame.id, FrameState.LABELLED)
     if holdout:
-        project.set_split([frame.id for frame in frames[-holdout:]], Split.HOLDOUT)
+        project.frames.set_split([frame.id for frame in frames[-holdout:]], Split.HOLDOUT)
     return project
 
 
@@ -97,9 +98,9 @@ def test_one_labelled_frame_and_nothing_else_is_enough(tmp_path: Path) -> None:
 
 def test_an_empty_bank_and_no_surviving_pseudo_label_teach_nothing_and_break_nothing(tmp_path: Path) -> None:
     project = project_of(tmp_path, labelled=1, count=4)
-    instance = project.instances(project.frames()[0].id)[0]
+    instance = project.annotations.of_frame(project.frames.all()[0].id)[0]
     assert instance.id is not None
-    project.set_bank_excluded(instance.id, True)
+    project.annotations.set_bank_excluded(instance.id, True)
     events = train(project, "pseudo_labels.threshold_start=1.0", "pseudo_labels.threshold_peak=1.0")
     assert isinstance(events[0], Started) and events[0].bank_size == 0
     kept = [event for event in events if isinstance(event, Thresholds)]
@@ -112,7 +113,7 @@ def test_an_empty_bank_and_no_surviving_pseudo_label_teach_nothing_and_break_not
 
 def test_frames_marked_as_empty_train_beside_others(tmp_path: Path) -> None:
     project = project_of(tmp_path, labelled=2, count=4)
-    project.set_state(project.frames()[2].id, FrameState.LABELLED)
+    project.frames.set_state(project.frames.all()[2].id, FrameState.LABELLED)
     events = train(project, "schedule.steps=4")
     assert isinstance(events[0], Started) and events[0].labelled == 3
     assert all(map(math.isfinite, totals(events)))
@@ -121,9 +122,9 @@ def test_frames_marked_as_empty_train_beside_others(tmp_path: Path) -> None:
 def test_thousands_of_unlabelled_frames_cost_a_step_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = project_of(tmp_path, labelled=3, count=10_000)
     listed, read, shuffled = [], [], []
-    frames, image, at = Project.frames, Project.unlabelled_frame, FrameStream.at
+    frames, image, at = Frames.all, Project.unlabelled_frame, FrameStream.at
 
-    def counting_frames(self: Project, **options: object) -> object:
+    def counting_frames(self: Frames, **options: object) -> object:
         listed.append(1)
         return frames(self, **options)  # type: ignore[arg-type]
 
@@ -136,7 +137,7 @@ def test_thousands_of_unlabelled_frames_cost_a_step_nothing(tmp_path: Path, monk
         return at(self, position)
 
     trainer = Trainer(project, config_with("schedule.steps=6"))
-    monkeypatch.setattr(Project, "frames", counting_frames)
+    monkeypatch.setattr(Frames, "all", counting_frames)
     monkeypatch.setattr(Project, "unlabelled_frame", counting_image)
     monkeypatch.setattr(FrameStream, "at", counting_at)
     before: list[int] = []
@@ -205,8 +206,8 @@ def test_hold_out_frames_are_neither_in_the_bank_nor_in_the_unlabelled_pool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: str
 ) -> None:
     project = project_of(tmp_path, labelled=2, count=8, holdout=2)
-    held_out = {frame.id for frame in project.frames(split=Split.HOLDOUT)}
-    names = {frame.name for frame in project.frames(split=Split.HOLDOUT)}
+    held_out = {frame.id for frame in project.frames.all(split=Split.HOLDOUT)}
+    names = {frame.name for frame in project.frames.all(split=Split.HOLDOUT)}
     taught: set[int] = set()
     for method in ("unlabelled_frame", "labelled_frame"):
         original = getattr(Project, method)
@@ -219,7 +220,7 @@ def test_hold_out_frames_are_neither_in_the_bank_nor_in_the_unlabelled_pool(
     trainer = Trainer(
         project, config_with("schedule.steps=12", "schedule.holdout_every=100", f"loader.unlabelled_pool={pool}")
     )
-    everyone = {frame.id for frame in project.frames()}
+    everyone = {frame.id for frame in project.frames.all()}
     expected = everyone - held_out if pool == "all" else everyone - held_out - set(trainer.split.labelled)
     assert set(trainer.split.unlabelled) == expected
     list(trainer.run())

@@ -75,16 +75,16 @@ def drawn_project(folder: Path, *, labelled: int = 2, count: int = 6, holdout: b
     frames = write_sample_folder(folder / "totes", count=count, seed=3, size=(96, 128))
     project = Project.create(folder / "totes.rise", folder / "totes")
     project.scan()
-    category = project.add_category("object")
-    records = project.frames()
+    category = project.annotations.add_category("object")
+    records = project.frames.all()
     chosen = list(range(labelled)) + ([count - 1] if holdout else [])
     for index in chosen:
         record = records[index]
         instances = [Instance(None, record.id, category.id, from_mask(mask)) for mask in frames[index].masks]
-        project.add_instances(record.id, instances)
-        project.set_state(record.id, FrameState.LABELLED)
+        project.annotations.add(record.id, instances)
+        project.frames.set_state(record.id, FrameState.LABELLED)
     if holdout:
-        project.set_split([records[-1].id], Split.HOLDOUT)
+        project.frames.set_split([records[-1].id], Split.HOLDOUT)
     return project
 
 
@@ -101,7 +101,7 @@ def last_weights(events: list[Event]) -> dict[str, torch.Tensor]:
 def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
     trainer = Trainer(project, tiny_config())
-    trainer.watch(project.frames()[3].name)
+    trainer.watch(project.frames.all()[3].name)
     events = list(trainer.run())
 
     started = events[0]
@@ -127,8 +127,8 @@ def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line["event"] == "Losses"] == [1, 2, 3, 4]
     description = json.loads((folder / "config.json").read_text())
     assert RiseConfig.model_validate(description["config"]).schedule.steps == 4
-    assert description["labelled"] == [frame.name for frame in project.frames()[:2]]
-    assert project.run().number == finished.run
+    assert description["labelled"] == [frame.name for frame in project.frames.all()[:2]]
+    assert project.runs.get().number == finished.run
 
 
 def test_losses_are_those_of_equation_9_with_their_weights(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_losses_are_those_of_equation_9_with_their_weights(tmp_path: Path) -> No
 def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more: tuple[str, ...]) -> None:
     """The true annotations of frames that the split leaves unlabelled, then scrambled ones: equal to the last bit."""
     project = drawn_project(tmp_path, labelled=4, holdout=False)
-    ids = [frame.id for frame in project.frames()]
+    ids = [frame.id for frame in project.frames.all()]
     split = TrainingSplit(labelled=ids[:2], unlabelled=ids[2:], holdout=[])
     config = tiny_config("schedule.steps=5", *more)
     first = Trainer(project, config, split)
@@ -164,12 +164,12 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
     true = last_weights(told)
 
     for frame in ids[2:4]:
-        instances = project.instances(frame)
-        project.delete_instances([instance.id for instance in instances if instance.id is not None])
+        instances = project.annotations.of_frame(frame)
+        project.annotations.delete([instance.id for instance in instances if instance.id is not None])
         width, height = project.probe(frame)
         nonsense = np.zeros((height, width), bool)
         nonsense[5 : height // 2, 7 : width // 3] = True
-        project.add_instances(frame, [Instance(None, frame, instances[0].category, from_mask(nonsense))])
+        project.annotations.add(frame, [Instance(None, frame, instances[0].category, from_mask(nonsense))])
     second = Trainer(project, config, split)
     told_again = list(second.run())
     scrambled = last_weights(told_again)
@@ -183,11 +183,11 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
         event for event in told_again if isinstance(event, kinds)
     ]
     assert first._scenes.bank_references() == second._scenes.bank_references() != []
-    labelled = {project.frame(frame).name for frame in ids[:2]}
+    labelled = {project.frames.get(frame).name for frame in ids[:2]}
     assert {name for name, _ in second._scenes.bank_references()} <= labelled
 
-    labels = project.instances(ids[0])
-    project.delete_instances([labels[0].id or 0])
+    labels = project.annotations.of_frame(ids[0])
+    project.annotations.delete([labels[0].id or 0])
     changed = last_weights(run_to_end(project, config, split=split))
     assert any(not torch.equal(true[name], changed[name]) for name in true), "labelled frames must matter"
 
@@ -195,7 +195,7 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
 def test_the_hold_out_is_learnt_from_in_no_way(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
     trainer = Trainer(project, tiny_config())
-    held_out = project.frames()[-1]
+    held_out = project.frames.all()[-1]
     assert held_out.id not in [*trainer.split.labelled, *trainer.split.unlabelled]
     list(trainer.run())
     assert held_out.name not in [name for name, _ in trainer._scenes.bank_references()]
@@ -249,7 +249,7 @@ def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -
             interrupted.stop()
     references = interrupted._scenes.bank_references()
     # The first of its frame: the others' positions there are others then.
-    project.delete_instances([references[0][1]])
+    project.annotations.delete([references[0][1]])
     resumed = Trainer(project, config, resume=True)
     events = list(resumed.run())
     assert isinstance(events[-1], Finished)
@@ -261,9 +261,9 @@ def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -
 
 def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    frame = project.frames()[-1].id
-    project.delete_instances([instance.id or 0 for instance in project.instances(frame)])
-    project.set_state(frame, FrameState.LABELLED)
+    frame = project.frames.all()[-1].id
+    project.annotations.delete([instance.id or 0 for instance in project.annotations.of_frame(frame)])
+    project.frames.set_state(frame, FrameState.LABELLED)
     events = run_to_end(project, tiny_config())
     assert isinstance(events[-1], Finished)
     assert not any(isinstance(event, HoldoutScore) for event in events)
@@ -276,7 +276,7 @@ def test_what_was_learnt_before_a_labelled_frame_broke_is_saved(tmp_path: Path) 
     config = tiny_config("sequence.bank_capacity=1", "loader.workers=0", "schedule.steps=6")
     trainer = Trainer(project, config)
     order = [trainer._scenes._streams["labelled"].at(step) for step in range(2)]
-    late = project.frame(order[1])
+    late = project.frames.get(order[1])
     path = project.images / late.name
     whole = path.read_bytes()
     path.write_bytes(b"no picture")
@@ -291,7 +291,7 @@ def test_what_was_learnt_before_a_labelled_frame_broke_is_saved(tmp_path: Path) 
 
 def test_what_was_learnt_before_a_hold_out_frame_broke_is_saved(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    held_out = project.frames()[-1]
+    held_out = project.frames.all()[-1]
     path = project.images / held_out.name
     whole = path.read_bytes()
     path.write_bytes(b"no picture")
@@ -306,9 +306,9 @@ def test_what_was_learnt_before_a_hold_out_frame_broke_is_saved(tmp_path: Path) 
 
 def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    damaged = project.frames()[-1]
+    damaged = project.frames.all()[-1]
     (project.images / damaged.name).write_bytes(b"no picture")
-    split = TrainingSplit([frame.id for frame in project.frames()[:2]], [project.frames()[2].id], [])
+    split = TrainingSplit([frame.id for frame in project.frames.all()[:2]], [project.frames.all()[2].id], [])
     trainer = Trainer(project, tiny_config(), split)
     trainer.watch(damaged.name)
     events = list(trainer.run())
@@ -319,7 +319,7 @@ def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:
 
 def test_supervised_only_never_touches_an_unlabelled_frame(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    for frame in project.frames()[2:5]:
+    for frame in project.frames.all()[2:5]:
         (project.images / frame.name).unlink()
     events = run_to_end(project, tiny_config("schedule.supervised_only=true"))
     assert isinstance(events[-1], Finished)
@@ -352,7 +352,7 @@ def test_minutes_become_as_many_steps_as_fit_in(tmp_path: Path, monkeypatch: pyt
 
 def test_one_labelled_frame_without_objects_trains(tmp_path: Path) -> None:
     project = drawn_project(tmp_path, labelled=0, holdout=False)
-    project.set_state(project.frames()[0].id, FrameState.LABELLED)
+    project.frames.set_state(project.frames.all()[0].id, FrameState.LABELLED)
     events = run_to_end(project, tiny_config())
     assert isinstance(events[0], Started)
     assert events[0].bank_size == 0
@@ -382,7 +382,7 @@ def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path, monkey
     assert started.bank_size == 0
     list(run)
     ((name, annotation),) = trainer._scenes.bank_references()
-    assert annotation == project.instances(project.frame(name).id)[0].id
+    assert annotation == project.annotations.of_frame(project.frames.get(name).id)[0].id
 
 
 @pytest.mark.parametrize(("beaten", "takes"), [(-1.0, True), (101.0, False)])
@@ -399,7 +399,7 @@ def test_a_new_model_takes_over_only_when_it_is_not_worse_on_the_hold_out(
     assert to_beat.run == first.run
     best = max(event.ap for event in run_to_end(project, tiny_config()) if isinstance(event, HoldoutScore))
     assert to_beat.ap == pytest.approx(best), "the same training measures the same"
-    before = project.run().number
+    before = project.runs.get().number
     monkeypatch.setattr(
         "rise_engine.training.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=before, ap=beaten, ap50=beaten)
     )
@@ -407,7 +407,7 @@ def test_a_new_model_takes_over_only_when_it_is_not_worse_on_the_hold_out(
     assert isinstance(last, Finished)
     assert last.current is takes
     assert f"run {before}" in last.verdict
-    assert project.run().number == (last.run if takes else before)
+    assert project.runs.get().number == (last.run if takes else before)
 
 
 def test_a_run_that_was_stopped_before_it_was_measured_does_not_take_over(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_a_run_that_was_stopped_before_it_was_measured_does_not_take_over(tmp_pa
             trainer.stop()
     assert isinstance(event, Finished)
     assert not event.current
-    assert project.run().number == first.run  # type: ignore[attr-defined]
+    assert project.runs.get().number == first.run  # type: ignore[attr-defined]
 
 
 def test_what_ends_a_training_is_told_by_its_kind() -> None:

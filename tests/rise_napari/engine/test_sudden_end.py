@@ -60,8 +60,8 @@ def test_kill_nine_of_the_window_loses_nothing_but_the_stroke_in_hand(folder: Pa
     assert said[-2:] == ["saved", "painting"]
     with Project.open(Project.default_path(folder), exclusive=True) as project:
         assert not project.read_only, "the lock died with the window"
-        frame = project.frames()[0]
-        found = [to_mask(one.segmentation, 60, 80) for one in project.instances(frame.id)]
+        frame = project.frames.all()[0]
+        found = [to_mask(one.segmentation, 60, 80) for one in project.annotations.of_frame(frame.id)]
         assert len(found) == 2
         assert found[0][10, 10]
         assert found[1][40, 50]
@@ -98,10 +98,12 @@ def test_a_training_whose_window_was_killed_saves_itself(folder: Path) -> None:
 
     with Project.create(path, folder) as project:
         project.scan()
-        frame = project.frames()[0].id
+        frame = project.frames.all()[0].id
         mask = np.zeros((60, 80), bool)
         mask[10:30, 10:30] = True
-        project.add_instances(frame, [Instance(None, frame, project.add_category("object").id, from_mask(mask))])
+        project.annotations.add(
+            frame, [Instance(None, frame, project.annotations.add_category("object").id, from_mask(mask))]
+        )
     window = subprocess.Popen([sys.executable, "-c", ORPHAN, str(path)], stdout=subprocess.PIPE, text=True)
     assert window.stdout is not None
     assert window.stdout.readline().strip() == "training"
@@ -110,11 +112,11 @@ def test_a_training_whose_window_was_killed_saves_itself(folder: Path) -> None:
     window.stdout.close()
     patience = time.monotonic() + 120
     with Project.open(path, read_only=True) as project:
-        while project.runs()[-1].finished is None:
+        while project.runs.all()[-1].finished is None:
             assert time.monotonic() < patience, "the training goes on without a window"
             time.sleep(0.1)
-        assert (project.run().folder / "weights.safetensors").is_file()
-        assert project.run().steps >= 1
+        assert (project.runs.get().folder / "weights.safetensors").is_file()
+        assert project.runs.get().steps >= 1
 
 
 TRAINING_WINDOW = """
@@ -206,11 +208,11 @@ def _labelled_project(folder: Path) -> Path:
     path = Project.default_path(folder)
     with Project.create(path, folder) as project:
         project.scan()
-        category = project.add_category("object").id
-        for frame in project.frames()[:2]:
+        category = project.annotations.add_category("object").id
+        for frame in project.frames.all()[:2]:
             mask = np.zeros((60, 80), bool)
             mask[10:30, 10:30] = True
-            project.add_instances(frame.id, [Instance(None, frame.id, category, from_mask(mask))])
+            project.annotations.add(frame.id, [Instance(None, frame.id, category, from_mask(mask))])
     return path
 
 
@@ -231,7 +233,7 @@ def test_kill_nine_of_the_trainer_is_told_and_one_button_goes_on(folder: Path) -
     assert "last checkpoint" in said["button"]
     assert said["end"] == "Finished 6"
     with Project.open(path, read_only=True) as project:
-        (run,) = project.runs()
+        (run,) = project.runs.all()
         assert run.steps == 6, "the same run went on"
 
 
@@ -245,6 +247,6 @@ def test_closing_while_training_asks_and_then_stops_cleanly(folder: Path) -> Non
     assert said["child"] == "gone"
     with Project.open(path, exclusive=True) as project:
         assert not project.read_only
-        (run,) = project.runs()
+        (run,) = project.runs.all()
         assert run.finished is not None
         assert (run.folder / "weights.safetensors").is_file()

@@ -37,13 +37,13 @@ class Beside:
         self.threads: set[int] = set()
 
     def __call__(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
-        project.instances(frame_id)
+        project.annotations.of_frame(frame_id)
         self.told.append((frame_id, size))
         self.threads.add(threading.get_ident())
 
 
 def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project, folder: Path) -> None:
-    beside, frames = Beside(), project.frames()
+    beside, frames = Beside(), project.frames.all()
     stack = FrameStack(project, frames, first=5, on_problem=pytest.fail, beside=beside)
     stack.look_ahead()
     stack._ahead.shutdown(wait=True)
@@ -54,7 +54,7 @@ def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project
 
 
 def test_frames_that_were_left_behind_are_not_read(project: Project) -> None:
-    beside, frames = Beside(), project.frames()
+    beside, frames = Beside(), project.frames.all()
     begun, held = threading.Event(), threading.Event()
 
     def wait(project: Project, frame_id: int, size: tuple[int, int]) -> None:
@@ -114,8 +114,8 @@ def test_what_another_program_changed_since_it_was_read_ahead_is_shown_as_it_is(
     read_ahead(labelled.layers)
     second = workspace.frames[1].id
     with Project.open(workspace.project.path) as other:
-        category = other.categories()[0].id
-        other.add_instances(second, [Instance(None, second, category, from_mask(disc(45, 60)))])
+        category = other.annotations.categories()[0].id
+        other.annotations.add(second, [Instance(None, second, category, from_mask(disc(45, 60)))])
     workspace.show(second)
     assert np.array_equal(labelled.layers.annotations.data > 0, disc(20, 24) | disc(45, 60))
 

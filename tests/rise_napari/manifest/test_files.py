@@ -32,9 +32,9 @@ def test_the_reader_declines_what_is_not_ours(tmp_path: Path) -> None:
 def test_without_a_viewer_a_project_opens_as_image_and_labels(folder: Path, disc: Any) -> None:
     with Project.create(Project.default_path(folder), folder) as project:
         project.scan()
-        category = project.add_category("object").id
-        frame = project.frame("frame_2.png")
-        project.add_instances(frame.id, [Instance(None, frame.id, category, from_mask(disc(20, 20)))])
+        category = project.annotations.add_category("object").id
+        frame = project.frames.get("frame_2.png")
+        project.annotations.add(frame.id, [Instance(None, frame.id, category, from_mask(disc(20, 20)))])
     path = str(Project.default_path(folder))
     (image, _, image_kind), (labels, _, labels_kind) = get_reader(path)(path)
     assert (image_kind, labels_kind) == ("image", "labels")

@@ -109,9 +109,9 @@ def test_brush_polygon_fill_and_eraser_all_reach_the_store(opened: Any, qtbot: A
 
 def test_an_edit_keeps_the_hidden_part_of_an_overlapped_instance(opened: Any, disc: Any, stroke: Any) -> None:
     project, frame = opened.workspace.project, opened.workspace.frame
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     low, high = disc(30, 30, 12), disc(30, 40, 12)
-    project.add_instances(frame.id, [Instance(None, frame.id, category, from_mask(mask)) for mask in (low, high)])
+    project.annotations.add(frame.id, [Instance(None, frame.id, category, from_mask(mask)) for mask in (low, high)])
     opened.workspace.instances_changed.emit(frame.id)
     layer = opened.layers.annotations
     layer.selected_label = int(layer.data[30, 20])
@@ -125,9 +125,9 @@ def test_an_edit_keeps_the_hidden_part_of_an_overlapped_instance(opened: Any, di
 
 def test_untouched_instances_are_not_written(opened: Any, disc: Any, stroke: Any) -> None:
     project, frame = opened.workspace.project, opened.workspace.frame
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     polygon = [[10.0, 10.0, 20.0, 10.0, 20.0, 20.0]]
-    project.add_instances(frame.id, [Instance(None, frame.id, category, polygon)])
+    project.annotations.add(frame.id, [Instance(None, frame.id, category, polygon)])
     opened.workspace.instances_changed.emit(frame.id)
     stroke(opened, disc(45, 60))
     assert opened.workspace.instances()[0].segmentation == polygon
@@ -146,12 +146,14 @@ def test_undo_on_another_frame_never_writes_into_it(opened: Any, disc: Any, stro
     layer = opened.layers.annotations
     layer.undo()
     assert workspace.frame.id == second.id, "the frame that the undo touched comes into view"
-    assert workspace.project.instances(second.id) == []
-    assert len(workspace.project.instances(first.id)) == 1
+    assert workspace.project.annotations.of_frame(second.id) == []
+    assert len(workspace.project.annotations.of_frame(first.id)) == 1
     layer.undo()
-    assert workspace.project.instances(first.id) == []
+    assert workspace.project.annotations.of_frame(first.id) == []
     layer.redo()
-    assert np.array_equal(to_mask(workspace.project.instances(first.id)[0].segmentation, *SIZE), disc(20, 20))
+    assert np.array_equal(
+        to_mask(workspace.project.annotations.of_frame(first.id)[0].segmentation, *SIZE), disc(20, 20)
+    )
     for frame in workspace.frames[1:6]:
         workspace.show(frame.id)
         assert not opened.layers.annotations.data.any()
@@ -176,7 +178,7 @@ def test_a_stroke_right_before_a_switch_is_saved_on_its_own_frame(opened: Any, d
     layer.data_setitem(np.nonzero(disc(20, 20)), layer.selected_label)
     opened.viewer_for_tests.dims.set_current_step(0, 3)
     assert workspace.frame.name == "frame_3.png"
-    assert len(workspace.project.instances(first)) == 1
+    assert len(workspace.project.annotations.of_frame(first)) == 1
     assert workspace.instances() == []
     assert not opened.layers.annotations.data.any()
 
@@ -256,4 +258,4 @@ def test_keys_are_listed_and_bound(opened: Any) -> None:
 def test_another_program_may_read_while_the_window_is_open(opened: Any, folder: Path, disc: Any, stroke: Any) -> None:
     stroke(opened, disc(20, 20))
     with Project.open(Project.default_path(folder)) as other:
-        assert len(other.instances(opened.workspace.frame.id)) == 1
+        assert len(other.annotations.of_frame(opened.workspace.frame.id)) == 1

@@ -46,11 +46,11 @@ def window(opened: Any, disc: Any, qtbot: Any) -> Any:
     """The Bank tab in sight, with five cut-outs of two categories on two frames, three a page."""
     workspace, project = opened.workspace, opened.workspace.project
     workspace.engine = FakeEngine()
-    cup, box = (project.add_category(name).id for name in ("cup", "box"))
+    cup, box = (project.annotations.add_category(name).id for name in ("cup", "box"))
     for frame, kinds in ((workspace.frames[0], (cup, box, cup)), (workspace.frames[2], (box, box))):
         masks = [disc(12 + 15 * place, 15 + 20 * place, 6) for place in range(len(kinds))]
         new = [Instance(None, frame.id, kind, from_mask(mask)) for kind, mask in zip(kinds, masks, strict=True)]
-        project.add_instances(frame.id, new)
+        project.annotations.add(frame.id, new)
     workspace.imported()
     opened.viewer_for_tests.window.show()
     return opened
@@ -82,7 +82,7 @@ def test_pages_show_every_cut_out_once(window: Any, bank: Any, qtbot: Any) -> No
     QTest.mouseClick(bank.forth, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bank.list.count() == 2, timeout=20_000)
     workspace = window.workspace
-    everything = [one.id for frame in workspace.frames for one in workspace.project.instances(frame.id)]
+    everything = [one.id for frame in workspace.frames for one in workspace.project.annotations.of_frame(frame.id)]
     assert sorted(first + listed(bank)) == sorted(everything)
     assert not bank.forth.isEnabled()
     bank.show_only.setCurrentText("cup")
@@ -104,15 +104,15 @@ def test_space_excludes_the_selected_in_one_edit_and_undo_lets_them_in(window: A
     chosen = listed(bank)[:2]
     click(bank, 0)
     click(bank, 1, Qt.KeyboardModifier.ControlModifier)
-    before = len(workspace.project.history())
+    before = len(workspace.project.journal.history())
     QTest.keyClick(bank.list, Qt.Key.Key_Space)
-    assert workspace.project.bank_excluded() == set(chosen)
-    assert len(workspace.project.history()) == before + 1
+    assert workspace.project.annotations.bank_excluded() == set(chosen)
+    assert len(workspace.project.journal.history()) == before + 1
     qtbot.waitUntil(lambda: bank.count.text() == "5 cut-outs, 2 excluded", timeout=20_000)
     qtbot.waitUntil(lambda: bank.exclude.text() == "Include again", timeout=20_000)
     assert [entry.instance for entry in bank.chosen()] == chosen, "they stay selected"
     workspace.undo()
-    assert workspace.project.bank_excluded() == set()
+    assert workspace.project.annotations.bank_excluded() == set()
     qtbot.waitUntil(lambda: bank.count.text() == "5 cut-outs", timeout=20_000)
 
 

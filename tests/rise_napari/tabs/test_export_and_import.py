@@ -73,7 +73,7 @@ def test_cancel_ends_a_long_import_and_leaves_the_project_as_it_was(
     }
     source = tmp_path / "long.json"
     source.write_text(json.dumps(content))
-    before = labelled.workspace.project.history()
+    before = labelled.workspace.project.journal.history()
     shown = labelled.project.importing_now
     assert shown.isHidden()
     told: list[tuple[str, int, int]] = []
@@ -88,7 +88,7 @@ def test_cancel_ends_a_long_import_and_leaves_the_project_as_it_was(
     qtbot.waitUntil(lambda: not labelled.project.importer.busy, timeout=20_000)
     assert shown.isHidden()
     assert labelled.header.message.text() == "long.json was not imported; nothing was changed."
-    assert labelled.workspace.project.history() == before
+    assert labelled.workspace.project.journal.history() == before
     assert told[-1][1] < 40_000 and told[-1][0] == "reading annotations"
     # The next one is not cancelled with it.
     (tmp_path / "short.json").write_text(json.dumps(content | {"annotations": content["annotations"][:3]}))

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QMessageBox
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import from_mask
 from rise_napari import widget as workbench_module
-from rise_napari.tabs import project as project_step
+from rise_napari.tabs.project import tab as project_step
 from rise_napari.ui.identity import PLUGIN, WIDGET
 
 
@@ -84,7 +84,7 @@ def test_napari_opens_a_coco_file_with_the_images_beside_it(viewer: Any, folder:
     workspace = bench_of(viewer).workspace
     qtbot.waitUntil(lambda: workspace.project is not None and workspace.count(*workspace_states()) == 1, timeout=20_000)
     frame = next(one for one in workspace.frames if one.name == "frame_1.png")
-    assert len(workspace.project.instances(frame.id)) == 1
+    assert len(workspace.project.annotations.of_frame(frame.id)) == 1
     assert [category.name for category in workspace.categories] == ["cup"]
 
 

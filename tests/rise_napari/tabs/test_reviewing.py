@@ -20,8 +20,8 @@ def predicted(labelled: Any, disc: Any) -> Any:
     """A finished run that predicted three objects in the third and one in the fourth frame; the third is in view."""
     workspace = labelled.workspace
     project = workspace.project
-    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none")
-    project.finish_run(run.number, steps=10)
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=10, base="none")
+    project.runs.finish(run.number, steps=10)
     category = workspace.categories[0].id
     scores = {2: ((0.9, disc(20, 20)), (0.6, disc(40, 60)), (0.35, disc(45, 20, 5))), 3: ((0.8, disc(20, 40)),)}
     for index, found in scores.items():
@@ -30,7 +30,7 @@ def predicted(labelled: Any, disc: Any) -> Any:
             Instance(None, frame, category, from_mask(mask), score=score, source=Source.PREDICTED)
             for score, mask in found
         ]
-        project.store_predictions(run.number, {frame: instances})
+        project.predictions.store(run.number, {frame: instances})
     workspace.predictions_changed.emit(None)
     workspace.show(workspace.frames[2].id)
     return labelled
@@ -51,14 +51,14 @@ def test_accepting_all_shown_keeps_scores_marks_the_frame_and_can_be_undone(pred
     frame = workspace.frame.id
     predicted.review.slider.setValue(50)
     predicted.review.accept_and_go_on()
-    accepted = workspace.project.instances(frame)
+    accepted = workspace.project.annotations.of_frame(frame)
     assert [one.source for one in accepted] == [Source.ACCEPTED, Source.ACCEPTED]
     assert accepted[0].score == pytest.approx(0.9)
-    assert workspace.project.frame(frame).state is FrameState.REVIEWED
+    assert workspace.project.frames.get(frame).state is FrameState.REVIEWED
     workspace.undo()
-    assert workspace.project.instances(frame) == []
-    assert len(workspace.project.predictions(frame)) == 3
-    assert workspace.project.frame(frame).state is FrameState.UNLABELLED
+    assert workspace.project.annotations.of_frame(frame) == []
+    assert len(workspace.project.predictions.of_frame(frame)) == 3
+    assert workspace.project.frames.get(frame).state is FrameState.UNLABELLED
 
 
 def test_accepting_shows_the_instance_and_takes_its_prediction_away(predicted: Any, disc: Any) -> None:
@@ -194,10 +194,10 @@ def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
     review.accept_sure_frames()
     frame = predicted.workspace.frames[3].id
     assert "1 predictions in 1 frames" in asked[0]
-    assert project.frame(frame).state is FrameState.REVIEWED
-    assert len(project.instances(frame)) == 1
+    assert project.frames.get(frame).state is FrameState.REVIEWED
+    assert len(project.annotations.of_frame(frame)) == 1
     predicted.workspace.undo()
-    assert project.frame(frame).state is FrameState.UNLABELLED
+    assert project.frames.get(frame).state is FrameState.UNLABELLED
 
 
 def test_mending_takes_the_prediction_in_hand(predicted: Any, disc: Any) -> None:

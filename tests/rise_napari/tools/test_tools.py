@@ -46,14 +46,14 @@ def add(bench: Any, *drawn: np.ndarray) -> list[int]:
     workspace = bench.workspace
     category = workspace.category_for_new()
     new = [Instance(None, workspace.frame.id, category, from_mask(mask)) for mask in drawn]
-    ids = workspace.project.add_instances(workspace.frame.id, new)
+    ids = workspace.project.annotations.add(workspace.frame.id, new)
     workspace.instances_changed.emit(workspace.frame.id)
     workspace.refresh_frames()
     return list(ids)
 
 
 def last_words(bench: Any) -> str:
-    return bench.workspace.project.history(1)[0].action
+    return bench.workspace.project.journal.history(1)[0].action
 
 
 # -- suggestions -----------------------------------------------------------------------------------------------------
@@ -87,10 +87,10 @@ def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: 
 def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, disc: Any, qtbot: Any) -> None:
     workspace, assist = window.workspace, window.tools.assist
     project, frame = workspace.project, workspace.frame
-    cup = project.add_category("cup").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
+    cup = project.annotations.add_category("cup").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
     shifted = disc(21, 21)
-    project.store_predictions(
+    project.predictions.store(
         run, {frame.id: [Instance(None, frame.id, cup, from_mask(shifted), 0.7, Source.PREDICTED, run)]}
     )
     workspace.predictions_changed.emit(frame.id)
@@ -142,7 +142,7 @@ def test_another_tool_or_another_frame_ends_what_was_proposed(window: Any, qtbot
     assert not assist.active
     assert not window.viewer_for_tests.layers[SUGGESTION].visible
     assert str(window.layers.annotations.mode) == "paint"
-    assert workspace.project.history() == []
+    assert workspace.project.journal.history() == []
 
 
 # -- the knife and the edits -----------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_separate_parts_come_apart_and_are_merged_again(window: Any, disc: Any, 
     window.hand.key(Qt.Key.Key_Y)
     (merged,) = masks(window)
     assert np.array_equal(merged, left | right)
-    assert [entry.action for entry in window.workspace.project.history(2)] == [
+    assert [entry.action for entry in window.workspace.project.journal.history(2)] == [
         "merged 2 instances",
         "split an instance into 2",
     ]
@@ -235,7 +235,7 @@ def test_keys_choose_the_category_of_new_and_of_selected_instances(window: Any, 
     window.hand.key(Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
     assert [names[one.category] for one in workspace.instances()] == ["cup", "box"]
     assert names[workspace.category] == "cup"
-    assert len(workspace.project.history()) == 4, "two categories, the drawing, the change"
+    assert len(workspace.project.journal.history()) == 4, "two categories, the drawing, the change"
     window.hand.key(Qt.Key.Key_9, Qt.KeyboardModifier.ControlModifier)
     assert names[workspace.category] == "cup"
 

@@ -95,7 +95,7 @@ def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any
 
 def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: Any, qtbot: Any, tmp_path: Path) -> None:
     project = labelled.workspace.project
-    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     (run.folder / "training_state").mkdir()
     (run.folder / "training_state" / "state.safetensors").write_bytes(b"")
     started = events.Started(0, run.number, str(run.folder), 50, 2, 5, 0, "cpu", 4)
@@ -113,7 +113,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: A
 def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled: Any, trainer: Any) -> None:
     project = labelled.workspace.project
     assert labelled.train.go_on.isHidden()
-    run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     (run.folder / "training_state").mkdir()
     (run.folder / "training_state" / "state.safetensors").write_bytes(b"")
     config = RiseConfig.preset("laptop").with_settings(["schedule.seed=5"])
@@ -130,8 +130,8 @@ def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled
 def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: Any, qtbot: Any) -> None:
     project = labelled.workspace.project
     for _ in range(2):
-        run = project.start_run(preset="laptop", recipe="recommended", steps=50, base="none")
-        project.finish_run(run.number, steps=50, current=run.number == 1)
+        run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
+        project.runs.finish(run.number, steps=50, current=run.number == 1)
     verdict = "Run 2 reached AP 40.0 on the hold-out, less than run 1 (45.0), which goes on predicting."
     trainer.batches = [
         [events.Started(0, 2, str(run.folder), 50, 2, 5, 1, "cpu", 4), events.ToBeat(0, 1, 45.0, 70.0)],
@@ -144,7 +144,7 @@ def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: An
     assert "less than run 1" in labelled.train.report.text()
     assert labelled.train.model.runs.currentData() == 1
     labelled.train.use_anyway.click()
-    assert project.run().number == 2
+    assert project.runs.get().number == 2
     assert labelled.train.model.runs.currentData() == 2
     assert labelled.train.use_anyway.isHidden()
 

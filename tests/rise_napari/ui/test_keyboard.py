@@ -30,7 +30,7 @@ from qtpy.QtWidgets import (
 import rise_napari
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask
-from rise_napari.tabs import project as project_step
+from rise_napari.tabs.project import tab as project_step
 from rise_napari.ui.identity import PLUGIN, WIDGET
 
 ALT, PLAIN = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
@@ -81,13 +81,13 @@ def test_from_a_folder_to_coco_without_the_mouse(
     tab_to(shown.project.open_folder)
     press(Qt.Key.Key_Space)
     assert len(workspace.frames) == 7
-    run = workspace.project.start_run(preset="laptop", recipe="recommended", steps=1, base="none")
-    workspace.project.finish_run(run.number, steps=1)
-    category = workspace.project.add_category("object").id
+    run = workspace.project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none")
+    workspace.project.runs.finish(run.number, steps=1)
+    category = workspace.project.annotations.add_category("object").id
     found = Instance(
         None, workspace.frame.id, category, from_mask(disc(20, 20)), 0.9, source=Source.PREDICTED, run=run.number
     )
-    workspace.project.store_predictions(run.number, {workspace.frame.id: [found]})
+    workspace.project.predictions.store(run.number, {workspace.frame.id: [found]})
     workspace.refresh_frames()
     workspace.predictions_changed.emit(None)
     press(Qt.Key.Key_5, ALT)

@@ -117,35 +117,35 @@ def test_what_nobody_edits_leaves_as_it_came(project: Project, tmp_path: Path) -
 
 def test_states_follow_the_annotations(project: Project, tmp_path: Path) -> None:
     import_coco(project, _write(tmp_path, _dataset()))
-    states = {frame.name: frame.state for frame in project.frames()}
+    states = {frame.name: frame.state for frame in project.frames.all()}
     assert states == {
         "b.png": FrameState.LABELLED,
         "empty.png": FrameState.UNLABELLED,
         "new.png": FrameState.UNLABELLED,
         "sub/a.png": FrameState.LABELLED,
     }
-    assert [i.source for i in project.instances(project.frame("b.png").id)] == [Source.IMPORTED] * 3
-    assert project.instances(project.frame("b.png").id)[0].extra == {"grasp": {"x": 1, "y": [2, 3]}}
+    assert [i.source for i in project.annotations.of_frame(project.frames.get("b.png").id)] == [Source.IMPORTED] * 3
+    assert project.annotations.of_frame(project.frames.get("b.png").id)[0].extra == {"grasp": {"x": 1, "y": [2, 3]}}
 
 
 def test_importing_the_same_file_twice_adds_nothing(project: Project, tmp_path: Path) -> None:
     path = _write(tmp_path, _dataset())
     import_coco(project, path)
-    before, edits = to_coco(project), len(project.history())
+    before, edits = to_coco(project), len(project.journal.history())
     report = import_coco(project, path)
     assert report == ImportReport(images=3, instances=0, missing_files=0, dropped=0, known=4, kept_out=0, skipped=0)
     assert to_coco(project) == before
-    assert len(project.history()) == edits
+    assert len(project.journal.history()) == edits
 
 
 def test_an_import_is_one_edit(project: Project, tmp_path: Path) -> None:
     import_coco(project, _write(tmp_path, _dataset()), empty_is_labelled=True)
     after = to_coco(project)
-    assert project.undo() == "imported in.json: 4 instances in 2 frames"
-    assert project.categories() == []
-    assert project.counts()[FrameState.UNLABELLED] == 4
+    assert project.journal.undo() == "imported in.json: 4 instances in 2 frames"
+    assert project.annotations.categories() == []
+    assert project.frames.counts()[FrameState.UNLABELLED] == 4
     assert to_coco(project) == {"images": [], "categories": [], "annotations": []}
-    project.redo()
+    project.journal.redo()
     assert to_coco(project) == after
 
 
@@ -156,11 +156,11 @@ def test_dropped_categories_and_absent_files_are_counted(project: Project, tmp_p
     report = import_coco(project, _write(tmp_path, dataset), drop_categories=["tOtE"])
     assert (report.images, report.instances, report.missing_files, report.dropped) == (3, 2, 1, 2)
     assert report.dropped_categories == {"Tote"}
-    assert [category.name for category in project.categories()] == ["Object"]
+    assert [category.name for category in project.annotations.categories()] == ["Object"]
     # Its only annotation was a dropped one: nothing is known about it.
-    assert project.frame("sub/a.png").state is FrameState.UNLABELLED
+    assert project.frames.get("sub/a.png").state is FrameState.UNLABELLED
     with pytest.raises(RiseError, match="no frame"):
-        project.frame("gone.png")
+        project.frames.get("gone.png")
 
 
 def test_none_found_is_an_error(project: Project, tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_a_name_that_leaves_the_folder_refuses_the_whole_import(project: Project
     dataset["images"].append({"id": 99, "file_name": name})
     with pytest.raises(RiseError, match="leaves the image folder"):
         import_coco(project, _write(tmp_path, dataset))
-    assert project.counts()[FrameState.UNLABELLED] == 4
-    assert project.categories() == []
+    assert project.frames.counts()[FrameState.UNLABELLED] == 4
+    assert project.annotations.categories() == []
 
 
 def test_a_failure_in_the_last_annotation_imports_nothing(project: Project, tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ def test_a_failure_in_the_last_annotation_imports_nothing(project: Project, tmp_
     dataset["annotations"][-1]["segmentation"] = "oops"
     with pytest.raises(RiseError, match=r"annotation 3 .*neither polygons nor run lengths"):
         import_coco(project, _write(tmp_path, dataset))
-    assert all(project.instances(frame.id) == [] for frame in project.frames())
-    assert project.categories() == []
-    assert project.history() == []
+    assert all(project.annotations.of_frame(frame.id) == [] for frame in project.frames.all())
+    assert project.annotations.categories() == []
+    assert project.journal.history() == []
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_file_that_is_not_coco_is_a_sentence(project: Project, tmp_path: Path,
     path.write_bytes(content)
     with pytest.raises(RiseError, match=r"bad\.json"):
         import_coco(project, path)
-    assert project.history() == []
+    assert project.journal.history() == []
 
 
 def test_boxes_without_masks_are_refused(project: Project, tmp_path: Path) -> None:
@@ -246,20 +246,20 @@ def _square() -> Instance:
 @pytest.mark.parametrize(("choice", "left", "added"), [("keep", 1, 1), ("replace", 3, 4), ("both", 4, 4)])
 def test_a_conflict_is_settled_as_asked(project: Project, tmp_path: Path, choice: Any, left: int, added: int) -> None:
     path = _write(tmp_path, _dataset())
-    project.add_category("other")
+    project.annotations.add_category("other")
     import_coco(project, path)
-    frame = project.frame("b.png").id
-    project.delete_instances([instance.id for instance in project.instances(frame) if instance.id])
-    project.delete_instances([i.id for i in project.instances(project.frame("sub/a.png").id) if i.id])
-    project.add_instances(frame, [_square()])
+    frame = project.frames.get("b.png").id
+    project.annotations.delete([instance.id for instance in project.annotations.of_frame(frame) if instance.id])
+    project.annotations.delete([i.id for i in project.annotations.of_frame(project.frames.get("sub/a.png").id) if i.id])
+    project.annotations.add(frame, [_square()])
     before = to_coco(project)
     with pytest.raises(RiseError, match="on-conflict"):
         import_coco(project, path)
     assert to_coco(project) == before
     report = import_coco(project, path, on_conflict=choice)
-    assert len(project.instances(frame)) == left
+    assert len(project.annotations.of_frame(frame)) == left
     assert report.instances == added
-    project.undo()
+    project.journal.undo()
     assert to_coco(project) == before
 
 
@@ -274,18 +274,18 @@ def test_replacing_the_annotations_takes_over_the_size_they_were_made_on(project
             halves = [[number / 2 for number in ring] for ring in annotation["segmentation"]]
             annotation["segmentation"] = halves
     import_coco(project, _write(tmp_path, wrong, "wrong.json"))
-    frame = project.frame("b.png").id
-    empty = project.frame("empty.png").id
+    frame = project.frames.get("b.png").id
+    empty = project.frames.get("empty.png").id
     with pytest.raises(RiseError, match="40 x 30"):
         project.labelled_frame(frame)
     import_coco(project, _write(tmp_path, dataset), on_conflict="replace")
     assert project.labelled_frame(frame).masks.any()
-    assert project.annotated_size(frame) == (80, 60)
-    assert project.annotated_size(empty) == (40, 30)
-    project.undo()
-    assert project.annotated_size(frame) == (40, 30)
-    project.redo()
-    assert project.annotated_size(frame) == (80, 60)
+    assert project.frames.annotated_size(frame) == (80, 60)
+    assert project.frames.annotated_size(empty) == (40, 30)
+    project.journal.undo()
+    assert project.frames.annotated_size(frame) == (40, 30)
+    project.journal.redo()
+    assert project.frames.annotated_size(frame) == (80, 60)
 
 
 def test_both_adds_only_what_is_not_there(project: Project, tmp_path: Path) -> None:
@@ -313,16 +313,16 @@ def test_a_second_file_joins_by_category_name_and_gets_free_ids(project: Project
     added = next(a for a in out["annotations"] if a["image_id"] == 41)
     assert (added["id"], added["category_id"]) == (901, 2)
     assert [licence["id"] for licence in out["licenses"]] == [3, 4]
-    assert image_ids(project)[project.frame("empty.png").id] == 12
+    assert image_ids(project)[project.frames.get("empty.png").id] == 12
 
 
 def test_editing_one_instance_changes_only_its_mask(project: Project, tmp_path: Path) -> None:
     dataset = _dataset()
     import_coco(project, _write(tmp_path, dataset))
-    edited = project.instances(project.frame("b.png").id)[0].id
+    edited = project.annotations.of_frame(project.frames.get("b.png").id)[0].id
     assert edited is not None
     mask = _mask(slice(2, 12), slice(4, 9))
-    project.update_instance(edited, segmentation=from_mask(mask))
+    project.annotations.update(edited, segmentation=from_mask(mask))
     out = {annotation["id"]: annotation for annotation in to_coco(project)["annotations"]}
     assert out[900]["area"] == 50
     assert out[900]["bbox"] == [4, 2, 5, 10]
@@ -339,7 +339,7 @@ def test_pycocotools_reads_ours_and_sees_the_same_masks(project: Project, tmp_pa
     blob = _mask(slice(20, 55), slice(30, 71))
     blob[20:30, 30:40] = False
     blob[54, 70] = False
-    project.add_instances(project.frame("new.png").id, [Instance(None, 0, 5, from_mask(blob))])
+    project.annotations.add(project.frames.get("new.png").id, [Instance(None, 0, 5, from_mask(blob))])
     export_coco(project, tmp_path / "out.json", masks=masks)
     theirs, ours = COCO(str(_write(tmp_path, dataset, "again.json"))), COCO(str(tmp_path / "out.json"))
     for number, annotation in theirs.anns.items():
@@ -355,20 +355,20 @@ def test_pycocotools_reads_ours_and_sees_the_same_masks(project: Project, tmp_pa
 
 
 def test_the_source_says_what_leaves(project: Project, tmp_path: Path) -> None:
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=1, base="none").number
-    frames = {frame.name: frame.id for frame in project.frames()}
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
+    frames = {frame.name: frame.id for frame in project.frames.all()}
 
     def square(score: float | None = None) -> Instance:
         return Instance(None, 0, category, from_mask(_mask(slice(0, 10), slice(0, 10))), score=score)
 
-    project.add_instances(frames["b.png"], [square()])
-    project.store_predictions(
+    project.annotations.add(frames["b.png"], [square()])
+    project.predictions.store(
         run, {frames[name]: [square(0.8), square(0.35)] for name in ("b.png", "new.png", "sub/a.png")}
     )
-    best = project.predictions(frames["sub/a.png"])[0].id
+    best = project.predictions.of_frame(frames["sub/a.png"])[0].id
     assert best is not None
-    project.accept_predictions([best])
+    project.predictions.accept([best])
     names = {source: _names_of(to_coco(project, source=source)) for source in ("reviewed", "drawn", "all")}
     assert names["reviewed"] == ["b.png", "sub/a.png"]
     assert names["drawn"] == ["b.png"]

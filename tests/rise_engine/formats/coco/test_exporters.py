@@ -218,8 +218,8 @@ def test_all_of_it_opens_and_leaves_as_it_came(project: Project, tmp_path: Path,
     report = import_coco(project, _write(tmp_path, dataset), empty_is_labelled=True)
     assert (report.instances, report.images) == (len(dataset["annotations"]), len(dataset["images"]))
     assert (report.missing_files, report.skipped, report.dropped) == (0, 0, 0)
-    for frame in project.frames():
-        for instance in project.instances(frame.id):
+    for frame in project.frames.all():
+        for instance in project.annotations.of_frame(frame.id):
             assert to_mask(instance.segmentation, HEIGHT, WIDTH).any()
     left = to_coco(project)
     for key, value in dataset.items():
@@ -234,18 +234,18 @@ def test_all_of_it_opens_and_leaves_as_it_came(project: Project, tmp_path: Path,
 def test_a_second_time_adds_nothing(project: Project, tmp_path: Path, dataset: dict[str, Any]) -> None:
     path = _write(tmp_path, dataset)
     import_coco(project, path)
-    before, edits = to_coco(project), len(project.history())
+    before, edits = to_coco(project), len(project.journal.history())
     report = import_coco(project, path)
     assert (report.instances, report.known) == (0, len(dataset["annotations"]))
-    assert (to_coco(project), len(project.history())) == (before, edits)
+    assert (to_coco(project), len(project.journal.history())) == (before, edits)
 
 
 def _ours(project: Project, tmp_path: Path, dataset: dict[str, Any]) -> Path:
     """An export of the tool's annotations and one drawn here."""
     import_coco(project, _write(tmp_path, dataset))
-    frame = project.frame(NAMES[0]).id
-    category = project.categories()[-1].id
-    project.add_instances(frame, [Instance(None, frame, category, [[30, 30, 50, 30, 50, 44]])])
+    frame = project.frames.get(NAMES[0]).id
+    category = project.annotations.categories()[-1].id
+    project.annotations.add(frame, [Instance(None, frame, category, [[30, 30, 50, 30, 50, 44]])])
     path = tmp_path / "ours.json"
     export_coco(project, path)
     return path

@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         Image.new("RGB", (80, 60)).save(images / f"tote{number}.png")
     with Project.create(tmp_path / "totes.rise", images) as made:
         made.scan()
-        made.add_category("object")
+        made.annotations.add_category("object")
         yield made
 
 
@@ -67,11 +67,11 @@ def _meanwhile(patch: pytest.MonkeyPatch, path: Path, *works: Work) -> list[Work
 
 
 def _draw(frame: int) -> Work:
-    return lambda other: other.add_instances(frame, [Instance(None, frame, 1, STROKE)])
+    return lambda other: other.annotations.add(frame, [Instance(None, frame, 1, STROKE)])
 
 
 def _counts(project: Project) -> list[int]:
-    return [len(project.instances(frame.id)) for frame in project.frames()]
+    return [len(project.annotations.of_frame(frame.id)) for frame in project.frames.all()]
 
 
 def _content(project: Project) -> list[str]:
@@ -88,8 +88,8 @@ def test_others_write_while_an_import_goes_on_and_see_nothing_of_it(
     def look(other: Project) -> None:
         _draw(FRAMES + 1)(other)
         exported = len(to_coco(other)["annotations"])
-        names = [category.name for category in other.categories()]
-        seen.append((_counts(other), exported, other.counts()[FrameState.LABELLED], names))
+        names = [category.name for category in other.annotations.categories()]
+        seen.append((_counts(other), exported, other.frames.counts()[FrameState.LABELLED], names))
 
     left = _meanwhile(monkeypatch, project.path, look, look, look)
     assert import_coco(project, file).instances == FRAMES * EACH
@@ -97,11 +97,11 @@ def test_others_write_while_an_import_goes_on_and_see_nothing_of_it(
     assert seen == [([0, 0, 0, 0, n], n, 1, ["object"]) for n in (1, 2, 3)]
     assert _counts(project) == [EACH] * FRAMES + [3]
     # The strokes were there first, so the import is what undo takes back first, at once and whole.
-    assert project.undo() == "imported in.json: 40 instances in 4 frames"
+    assert project.journal.undo() == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [0, 0, 0, 0, 3]
-    assert project.counts()[FrameState.LABELLED] == 1
+    assert project.frames.counts()[FrameState.LABELLED] == 1
     assert to_coco(project)["annotations"][0]["segmentation"] == STROKE
-    assert project.redo() == "imported in.json: 40 instances in 4 frames"
+    assert project.journal.redo() == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [EACH] * FRAMES + [3]
     assert len(to_coco(project)["annotations"]) == FRAMES * EACH + 3
 
@@ -110,15 +110,15 @@ def test_others_write_while_an_import_goes_on_and_see_nothing_of_it(
 def test_a_stroke_on_a_frame_of_the_file_is_settled_as_asked(
     project: Project, file: Path, monkeypatch: pytest.MonkeyPatch, choice: Any, left: int
 ) -> None:
-    _meanwhile(monkeypatch, project.path, _draw(2), lambda other: other.set_state(3, FrameState.REVIEWED))
+    _meanwhile(monkeypatch, project.path, _draw(2), lambda other: other.frames.set_state(3, FrameState.REVIEWED))
     report = import_coco(project, file, on_conflict=choice)
     assert _counts(project) == [EACH, left, EACH, EACH, 0]
     assert report.instances == sum(_counts(project)) - (choice != "replace")
     assert report.kept_out == (EACH if choice == "keep" else 0)
-    assert project.frame(3).state is FrameState.REVIEWED
-    project.undo()
+    assert project.frames.get(3).state is FrameState.REVIEWED
+    project.journal.undo()
     assert _counts(project) == [0, 1, 0, 0, 0]
-    project.redo()
+    project.journal.redo()
     assert _counts(project) == [EACH, left, EACH, EACH, 0]
     assert import_coco(project, file, on_conflict=choice).instances == 0
 
@@ -136,9 +136,11 @@ def test_a_stroke_on_a_frame_of_the_file_without_a_choice_refuses_all(
 def test_what_is_deleted_or_undone_meanwhile_does_not_count(
     project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = project.add_instances(1, [Instance(None, 1, 1, STROKE)])
+    first = project.annotations.add(1, [Instance(None, 1, 1, STROKE)])
     _draw(2)(project)
-    _meanwhile(monkeypatch, project.path, lambda other: other.undo(), lambda other: other.delete_instances(first))
+    _meanwhile(
+        monkeypatch, project.path, lambda other: other.journal.undo(), lambda other: other.annotations.delete(first)
+    )
     # What was undone is gone for good with the deletion, so the journal cannot name its frame any more.
     assert import_coco(project, file, on_conflict="keep").instances == FRAMES * EACH
     assert _counts(project) == [EACH] * FRAMES + [0]
@@ -147,13 +149,13 @@ def test_what_is_deleted_or_undone_meanwhile_does_not_count(
 def test_categories_that_change_meanwhile_start_it_anew(
     project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _meanwhile(monkeypatch, project.path, lambda other: other.add_category("bag"))
+    _meanwhile(monkeypatch, project.path, lambda other: other.annotations.add_category("bag"))
     assert import_coco(project, file).instances == FRAMES * EACH
-    assert [category.name for category in project.categories()] == ["object", "bag"]
-    assert {one.category for one in project.instances(1)} == {project.categories()[1].id}
+    assert [category.name for category in project.annotations.categories()] == ["object", "bag"]
+    assert {one.category for one in project.annotations.of_frame(1)} == {project.annotations.categories()[1].id}
     names = map(str, range(100))
-    _meanwhile(monkeypatch, project.path, *[lambda other: other.add_category(next(names))] * 100)
-    project.undo()
+    _meanwhile(monkeypatch, project.path, *[lambda other: other.annotations.add_category(next(names))] * 100)
+    project.journal.undo()
     before = _counts(project)
     with pytest.raises(RiseError, match="again and again"):
         import_coco(project, file)
@@ -179,7 +181,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
     with Project.open(project.path, exclusive=True) as again:
         assert _counts(again) == [0, 0, 0, 0, 1]
         assert to_coco(again) == exported
-        assert again.history()[0].action == "drew 1 instance"
+        assert again.journal.history()[0].action == "drew 1 instance"
         # The next one clears the rows away.
         with incoming.incoming(again):
             pass
@@ -189,14 +191,14 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
 
 def test_the_rows_of_an_undone_import_are_kept_until_it_cannot_be_redone(project: Project, file: Path) -> None:
     import_coco(project, file)
-    project.undo()
+    project.journal.undo()
     with incoming.incoming(project):
         pass
-    project.redo()
+    project.journal.redo()
     assert _counts(project) == [EACH] * FRAMES + [0]
-    project.undo()
+    project.journal.undo()
     _draw(5)(project)
-    assert project.redo() is None
+    assert project.journal.redo() is None
     import_coco(project, file)
     assert _counts(project) == [EACH] * FRAMES + [1]
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH + 1
@@ -210,13 +212,13 @@ def test_two_imports_at_once_wait_for_each_other(project: Project, file: Path, m
 
 
 def test_an_import_inside_a_larger_edit_is_part_of_it(project: Project, file: Path) -> None:
-    with pytest.raises(RuntimeError), project.together("brought in"):
+    with pytest.raises(RuntimeError), project.journal.edit("brought in"):
         import_coco(project, file)
         raise RuntimeError
     assert _counts(project) == [0] * (FRAMES + 1)
-    with project.together("brought in"):
+    with project.journal.edit("brought in"):
         import_coco(project, file)
-    assert project.undo() == "brought in"
+    assert project.journal.undo() == "brought in"
     assert _counts(project) == [0] * (FRAMES + 1)
 
 
@@ -244,9 +246,9 @@ def test_what_is_replaced_is_there_until_the_moment_when_the_others_are(
     after = to_coco(project)
     # The last transaction changed no instance.
     assert project.store.read("SELECT count(*) FROM changes WHERE kind = 'instances'")[0][0] == 0
-    project.undo()
+    project.journal.undo()
     assert to_coco(project) == before
-    project.redo()
+    project.journal.redo()
     assert to_coco(project) == after
 
 
@@ -255,25 +257,25 @@ def test_a_frame_changed_while_it_is_being_replaced_is_replaced_as_it_is_now(
     project: Project, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: bool
 ) -> None:
     import_coco(project, file)
-    numbers = [one.id for one in project.instances(2) if one.id is not None]
+    numbers = [one.id for one in project.annotations.of_frame(2) if one.id is not None]
 
     def change(other: Project) -> None:
         if choice:
-            other.update_instance(numbers[0], segmentation=STROKE)
+            other.annotations.update(numbers[0], segmentation=STROKE)
         else:
-            other.delete_instances(numbers)
+            other.annotations.delete(numbers)
 
     pauses: list[Work] = [lambda other: None] * 14
     _meanwhile(monkeypatch, project.path, *pauses, change)
     import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
     assert _counts(project) == [EACH // 2] * FRAMES + [0]
-    project.undo()
+    project.journal.undo()
     assert _counts(project) == [EACH, EACH if choice else 0, EACH, EACH, 0]
-    assert not choice or project.instances(2)[0].segmentation == STROKE
-    project.undo()
+    assert not choice or project.annotations.of_frame(2)[0].segmentation == STROKE
+    project.journal.undo()
     assert _counts(project) == [EACH] * FRAMES + [0]
-    project.redo()
-    project.redo()
+    project.journal.redo()
+    project.journal.redo()
     assert _counts(project) == [EACH // 2] * FRAMES + [0]
 
 
@@ -293,7 +295,7 @@ def test_an_unfinished_or_abandoned_replacement_leaves_what_was_there(
     assert _content(project) == before
     monkeypatch.undo()
     import_coco(project, other, on_conflict="replace")
-    project.undo()
+    project.journal.undo()
     _draw(5)(project)
     with incoming.incoming(project):
         pass

@@ -131,7 +131,7 @@ def test_what_nobody_edited_leaves_as_it_came(dataset: dict[str, Any]) -> None:
             export_coco(project, out)
             first = out.read_bytes()
             _assert_nothing_lost(dataset, json.loads(first))
-            edits = len(project.history())
+            edits = len(project.journal.history())
             again = import_coco(project, source, empty_is_labelled=True)
             assert (again.instances, again.known) == (0, len(dataset["annotations"]))
             # Our own export is the same data set, so it adds nothing either.
@@ -139,11 +139,11 @@ def test_what_nobody_edited_leaves_as_it_came(dataset: dict[str, Any]) -> None:
                 assert import_coco(project, out).instances == 0
             export_coco(project, out)
             assert out.read_bytes() == first
-            assert len(project.history()) == edits
+            assert len(project.journal.history()) == edits
             # Undone and done again it is still the same.
             if edits:
-                project.undo()
-                project.redo()
+                project.journal.undo()
+                project.journal.redo()
                 export_coco(project, out)
                 assert out.read_bytes() == first
 

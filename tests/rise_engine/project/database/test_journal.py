@@ -25,11 +25,11 @@ def _square(frame: int, category: int, at: int = 5, score: float | None = None) 
 
 def _everything(project: Project) -> object:
     return (
-        project.frames(),
-        project.categories(),
-        [project.instances(frame.id) for frame in project.frames()],
-        [project.predictions(frame.id) for frame in project.frames()],
-        project.bank_excluded(),
+        project.frames.all(),
+        project.annotations.categories(),
+        [project.annotations.of_frame(frame.id) for frame in project.frames.all()],
+        [project.predictions.of_frame(frame.id) for frame in project.frames.all()],
+        project.annotations.bank_excluded(),
     )
 
 
@@ -45,37 +45,37 @@ def test_undo_and_redo_walk_through_edits_of_several_frames(
     def note() -> None:
         states.append(_everything(project))
 
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     note()
-    first, second = project.add_instances(1, [_square(1, category), _square(1, category, 20)])
+    first, second = project.annotations.add(1, [_square(1, category), _square(1, category, 20)])
     note()
-    project.add_instances(2, [_square(2, category, 7)])
+    project.annotations.add(2, [_square(2, category, 7)])
     note()
-    project.update_instance(first, segmentation=[[1, 1, 9, 1, 9, 9]])
+    project.annotations.update(first, segmentation=[[1, 1, 9, 1, 9, 9]])
     note()
-    project.set_bank_excluded(second, True)
+    project.annotations.set_bank_excluded(second, True)
     note()
-    project.delete_instances([first])
+    project.annotations.delete([first])
     note()
-    project.rename_category(category, "box")
+    project.annotations.rename_category(category, "box")
     note()
-    project.set_state(3, FrameState.SKIPPED)
+    project.frames.set_state(3, FrameState.SKIPPED)
     note()
-    project.set_split([1, 2], Split.HOLDOUT)
+    project.frames.set_split([1, 2], Split.HOLDOUT)
     note()
     for expected in reversed(states[:-1]):
-        assert project.undo() is not None
+        assert project.journal.undo() is not None
         assert _everything(project) == expected
-    assert project.undo() is None
+    assert project.journal.undo() is None
     for expected in states[1:]:
-        assert project.redo() is not None
+        assert project.journal.redo() is not None
         assert _everything(project) == expected
-    assert project.redo() is None
+    assert project.journal.redo() is None
 
 
 def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: MakeProject, tmp_path: Path) -> None:
     project = make_project(120)
-    names = [frame.name for frame in project.frames()]
+    names = [frame.name for frame in project.frames.all()]
     odd = ["", "\"'", "a\\nb", "{}", "null", "1.50", "ü\u2028\U0001f4e6", "[1, 2]", "tab\there"]
     dataset = {
         "images": [{"id": n, "file_name": name, "note": odd[n % len(odd)]} for n, name in enumerate(names)],
@@ -86,7 +86,7 @@ def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: M
     }
     path = tmp_path / "in.json"
     path.write_text(json.dumps(dataset))
-    project.set_state(3, FrameState.REVIEWED)
+    project.frames.set_state(3, FrameState.REVIEWED)
 
     def content() -> list[tuple[object, ...]]:
         return [tuple(row) for row in project.store.read("SELECT * FROM frames ORDER BY id")]
@@ -97,145 +97,145 @@ def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: M
     kept = {json.loads(str(row[-1]))["file_name"]: json.loads(str(row[-1]))["note"] for row in after}
     assert kept == {name: odd[n % len(odd)] for n, name in enumerate(names)}
     for _ in range(2):
-        assert project.undo() == "imported in.json: 119 instances in 119 frames"
+        assert project.journal.undo() == "imported in.json: 119 instances in 119 frames"
         assert content() == before
-        project.redo()
+        project.journal.redo()
         assert content() == after
 
 
 def test_undo_of_many_scores_brings_every_digit_back(make_project: MakeProject) -> None:
     project = make_project(1)
-    frame, category = project.frames()[0].id, project.add_category("object").id
+    frame, category = project.frames.all()[0].id, project.annotations.add_category("object").id
     third = 0.1 + 0.2
     instances = [Instance(None, frame, category, from_mask(np.ones((4, 4), bool)), score=third) for _ in range(120)]
-    ids = project.add_instances(frame, instances)
+    ids = project.annotations.add(frame, instances)
     with project.journal.edit("scored them") as edit:
         for number in ids:
             edit.update("instances", number, {"score": 1 / 3})
-    assert project.undo() == "scored them"
-    assert {instance.score for instance in project.instances(frame)} == {third}
-    assert project.redo() == "scored them"
-    assert {instance.score for instance in project.instances(frame)} == {1 / 3}
+    assert project.journal.undo() == "scored them"
+    assert {instance.score for instance in project.annotations.of_frame(frame)} == {third}
+    assert project.journal.redo() == "scored them"
+    assert {instance.score for instance in project.annotations.of_frame(frame)} == {1 / 3}
 
 
 def test_undo_says_what_it_took_back_and_where(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    project.add_instances(2, [_square(2, category), _square(2, category)])
-    assert project.undo() == "drew 2 instances in tote1.png"
-    assert project.redo() == "drew 2 instances in tote1.png"
-    latest = project.history(limit=1)[0]
+    category = project.annotations.add_category("object").id
+    project.annotations.add(2, [_square(2, category), _square(2, category)])
+    assert project.journal.undo() == "drew 2 instances in tote1.png"
+    assert project.journal.redo() == "drew 2 instances in tote1.png"
+    latest = project.journal.history(limit=1)[0]
     assert (latest.action, latest.frame, latest.undone) == ("drew 2 instances", "tote1.png", False)
 
 
 def test_an_edit_after_an_undo_ends_the_redo(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    project.add_instances(1, [_square(1, category)])
-    project.undo()
-    project.add_instances(2, [_square(2, category)])
-    assert project.redo() is None
-    assert project.instances(1) == []
-    assert [entry.undone for entry in project.history()] == [False, True, False]
-    assert project.undo() == "drew 1 instance in tote1.png"
-    assert project.undo() == "added the category object"
+    category = project.annotations.add_category("object").id
+    project.annotations.add(1, [_square(1, category)])
+    project.journal.undo()
+    project.annotations.add(2, [_square(2, category)])
+    assert project.journal.redo() is None
+    assert project.annotations.of_frame(1) == []
+    assert [entry.undone for entry in project.journal.history()] == [False, True, False]
+    assert project.journal.undo() == "drew 1 instance in tote1.png"
+    assert project.journal.undo() == "added the category object"
 
 
 def test_undo_is_remembered_over_closing(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    project.add_instances(1, [_square(1, category)])
+    category = project.annotations.add_category("object").id
+    project.annotations.add(1, [_square(1, category)])
     project.close()
     with Project.open(project.path) as again:
-        again.undo()
-        assert again.instances(1) == []
-        assert again.frame(1).state is FrameState.UNLABELLED
+        again.journal.undo()
+        assert again.annotations.of_frame(1) == []
+        assert again.frames.get(1).state is FrameState.UNLABELLED
 
 
 def test_an_id_is_never_given_twice(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    (first,) = project.add_instances(1, [_square(1, category)])
-    project.delete_instances([first])
-    (second,) = project.add_instances(1, [_square(1, category)])
+    category = project.annotations.add_category("object").id
+    (first,) = project.annotations.add(1, [_square(1, category)])
+    project.annotations.delete([first])
+    (second,) = project.annotations.add(1, [_square(1, category)])
     assert second != first
 
 
 def test_accepting_is_one_edit_and_can_be_taken_back(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
-    project.store_predictions(run, {1: [_square(1, category, 5, 0.4), _square(1, category, 30, 0.9)]})
-    best, other = project.predictions(1)
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.predictions.store(run, {1: [_square(1, category, 5, 0.4), _square(1, category, 30, 0.9)]})
+    best, other = project.predictions.of_frame(1)
     assert (best.score, other.score) == (0.9, 0.4)
     before = _everything(project)
     assert best.id is not None and other.id is not None
-    (accepted,) = project.accept_predictions([best.id])
-    annotation = project.instances(1)[0]
+    (accepted,) = project.predictions.accept([best.id])
+    annotation = project.annotations.of_frame(1)[0]
     assert (annotation.id, annotation.source, annotation.score, annotation.run) == (accepted, Source.ACCEPTED, 0.9, run)
     assert annotation.segmentation == best.segmentation
-    assert [found.id for found in project.predictions(1)] == [other.id]
-    assert project.frame(1).state is FrameState.REVIEWED
-    project.reject_predictions([other.id])
-    assert project.predictions(1) == []
-    project.undo()
-    project.undo()
+    assert [found.id for found in project.predictions.of_frame(1)] == [other.id]
+    assert project.frames.get(1).state is FrameState.REVIEWED
+    project.predictions.reject([other.id])
+    assert project.predictions.of_frame(1) == []
+    project.journal.undo()
+    project.journal.undo()
     assert _everything(project) == before
 
 
 def test_accepting_without_a_state_leaves_the_frame_as_it_is(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
-    project.store_predictions(run, {1: [_square(1, category, score=0.4)]})
-    project.accept_predictions([found.id for found in project.predictions(1) if found.id], state=None)
-    assert project.frame(1).state is FrameState.UNLABELLED
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.predictions.store(run, {1: [_square(1, category, score=0.4)]})
+    project.predictions.accept([found.id for found in project.predictions.of_frame(1) if found.id], state=None)
+    assert project.frames.get(1).state is FrameState.UNLABELLED
 
 
 def test_a_prediction_that_undo_brings_back_does_not_mix_with_newer_ones(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    run = project.start_run(preset="laptop", recipe="recommended", steps=10, base="none").number
-    project.store_predictions(run, {1: [_square(1, category, score=0.4)]})
-    project.accept_predictions([found.id for found in project.predictions(1) if found.id])
-    project.store_predictions(run, {1: [_square(1, category, 20, score=0.8)]})
-    project.undo()
-    assert [found.score for found in project.predictions(1)] == [0.8]
-    assert project.prediction_scores() == {1: [0.8]}
+    category = project.annotations.add_category("object").id
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=10, base="none").number
+    project.predictions.store(run, {1: [_square(1, category, score=0.4)]})
+    project.predictions.accept([found.id for found in project.predictions.of_frame(1) if found.id])
+    project.predictions.store(run, {1: [_square(1, category, 20, score=0.8)]})
+    project.journal.undo()
+    assert [found.score for found in project.predictions.of_frame(1)] == [0.8]
+    assert project.predictions.latest_scores() == {1: [0.8]}
 
 
 def test_edits_together_are_one_undo_with_its_own_words(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
-    (kept,) = project.add_instances(1, [_square(1, category)])
+    category = project.annotations.add_category("object").id
+    (kept,) = project.annotations.add(1, [_square(1, category)])
     before = _everything(project)
-    with project.together("painted 2 instances", frame=1):
-        project.add_instances(1, [_square(1, category, 20)])
-        project.update_instance(kept, segmentation=[[1, 1, 9, 1, 9, 9]])
-        project.update_instance(kept, segmentation=[[2, 2, 9, 2, 9, 9]])
+    with project.journal.edit("painted 2 instances", frame=1):
+        project.annotations.add(1, [_square(1, category, 20)])
+        project.annotations.update(kept, segmentation=[[1, 1, 9, 1, 9, 9]])
+        project.annotations.update(kept, segmentation=[[2, 2, 9, 2, 9, 9]])
     after = _everything(project)
-    assert project.undo() == f"painted 2 instances in {project.frame(1).name}"
+    assert project.journal.undo() == f"painted 2 instances in {project.frames.get(1).name}"
     assert _everything(project) == before
-    project.redo()
+    project.journal.redo()
     assert _everything(project) == after
 
 
 def test_edits_together_are_all_carried_out_or_none(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
-    before, words = _everything(project), project.history()[0].action
-    with pytest.raises(RiseError), project.together("painted 2 instances", frame=1):
-        project.add_instances(1, [_square(1, category)])
-        project.update_instance(999, category=category)
+    category = project.annotations.add_category("object").id
+    before, words = _everything(project), project.journal.history()[0].action
+    with pytest.raises(RiseError), project.journal.edit("painted 2 instances", frame=1):
+        project.annotations.add(1, [_square(1, category)])
+        project.annotations.update(999, category=category)
     assert _everything(project) == before
-    assert project.history()[0].action == words
-    project.add_instances(1, [_square(1, category)])
-    assert project.history()[0].action.startswith("drew")
+    assert project.journal.history()[0].action == words
+    project.annotations.add(1, [_square(1, category)])
+    assert project.journal.history()[0].action.startswith("drew")
 
 
 def test_history_tells_every_kind_of_edit_in_plain_words(make_project: MakeProject, tmp_path: Path) -> None:
     project = make_project(3)
-    first, second, _ = (frame.id for frame in project.frames())
+    first, second, _ = (frame.id for frame in project.frames.all())
     box = [[5.0, 5.0, 20.0, 5.0, 20.0, 20.0]]
     file = tmp_path / "more.json"
     annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": box}
@@ -243,26 +243,26 @@ def test_history_tells_every_kind_of_edit_in_plain_words(make_project: MakeProje
     file.write_text(
         json.dumps({"images": images, "annotations": [annotation], "categories": [{"id": 1, "name": "bag"}]})
     )
-    bag = project.add_category("bag").id
-    box_category = project.add_category("carton").id
-    project.rename_category(box_category, "box")
-    drawn = project.add_instances(first, [Instance(None, first, bag, box), Instance(None, first, bag, box)])
-    project.update_instance(drawn[0], segmentation=[[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]])
-    project.update_instance(drawn[0], category=box_category)
-    project.set_bank_excluded(drawn[1], True)
-    project.set_bank_excluded(drawn[1], False)
-    project.delete_instances(drawn[:1])
-    project.set_state(second, FrameState.SKIPPED)
-    project.set_split([first, second], Split.HOLDOUT)
-    project.set_split([second], Split.TRAIN)
-    run = project.start_run(preset="laptop", recipe="paper", steps=1, base="none").number
-    project.store_predictions(run, {second: [Instance(None, second, bag, box, score=0.9) for _ in range(2)]})
-    sure, unsure = (found.id for found in project.predictions(second))
-    project.accept_predictions([sure or 0])
-    project.reject_predictions([unsure or 0])
+    bag = project.annotations.add_category("bag").id
+    box_category = project.annotations.add_category("carton").id
+    project.annotations.rename_category(box_category, "box")
+    drawn = project.annotations.add(first, [Instance(None, first, bag, box), Instance(None, first, bag, box)])
+    project.annotations.update(drawn[0], segmentation=[[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]])
+    project.annotations.update(drawn[0], category=box_category)
+    project.annotations.set_bank_excluded(drawn[1], True)
+    project.annotations.set_bank_excluded(drawn[1], False)
+    project.annotations.delete(drawn[:1])
+    project.frames.set_state(second, FrameState.SKIPPED)
+    project.frames.set_split([first, second], Split.HOLDOUT)
+    project.frames.set_split([second], Split.TRAIN)
+    run = project.runs.start(preset="laptop", recipe="paper", steps=1, base="none").number
+    project.predictions.store(run, {second: [Instance(None, second, bag, box, score=0.9) for _ in range(2)]})
+    sure, unsure = (found.id for found in project.predictions.of_frame(second))
+    project.predictions.accept([sure or 0])
+    project.predictions.reject([unsure or 0])
     import_coco(project, file)
-    project.undo()
-    told = [(entry.action, entry.frame, entry.undone) for entry in reversed(project.history())]
+    project.journal.undo()
+    told = [(entry.action, entry.frame, entry.undone) for entry in reversed(project.journal.history())]
     assert told == [
         ("added the category bag", None, False),
         ("added the category carton", None, False),
@@ -280,5 +280,5 @@ def test_history_tells_every_kind_of_edit_in_plain_words(make_project: MakeProje
         ("rejected 1 prediction", "tote1.png", False),
         ("imported more.json: 1 instance in 1 frame", None, True),
     ]
-    when = [entry.when for entry in project.history()]
+    when = [entry.when for entry in project.journal.history()]
     assert when == sorted(when, reverse=True)

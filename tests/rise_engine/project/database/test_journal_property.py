@@ -36,13 +36,13 @@ def _project() -> Iterator[Project]:
             Image.new("RGB", (40, 30)).save(images / f"{number}.png")
         with Project.create(Path(folder) / "totes.rise", images) as project:
             project.scan()
-            category = project.add_category("object").id
-            run = project.start_run(preset="laptop", recipe="paper", steps=1, base="none").number
-            project.store_predictions(
+            category = project.annotations.add_category("object").id
+            run = project.runs.start(preset="laptop", recipe="paper", steps=1, base="none").number
+            project.predictions.store(
                 run,
                 {
                     frame.id: [_polygon(frame.id, category, at, score=0.5 + at / 100) for at in (3, 9)]
-                    for frame in project.frames()
+                    for frame in project.frames.all()
                 },
             )
             yield project
@@ -61,33 +61,33 @@ def _state(store: Store) -> list[object]:
 
 def _edit(project: Project, rng: random.Random) -> None:
     """One random edit; sometimes it changes nothing, as people do too."""
-    frames = [frame.id for frame in project.frames()]
+    frames = [frame.id for frame in project.frames.all()]
     frame = rng.choice(frames)
-    category = rng.choice(project.categories()).id
-    instances = [instance.id for instance in project.instances(frame) if instance.id is not None]
-    predictions = [found.id for found in project.predictions(frame) if found.id is not None]
+    category = rng.choice(project.annotations.categories()).id
+    instances = [instance.id for instance in project.annotations.of_frame(frame) if instance.id is not None]
+    predictions = [found.id for found in project.predictions.of_frame(frame) if found.id is not None]
     chosen = rng.sample(instances, rng.randint(1, len(instances))) if instances else []
 
     def draw() -> None:
         count = rng.randint(1, 3)
-        project.add_instances(frame, [_polygon(frame, category, rng.randint(0, 20)) for _ in range(count)])
+        project.annotations.add(frame, [_polygon(frame, category, rng.randint(0, 20)) for _ in range(count)])
 
     def repaint() -> None:
         for instance in chosen[:1]:
-            project.update_instance(instance, segmentation=[[0.0, 0.0, rng.randint(3, 30), 0.5, 5.0, 9.0]])
+            project.annotations.update(instance, segmentation=[[0.0, 0.0, rng.randint(3, 30), 0.5, 5.0, 9.0]])
 
     def recolour() -> None:
         for instance in chosen[:1]:
-            project.update_instance(instance, category=category)
+            project.annotations.update(instance, category=category)
 
     def exclude() -> None:
         for instance in chosen[:1]:
-            project.set_bank_excluded(instance, rng.random() < 0.5)
+            project.annotations.set_bank_excluded(instance, rng.random() < 0.5)
 
     def stroke() -> None:
-        with project.together("painted", frame=frame):
+        with project.journal.edit("painted", frame=frame):
             draw()
-            project.delete_instances(chosen)
+            project.annotations.delete(chosen)
 
     def take_in() -> None:
         entry = {
@@ -108,13 +108,13 @@ def _edit(project: Project, rng: random.Random) -> None:
         exclude,
         stroke,
         take_in,
-        lambda: project.delete_instances(chosen),
-        lambda: project.set_state(frame, rng.choice(list(FrameState))),
-        lambda: project.set_split(rng.sample(frames, 2), rng.choice(list(Split))),
-        lambda: project.add_category(f"kind {rng.randint(0, 5)}"),
-        lambda: project.rename_category(category, f"name {rng.randint(0, 10**9)}"),
-        lambda: project.accept_predictions(predictions[:1]),
-        lambda: project.reject_predictions(predictions[-1:]),
+        lambda: project.annotations.delete(chosen),
+        lambda: project.frames.set_state(frame, rng.choice(list(FrameState))),
+        lambda: project.frames.set_split(rng.sample(frames, 2), rng.choice(list(Split))),
+        lambda: project.annotations.add_category(f"kind {rng.randint(0, 5)}"),
+        lambda: project.annotations.rename_category(category, f"name {rng.randint(0, 10**9)}"),
+        lambda: project.predictions.accept(predictions[:1]),
+        lambda: project.predictions.reject(predictions[-1:]),
     ]
     rng.choice(edits)()
 
@@ -129,18 +129,18 @@ def test_edits_undone_and_redone_in_any_mixture_show_the_states_there_were(seed:
     rng = random.Random(seed)
     with _project() as first, ExitStack() as opened:
         project = first
-        project.undo()
+        project.journal.undo()
         past: list[object] = [_state(project.store)]
-        project.redo()
+        project.journal.redo()
         past.append(_state(project.store))
         future: list[object] = []
         for move in moves:
             if move == "e":
                 before = _newest(project)
-                if project.categories():
+                if project.annotations.categories():
                     _edit(project, rng)
                 else:
-                    project.add_category("object")
+                    project.annotations.add_category("object")
                 if _newest(project) > before:
                     past.append(_state(project.store))
                     future.clear()
@@ -148,23 +148,23 @@ def test_edits_undone_and_redone_in_any_mixture_show_the_states_there_were(seed:
                 project.close()
                 project = opened.enter_context(Project.open(first.path))
             elif move == "u":
-                assert (project.undo() is None) == (len(past) == 1)
+                assert (project.journal.undo() is None) == (len(past) == 1)
                 if len(past) > 1:
                     future.append(past.pop())
             else:
-                assert (project.redo() is None) == (not future)
+                assert (project.journal.redo() is None) == (not future)
                 if future:
                     past.append(future.pop())
             assert _state(project.store) == past[-1]
         # All of it back, and all of it again.
         steps = len(past) - 1
         for expected in past[-2::-1]:
-            assert project.undo() is not None
+            assert project.journal.undo() is not None
             assert _state(project.store) == expected
         for expected in past[1:]:
-            assert project.redo() is not None
+            assert project.journal.redo() is not None
             assert _state(project.store) == expected
-        assert sum(not entry.undone for entry in project.history(1000)) == steps
+        assert sum(not entry.undone for entry in project.journal.history(1000)) == steps
 
 
 def test_the_last_200_edits_can_be_walked_back_and_forth_over_a_restart() -> None:
@@ -179,11 +179,11 @@ def test_the_last_200_edits_can_be_walked_back_and_forth_over_a_restart() -> Non
         project.close()
         with Project.open(project.path) as again:
             for expected in states[-2 : -REACH - 2 : -1]:
-                assert again.undo() is not None
+                assert again.journal.undo() is not None
                 assert _state(again.store) == expected
         with Project.open(project.path) as again:
             for expected in states[-REACH:]:
-                assert again.redo() is not None
+                assert again.journal.redo() is not None
                 assert _state(again.store) == expected
 
 
@@ -191,25 +191,25 @@ def test_old_edits_are_settled_and_their_changes_forgotten(monkeypatch: pytest.M
     monkeypatch.setattr(journal, "UNDO_REACH", 10)
     monkeypatch.setattr(journal, "HISTORY_REACH", 30)
     with _project() as project:
-        frame, category = project.frames()[0].id, project.categories()[0].id
+        frame, category = project.frames.all()[0].id, project.annotations.categories()[0].id
         for number in range(60):
-            project.add_instances(frame, [_polygon(frame, category, number % 20)])
-        assert len(project.history(1000)) == 30
-        assert not any(entry.undone for entry in project.history(1000))
+            project.annotations.add(frame, [_polygon(frame, category, number % 20)])
+        assert len(project.journal.history(1000)) == 30
+        assert not any(entry.undone for entry in project.journal.history(1000))
         entries = project.store.read("SELECT DISTINCT entry FROM changes")
         assert len(entries) == 10
-        assert sum(1 for _ in iter(project.undo, None)) == 10
-        assert len(project.instances(frame)) == 50
-        assert sum(1 for _ in iter(project.redo, None)) == 10
-        assert len(project.instances(frame)) == 60
+        assert sum(1 for _ in iter(project.journal.undo, None)) == 10
+        assert len(project.annotations.of_frame(frame)) == 50
+        assert sum(1 for _ in iter(project.journal.redo, None)) == 10
+        assert len(project.annotations.of_frame(frame)) == 60
         # What was undone again and again is dropped, yet the one edit that undo still reaches stays.
-        for _ in iter(project.undo, None):
+        for _ in iter(project.journal.undo, None):
             pass
-        project.add_category("first")
+        project.annotations.add_category("first")
         for number in range(40):
-            project.add_category(f"tried {number}")
-            project.undo()
-        assert project.undo() == "added the category first"
+            project.annotations.add_category(f"tried {number}")
+            project.journal.undo()
+        assert project.journal.undo() == "added the category first"
 
 
 def test_an_older_project_is_backed_up_and_goes_on_with_its_history() -> None:
@@ -231,10 +231,10 @@ def test_an_older_project_is_backed_up_and_goes_on_with_its_history() -> None:
                 connection.execute("INSERT INTO changes VALUES (1, 1, 'frames', 1, '{\"state\": \"unlabelled\"}')")
             old.close()
         with Project.open(path) as project:
-            (entry,) = project.history()
+            (entry,) = project.journal.history()
             assert (entry.action, entry.frame, entry.person, entry.undone) == ("x", "a.png", None, False)
-            assert project.undo() == "x in a.png"
-            assert project.frame("a.png").state is FrameState.UNLABELLED
+            assert project.journal.undo() == "x in a.png"
+            assert project.frames.get("a.png").state is FrameState.UNLABELLED
         backup = sqlite3.connect(path / "project.v2.sqlite")
         assert backup.execute("PRAGMA user_version").fetchone() == (2,)
         assert backup.execute("SELECT state FROM frames").fetchone() == ("labelled",)
@@ -245,11 +245,11 @@ def test_an_older_project_is_backed_up_and_goes_on_with_its_history() -> None:
 def test_history_names_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "ada")
     with _project() as project:
-        assert project.history()[0].person == "ada"
+        assert project.journal.history()[0].person == "ada"
 
         def nobody() -> str:
             raise OSError("no such account")
 
         monkeypatch.setattr(journal.getpass, "getuser", nobody)
-        project.add_category("second")
-        assert project.history()[0].person is None
+        project.annotations.add_category("second")
+        assert project.journal.history()[0].person is None

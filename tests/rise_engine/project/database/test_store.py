@@ -37,31 +37,31 @@ def test_every_edit_is_synced_to_disk(make_project: MakeProject) -> None:
 
 def test_an_edit_that_fails_halfway_changes_nothing(make_project: MakeProject) -> None:
     project = make_project(2)
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     with pytest.raises(RiseError, match="no category 99"):
-        project.add_instances(1, [_square(1, category), _square(1, 99)])
-    assert project.instances(1) == []
-    assert [entry.action for entry in project.history()] == ["added the category object"]
+        project.annotations.add(1, [_square(1, category), _square(1, 99)])
+    assert project.annotations.of_frame(1) == []
+    assert [entry.action for entry in project.journal.history()] == ["added the category object"]
 
 
 def test_a_full_disk_is_a_sentence_and_the_edit_is_taken_back(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     pages = project.store.read("PRAGMA page_count")[0][0]
     project.store.read(f"PRAGMA max_page_count={pages + 1}")
     noise = np.random.default_rng(0).random((300, 300)) < 0.5
     with pytest.raises(RiseError, match="disk is full"):
-        project.add_instances(1, [Instance(None, 1, category, from_mask(noise))])
-    assert project.instances(1) == []
+        project.annotations.add(1, [Instance(None, 1, category, from_mask(noise))])
+    assert project.annotations.of_frame(1) == []
     project.store.read("PRAGMA max_page_count=1000000")
-    project.add_instances(1, [_square(1, category)])
-    assert len(project.instances(1)) == 1
+    project.annotations.add(1, [_square(1, category)])
+    assert len(project.annotations.of_frame(1)) == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_kill_in_the_middle_loses_only_what_was_not_committed(make_project: MakeProject) -> None:
     project = make_project(1)
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     project.close()
     code = f"""
 import os, signal
@@ -70,16 +70,16 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 project = Project.open(Path({str(project.path)!r}), exclusive=True)
 square = Instance(None, 1, {category}, [[5, 5, 15, 5, 15, 15, 5, 15]])
-project.add_instances(1, [square])
+project.annotations.add(1, [square])
 with project.store.write():
-    project.add_instances(1, [square])
+    project.annotations.add(1, [square])
     os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with Project.open(project.path, exclusive=True) as again:
         assert not again.read_only
-        assert len(again.instances(1)) == 1
+        assert len(again.annotations.of_frame(1)) == 1
         assert again.store.read("PRAGMA integrity_check")[0][0] == "ok"
 
 
@@ -89,10 +89,10 @@ def test_a_second_window_reads_only_until_the_first_closes(make_project: MakePro
     second = Project.open(path, exclusive=True)
     assert not first.read_only
     assert second.read_only
-    first.add_category("object")
-    assert [category.name for category in second.categories()] == ["object"]
+    first.annotations.add_category("object")
+    assert [category.name for category in second.annotations.categories()] == ["object"]
     with pytest.raises(RiseError, match="another window"):
-        second.add_category("other")
+        second.annotations.add_category("other")
     first.close()
     with Project.open(path, exclusive=True) as third:
         assert not third.read_only
@@ -102,9 +102,9 @@ def test_a_second_window_reads_only_until_the_first_closes(make_project: MakePro
 def test_a_command_writes_beside_an_open_window(make_project: MakeProject) -> None:
     path = make_project(2).path
     with Project.open(path, exclusive=True) as window, Project.open(path) as command:
-        command.add_category("object")
-        window.add_category("other")
-        assert [category.name for category in command.categories()] == ["object", "other"]
+        command.annotations.add_category("object")
+        window.annotations.add_category("other")
+        assert [category.name for category in command.annotations.categories()] == ["object", "other"]
 
 
 def test_read_only_refuses_edits(make_project: MakeProject) -> None:
@@ -123,21 +123,21 @@ def test_a_read_only_folder_opens_read_only(make_project: MakeProject) -> None:
     try:
         with Project.open(project.path) as again:
             assert again.read_only
-            assert len(again.frames()) == 1
+            assert len(again.frames.all()) == 1
     finally:
         project.path.chmod(0o755)
 
 
 def test_threads_write_at_once_without_losing_anything(make_project: MakeProject) -> None:
     project = make_project(4)
-    category = project.add_category("object").id
+    category = project.annotations.add_category("object").id
     errors: list[BaseException] = []
 
     def work(frame: int) -> None:
         try:
             for _ in range(10):
-                project.add_instances(frame, [_square(frame, category)])
-                project.instances(frame)
+                project.annotations.add(frame, [_square(frame, category)])
+                project.annotations.of_frame(frame)
         except BaseException as error:
             errors.append(error)
 
@@ -147,7 +147,7 @@ def test_threads_write_at_once_without_losing_anything(make_project: MakeProject
     for thread in threads:
         thread.join()
     assert errors == []
-    assert [len(project.instances(frame)) for frame in (1, 2, 3, 4)] == [10, 10, 10, 10]
+    assert [len(project.annotations.of_frame(frame)) for frame in (1, 2, 3, 4)] == [10, 10, 10, 10]
 
 
 def test_where_wal_is_refused_the_rollback_journal_is_used(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_newer_schema_is_refused_and_an_older_one_backed_up_then_migrated(
     newer = (*schema.MIGRATIONS, "CREATE TABLE novelty (id INTEGER PRIMARY KEY)")
     monkeypatch.setattr(store, "MIGRATIONS", newer)
     with Project.open(project.path) as migrated:
-        assert len(migrated.frames()) == 3
+        assert len(migrated.frames.all()) == 3
         assert migrated.store.read("SELECT * FROM novelty") == []
     backup = sqlite3.connect(project.path / f"project.v{len(schema.MIGRATIONS)}.sqlite")
     assert backup.execute("SELECT count(*) FROM frames").fetchone()[0] == 3
@@ -202,7 +202,7 @@ def test_a_closed_project_says_so(make_project: MakeProject) -> None:
     project = make_project(1)
     project.close()
     with pytest.raises(RiseError, match="closed"):
-        project.frames()
+        project.frames.all()
 
 
 def test_who_writes_much_lets_those_begin_who_wait(make_project: MakeProject) -> None:

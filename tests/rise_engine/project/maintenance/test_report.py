@@ -13,18 +13,18 @@ MakeProject = Callable[[int], Project]
 
 def test_the_report_counts_frames_instances_and_runs(make_project: MakeProject, tmp_path: Path) -> None:
     project = make_project(4)
-    cup, tin = project.add_category("cup").id, project.add_category("tin").id
+    cup, tin = project.annotations.add_category("cup").id, project.annotations.add_category("tin").id
     polygon = [[1.0, 1.0, 9.0, 1.0, 9.0, 9.0]]
-    project.add_instances(1, [Instance(None, 1, cup, polygon), Instance(None, 1, tin, polygon)])
-    project.add_instances(2, [Instance(None, 2, cup, polygon)])
-    project.set_split([2], Split.HOLDOUT)
-    run = project.start_run(preset="laptop", recipe="recommended", steps=9, base="starter")
+    project.annotations.add(1, [Instance(None, 1, cup, polygon), Instance(None, 1, tin, polygon)])
+    project.annotations.add(2, [Instance(None, 2, cup, polygon)])
+    project.frames.set_split([2], Split.HOLDOUT)
+    run = project.runs.start(preset="laptop", recipe="recommended", steps=9, base="starter")
     (run.folder / "metrics.jsonl").write_text(
         '{"event": "HoldoutScore", "step": 5, "ap": 41.26}\n{"event": "HoldoutScore", "step": 9, "ap": 40.0}\n'
         '{"event": "Finished", "ste'
     )
-    project.finish_run(run.number, steps=9)
-    project.store_predictions(run.number, {3: [Instance(None, 3, cup, polygon, score=0.5)]})
+    project.runs.finish(run.number, steps=9)
+    project.predictions.store(run.number, {3: [Instance(None, 3, cup, polygon, score=0.5)]})
     path = tmp_path / "report.md"
     write_report(project, path, now=datetime(2026, 5, 4, 3, 2))
     text = path.read_text()
