@@ -26,7 +26,7 @@ from labelled_project import Person, train
 from rise_engine.active_learning.ranking import rank_frames
 from rise_engine.active_learning.uncertainty import StrongLook
 from rise_engine.config import RiseConfig
-from rise_engine.prediction.inference import predict_into_store
+from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
 

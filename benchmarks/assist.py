@@ -33,7 +33,8 @@ def overlap(suggestions: list[Suggestion], truth: np.ndarray) -> list[float]:
 
 def candidates_of(images: list[np.ndarray]) -> list[list[PredictedInstance]]:
     """What the starter weights see."""
-    from rise_engine.prediction.inference import load_model, predict
+    from rise_engine.prediction.load import load_model
+    from rise_engine.prediction.predict import predict
     from rise_engine.resources import starter_path
 
     path = starter_path()

@@ -32,8 +32,9 @@ from torch.nn.functional import interpolate
 
 from rise_engine.evaluation.coco import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
 from rise_engine.model.onnx import OUTPUTS, ExportedSegmenter
-from rise_engine.prediction.inference import LoadedModel, load_model, predict
+from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.onnx_export import export_onnx_from_run
+from rise_engine.prediction.predict import predict
 from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, PredictedInstance, Split

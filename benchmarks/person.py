@@ -29,7 +29,8 @@ from pycocotools import mask as rle_codec
 from rise_engine.active_learning.ranking import rank_frames
 from rise_engine.annotation.prompt import suggest_in_box
 from rise_engine.config import RiseConfig
-from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames
+from rise_engine.prediction.load import LoadedModel, load_model
+from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import PredictedInstance
 from rise_engine.project.segmentation import from_mask, to_mask

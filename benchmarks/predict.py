@@ -22,7 +22,8 @@ import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.model import build_segmenter
-from rise_engine.prediction.inference import LoadedModel, load_model, predict, predict_frames
+from rise_engine.prediction.load import LoadedModel, load_model
+from rise_engine.prediction.predict import predict, predict_frames
 from rise_engine.prediction.test_time import looking
 from rise_engine.project.project import Project
 from rise_engine.resources import starter_path

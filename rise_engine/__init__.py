@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rise_engine.config import RiseConfig
     from rise_engine.errors import RiseError
     from rise_engine.evaluation.coco import evaluate
-    from rise_engine.prediction.inference import load_model, predict
+    from rise_engine.prediction.load import load_model
+    from rise_engine.prediction.predict import predict
     from rise_engine.project.project import Project
     from rise_engine.training.trainer import Trainer
 
@@ -24,8 +25,8 @@ _HOMES = {
     "RiseError": "rise_engine.errors",
     "Trainer": "rise_engine.training.trainer",
     "evaluate": "rise_engine.evaluation.coco",
-    "load_model": "rise_engine.prediction.inference",
-    "predict": "rise_engine.prediction.inference",
+    "load_model": "rise_engine.prediction.load",
+    "predict": "rise_engine.prediction.predict",
 }
 
 

@@ -21,7 +21,7 @@ from torchvision.ops import batched_nms
 from rise_engine.config import ModelConfig
 from rise_engine.model import build_segmenter
 from rise_engine.model.onnx import export_onnx
-from rise_engine.prediction.full_size_mask import full_size_mask
+from rise_engine.prediction.postprocess import full_size_mask
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

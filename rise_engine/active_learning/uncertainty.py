@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle_codec
 
 from rise_engine.active_learning.appearance import remember_appearances
-from rise_engine.prediction.inference import STORED_SCORE, LoadedModel, predict
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.predict import predict
+from rise_engine.prediction.store import STORED_SCORE
 from rise_engine.project.project import Project
 from rise_engine.project.records import PredictedInstance
 from rise_engine.pseudo_sequences.augment import adjust

@@ -16,7 +16,8 @@ from rise_engine.errors import RiseError
 from rise_engine.evaluation.coco import OBJECT, coco_results
 from rise_engine.formats.coco import image_ids
 from rise_engine.formats.coco.file import CocoFile
-from rise_engine.prediction.inference import LoadedModel, predict_frames
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import Polygons, to_rle
 

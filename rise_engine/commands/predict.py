@@ -23,7 +23,7 @@ from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 
 if TYPE_CHECKING:
-    from rise_engine.prediction.inference import LoadedModel
+    from rise_engine.prediction.load import LoadedModel
     from rise_engine.project.project import Project
 
 
@@ -64,8 +64,9 @@ def predict(
         from rise_engine.active_learning.uncertainty import StrongLook
         from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
         from rise_engine.commands.project import take_new_images
-        from rise_engine.prediction.inference import frames_left, load_model, predict_into_store
+        from rise_engine.prediction.load import load_model
         from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
+        from rise_engine.prediction.store import frames_left, predict_into_store
         from rise_engine.prediction.test_time import looking
 
         number = 0
@@ -133,7 +134,7 @@ def evaluate(
     with Project.open(project, read_only=True) as opened:
         truth = truth_to_measure(opened, frames, against)
         from rise_engine.evaluation import coco
-        from rise_engine.prediction.inference import load_model
+        from rise_engine.prediction.load import load_model
         from rise_engine.prediction.starter_run import latest_model
         from rise_engine.prediction.test_time import looking
 
@@ -216,7 +217,7 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
 def results_on(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """COCO results on the truth's images."""
     from rise_engine.evaluation.coco import coco_results, result_categories
-    from rise_engine.prediction.inference import predict_frames
+    from rise_engine.prediction.predict import predict_frames
 
     frames = [image["id"] for image in truth["images"]]
     ids = result_categories(loaded.class_names, truth)

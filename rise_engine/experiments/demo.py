@@ -21,8 +21,10 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.evaluation.coco import OBJECT, Scores, coco_results, evaluate, truth_of
 from rise_engine.formats.coco import export_coco, import_coco
-from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames, predict_into_store
+from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.onnx_export import export_onnx_from_run
+from rise_engine.prediction.predict import predict_frames
+from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.frame import LabelledFrame
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Split

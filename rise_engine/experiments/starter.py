@@ -32,7 +32,8 @@ from rise_engine.method.losses import Criterion
 from rise_engine.method.targets import Targets
 from rise_engine.model import build_segmenter
 from rise_engine.model.weights.load import load_pretrained, save_weights
-from rise_engine.prediction.inference import load_model, predict_frames
+from rise_engine.prediction.load import load_model
+from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
 from rise_engine.pseudo_sequences.augment import strong_augmentation
 from rise_engine.synthetic import ToteArtist

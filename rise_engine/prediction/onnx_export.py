@@ -13,7 +13,10 @@ from torch.nn.functional import interpolate
 
 from rise_engine.errors import RiseError
 from rise_engine.model.onnx import export_onnx
-from rise_engine.prediction.inference import CANVAS_MULTIPLE, NMS_IOU, STORED_SCORE, load_model, resize_for_network
+from rise_engine.prediction.load import load_model
+from rise_engine.prediction.postprocess import NMS_IOU
+from rise_engine.prediction.preprocess import CANVAS_MULTIPLE, resize_for_network
+from rise_engine.prediction.store import STORED_SCORE
 from rise_engine.project.project import Project
 
 CHECKED_FRAMES = 3

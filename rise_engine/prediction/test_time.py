@@ -10,7 +10,7 @@ from torch import Tensor
 from rise_engine.errors import RiseError
 from rise_engine.method.extensions.test_time import SAME_PLACE, predict_augmented
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
-from rise_engine.prediction.inference import LoadedModel
+from rise_engine.prediction.load import LoadedModel
 
 LARGER = 1.25
 """The second look's size, in that of the only look otherwise: 1 + 1.25 * 1.25 = 2.6 times the work."""

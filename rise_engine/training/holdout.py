@@ -9,7 +9,8 @@ import torch
 
 from rise_engine.errors import RiseError
 from rise_engine.evaluation.coco import AveragePrecision, coco_results, evaluate, result_categories, truth_of
-from rise_engine.prediction.inference import LoadedModel, load_model, predict_frames
+from rise_engine.prediction.load import LoadedModel, load_model
+from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
 from rise_engine.training.events import ToBeat
 

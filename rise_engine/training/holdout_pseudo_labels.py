@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 
 from rise_engine.method.extensions.test_time import predict_augmented
 from rise_engine.method.pseudo_label_quality import JudgedFrame, judge_frame, summarise
-from rise_engine.prediction.inference import LoadedModel, resize_for_network
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.preprocess import resize_for_network
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import to_mask
 from rise_engine.training.data.classes import class_indices

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from rise_engine.method.pseudo_labels import select
 from rise_engine.method.thresholds import quantile_level, staircase
-from rise_engine.prediction.inference import LoadedModel, predict
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.predict import predict
 from rise_engine.training.events import Preview
 
 SHOWN_SCORE = 0.3

@@ -17,7 +17,7 @@ from rise_engine.method.unsupervised import predicting
 from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device, half_precision_pays
 from rise_engine.model.weights.load import save_weights
-from rise_engine.prediction.inference import LoadedModel, read_run_config
+from rise_engine.prediction.load import LoadedModel, read_run_config
 from rise_engine.project.interrupted import latest_training
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord

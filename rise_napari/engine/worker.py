@@ -23,7 +23,7 @@ from rise_engine.pseudo_sequences.bank import InstanceBank
 from rise_engine.pseudo_sequences.staging import bank_frames, fill_bank, stage_frame
 
 if TYPE_CHECKING:
-    from rise_engine.prediction.inference import LoadedModel
+    from rise_engine.prediction.load import LoadedModel
 
 
 def stage(
@@ -58,8 +58,9 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
     The result is how many were predicted.
     """
     from rise_engine.active_learning.uncertainty import StrongLook
-    from rise_engine.prediction.inference import load_model, predict_into_store
+    from rise_engine.prediction.load import load_model
     from rise_engine.prediction.starter_run import latest_or_starter_run
+    from rise_engine.prediction.store import predict_into_store
 
     with Project.open(Path(project)) as opened:
         run = latest_or_starter_run(opened)
@@ -83,7 +84,7 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
 @lru_cache(maxsize=1)
 def _loaded(model: Path, _changed: float) -> LoadedModel:
     """The network of a run or a file, kept until another is asked for or it was written again."""
-    from rise_engine.prediction.inference import load_model
+    from rise_engine.prediction.load import load_model
 
     return load_model(model)
 
@@ -93,7 +94,7 @@ def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str,
 
     The result is empty where there is no model to ask.
     """
-    from rise_engine.prediction.inference import predict as predict_image
+    from rise_engine.prediction.predict import predict as predict_image
     from rise_engine.prediction.starter_run import latest_model
 
     with Project.open(Path(project), read_only=True) as opened:

@@ -20,7 +20,7 @@ from rise_engine.experiments.reproduce.grid_records import GridRecords
 from rise_engine.experiments.reproduce.job import Job, Result, identity_of
 from rise_engine.experiments.reproduce.pace import Pace
 from rise_engine.formats.ocid import whole_sequences
-from rise_engine.prediction.inference import load_model
+from rise_engine.prediction.load import load_model
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split

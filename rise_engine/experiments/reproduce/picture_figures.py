@@ -23,7 +23,8 @@ from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.method.batch import collate
 from rise_engine.method.pseudo_labels import mask_iou
-from rise_engine.prediction.inference import NMS_IOU, LoadedModel, load_model
+from rise_engine.prediction.load import LoadedModel, load_model
+from rise_engine.prediction.postprocess import NMS_IOU
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
 from rise_engine.pseudo_sequences.staging import fill_bank, read_for_training
 from rise_engine.pseudo_sequences.views import Scene

@@ -13,7 +13,8 @@ from rise_engine.active_learning.ranking import rank_frames
 from rise_engine.active_learning.uncertainty import StrongLook, disagreement
 from rise_engine.config import RiseConfig
 from rise_engine.model import build_segmenter
-from rise_engine.prediction.inference import LoadedModel, predict_into_store
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import PredictedInstance
 

@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d
 from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.formats.coco import import_coco
-from rise_engine.prediction.inference import LoadedModel
+from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.onnx_export import OnnxReport
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Source, Split
@@ -85,7 +85,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert folder.name == "0001-laptop"
         return LoadedModel(ColourNetwork(), RiseConfig.preset("laptop"), ("object",), torch.device("cpu"))  # type: ignore[arg-type]
 
-    monkeypatch.setattr("rise_engine.prediction.inference.load_model", load)
+    monkeypatch.setattr("rise_engine.prediction.load.load_model", load)
     return tmp_path / "totes.rise"
 
 

@@ -16,7 +16,7 @@ from rise_engine.errors import RiseError
 from rise_engine.experiments import demo
 from rise_engine.model import build_segmenter
 from rise_engine.model.weights.load import save_weights
-from rise_engine.prediction.inference import load_model
+from rise_engine.prediction.load import load_model
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Split
 from rise_engine.training.events import Finished

@@ -22,7 +22,7 @@ from rise_engine.errors import RiseError
 from rise_engine.formats import coco  # noqa: F401 - loaded once, not in each child
 from rise_engine.model.build import build_segmenter
 from rise_engine.model.weights.load import load_pretrained
-from rise_engine.prediction.inference import load_model
+from rise_engine.prediction.load import load_model
 
 MEMORY = 2 << 30
 CPU_SECONDS = 10

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rise_engine.config import PseudoLabelConfig, RiseConfig
 from rise_engine.method.pseudo_label_quality import best_threshold, judge_frame, summarise
-from rise_engine.prediction.inference import LoadedModel
+from rise_engine.prediction.load import LoadedModel
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask

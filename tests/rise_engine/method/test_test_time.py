@@ -11,7 +11,8 @@ from torch.nn.functional import avg_pool2d
 from rise_engine.config import RiseConfig
 from rise_engine.method.extensions.test_time import predict_augmented
 from rise_engine.method.pseudo_labels import binary_masks
-from rise_engine.prediction.inference import LoadedModel, predict
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.predict import predict
 from rise_engine.prediction.test_time import LookingTwice, looking
 
 

@@ -15,12 +15,9 @@ from torch.nn.functional import interpolate
 
 from rise_engine.config import LoaderConfig
 from rise_engine.errors import RiseError
-from rise_engine.prediction.full_size_mask import encode_region
-from rise_engine.prediction.inference import (
-    load_model,
-    predictions_from_output,
-    resize_for_network,
-)
+from rise_engine.prediction.load import load_model
+from rise_engine.prediction.postprocess import encode_region, predictions_from_output
+from rise_engine.prediction.preprocess import resize_for_network
 
 
 @dataclass

@@ -16,8 +16,10 @@ from torch import Tensor
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.model import build_segmenter
-from rise_engine.prediction.inference import LoadedModel, frames_left, predict, predict_frames, predict_into_store
+from rise_engine.prediction.load import LoadedModel
+from rise_engine.prediction.predict import predict, predict_frames
 from rise_engine.prediction.read_ahead import grouped, read_ahead
+from rise_engine.prediction.store import frames_left, predict_into_store
 from rise_engine.project.project import Project
 
 SIZES = [(64, 96)] * 3 + [(96, 64)] + [(64, 96)] * 2 + [(64, 80)]

@@ -10,7 +10,8 @@ import pytest
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.prediction.inference import load_model, predict_into_store
+from rise_engine.prediction.load import load_model
+from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask

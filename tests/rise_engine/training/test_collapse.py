@@ -12,7 +12,8 @@ import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.evaluation.coco import OBJECT, coco_results, evaluate, truth_of
-from rise_engine.prediction.inference import load_model, predict_frames
+from rise_engine.prediction.load import load_model
+from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask, to_mask

@@ -16,7 +16,7 @@ from rise_engine.cli import main
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.model.mask2former import Mask2FormerSegmenter
-from rise_engine.prediction.inference import load_model
+from rise_engine.prediction.load import load_model
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
@@ -52,11 +52,14 @@ STILL = [
 
 ENGINE = Path(rise_engine.__file__).parent
 USERS = [
-    *sorted((ENGINE / "learning").glob("*.py")),
-    *(ENGINE / f"{name}.py" for name in ("inference", "evaluation", "model_export")),
+    path
+    for folder in ("method", "training", "prediction", "evaluation", "active_learning")
+    for path in sorted((ENGINE / folder).rglob("*.py"))
 ]
-SAME_FOR_ALL = ("segmenter", "device", "weights", "export", "coco_weights")
-NEUTRAL = {"rise_engine.model", *(f"rise_engine.model.{name}" for name in SAME_FOR_ALL)}
+NEUTRAL = {
+    "rise_engine.model",
+    *(f"rise_engine.model.{name}" for name in ("segmenter", "device", "onnx", "weights.load", "weights.coco")),
+}
 """What is the same for every network, and where weights are found."""
 
 
@@ -91,13 +94,11 @@ def losses_of(project: Project, *settings: str) -> list[Losses]:
     return [event for event in Trainer(project, config).run() if isinstance(event, Losses)]
 
 
-@pytest.mark.parametrize("path", USERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", USERS, ids=lambda path: path.relative_to(ENGINE).as_posix())
 def test_who_uses_a_network_knows_the_protocol_and_no_implementation(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    assert {name for name in used if name.startswith("rise_engine.model")} - {
-        "rise_engine.prediction.onnx_export"
-    } <= NEUTRAL
+    assert {name for name in used if name.startswith("rise_engine.model")} <= NEUTRAL
 
 
 @pytest.mark.slow

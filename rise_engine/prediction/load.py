@@ -1,0 +1,97 @@
+"""Load a trained network from a run folder or a weights file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from rise_engine.config import LoaderConfig, ModelConfig, RiseConfig
+from rise_engine.errors import RiseError
+from rise_engine.model.device import choose_device
+from rise_engine.model.segmenter import Segmenter
+from rise_engine.prediction.postprocess import NMS_IOU
+
+RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
+"""The weights of a run folder, the preferred ones first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A trained network in evaluation mode, with what it needs to predict."""
+
+    model: Segmenter
+    config: RiseConfig
+    class_names: tuple[str, ...]
+    device: torch.device
+    nms_iou: float = NMS_IOU
+    """Of two boxes of one class that overlap more than this, the worse one goes."""
+
+
+def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:
+    """The network of a run folder (its best weights where it has them) or of a weights file that RISE wrote.
+
+    Raises RiseError when there is nothing to load, or it was not written by RISE.
+    """
+    source = Path(source)
+    target = choose_device(device)
+    if source.is_dir():
+        config, class_names = read_run_config(source)
+        weights = next((source / name for name in RUN_WEIGHTS if (source / name).is_file()), None)
+        if weights is None:
+            raise RiseError(f"run {source} has no weights yet: train it on with `rise train --resume`")
+    elif source.is_file():
+        config, class_names = _read_weights_metadata(source)
+        weights = source
+    else:
+        raise RiseError(f"there is no model at {source}: give a run folder or a .safetensors file")
+    return LoadedModel(_network(config.model, weights).to(target), config, class_names, target)
+
+
+def _network(config: ModelConfig, weights: Path) -> nn.Module:
+    from rise_engine.model import build_segmenter
+    from rise_engine.model.weights.load import load_pretrained
+
+    model = build_segmenter(config)
+    report = load_pretrained(model, weights)
+    if report.missing or report.mismatched:
+        raise RiseError(f"{weights} does not fit its own settings: the file is damaged, choose another run")
+    return model.eval()
+
+
+def read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+    """The settings of a run and the names of its classes. Raises RiseError when they cannot be read."""
+    path = folder / "config.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return RiseConfig.model_validate(record["config"]), tuple(record["class_names"])
+    except FileNotFoundError as error:
+        raise RiseError(f"{folder} is no run: it has no config.json; `rise runs PROJECT` lists the runs") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RiseError(f"the settings in {path} cannot be read: train again, or choose another run") from error
+
+
+def _read_weights_metadata(path: Path) -> tuple[RiseConfig, tuple[str, ...]]:
+    try:
+        with safe_open(path, framework="pt") as weights:
+            metadata = weights.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise RiseError(f"{path} is no safetensors file: give a run folder or weights that RISE wrote") from error
+    if "config" not in metadata:
+        raise RiseError(
+            f"{path} does not say which network it belongs to: weights from elsewhere can start a training "
+            "(`rise train --weights FILE`), only weights that RISE wrote can predict"
+        )
+    try:
+        model = ModelConfig.model_validate_json(metadata["config"])
+        loader = LoaderConfig.model_validate_json(metadata.get("loader", "{}"))
+        class_names = tuple(json.loads(metadata.get("class_names", '["object"]')))
+        return RiseConfig(model=model, loader=loader, class_agnostic=class_names == ("object",)), class_names
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RiseError(
+            f"The settings inside {path} cannot be read: the file is damaged or from a newer RISE."
+        ) from error
