@@ -13,13 +13,13 @@ from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QTabWidget, QVBox
 from rise_napari.engine.collector import CalmCollector
 from rise_napari.layers.project_layers import ProjectLayers
 from rise_napari.manifest.preferences import reopens_last
-from rise_napari.tabs.annotate import AnnotateStep
-from rise_napari.tabs.bank.tab import BankStep
-from rise_napari.tabs.export import ExportStep
-from rise_napari.tabs.project.tab import ProjectStep
-from rise_napari.tabs.review.tab import ReviewStep
-from rise_napari.tabs.tab import Step
-from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainStep
+from rise_napari.tabs.annotate import AnnotateTab
+from rise_napari.tabs.bank.tab import BankTab
+from rise_napari.tabs.export import ExportTab
+from rise_napari.tabs.project.tab import ProjectTab
+from rise_napari.tabs.review.tab import ReviewTab
+from rise_napari.tabs.tab import Tab
+from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainTab
 from rise_napari.tools.picker import PredictionPicker
 from rise_napari.tools.toolbox import Tools
 from rise_napari.training.curves import Curves
@@ -49,24 +49,24 @@ class Workbench(QWidget):
         self.layers = ProjectLayers(napari_viewer, self.workspace)
         self.tools = Tools(napari_viewer, self.workspace, self.layers)
         self.header = Header(self.workspace)
-        self.project = ProjectStep(self.workspace)
-        self.annotate = AnnotateStep(self.workspace, self.tools)
-        self.bank = BankStep(self.workspace, use_settings=self._use_settings)
-        self.train = TrainStep(self.workspace, hide_live_below=self.layers.set_live_min_score)
+        self.project = ProjectTab(self.workspace)
+        self.annotate = AnnotateTab(self.workspace, self.tools)
+        self.bank = BankTab(self.workspace, use_settings=self._use_settings)
+        self.train = TrainTab(self.workspace, hide_live_below=self.layers.set_live_min_score)
         self.picker = PredictionPicker(
             napari_viewer,
             self.layers,
             shown=lambda: self.review.shown_predictions(),
             choose=lambda ids: self.review.select(ids),
         )
-        self.review = ReviewStep(
+        self.review = ReviewTab(
             self.workspace,
             hide_below=self.layers.set_min_score,
             highlight=self.picker.highlight,
             pick=self.picker.take,
             train_again=self._train_again,
         )
-        self.export = ExportStep(self.workspace)
+        self.export = ExportTab(self.workspace)
         self.curves = Curves(self.workspace)
         self._collector = CalmCollector(self.workspace.training)
         self._curves_dock: QWidget | None = None
@@ -105,7 +105,7 @@ class Workbench(QWidget):
         return QSize(WIDTH, super().sizeHint().height())
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Tab, ...]:
         """The tabs in their order."""
         return self.project, self.annotate, self.bank, self.train, self.review, self.export
 
@@ -117,7 +117,7 @@ class Workbench(QWidget):
         """Shows the list of keys."""
         self.keys_dialog().open()
 
-    def go_to(self, step: Step) -> None:
+    def go_to(self, step: Tab) -> None:
         """Brings a tab into view, with the keyboard in its first control."""
         self.tabs.setCurrentWidget(step)
         self._focus_controls()

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.project.records import FrameState
-from rise_napari.tabs.tab import ROW_HEIGHT, Step, button
+from rise_napari.tabs.tab import ROW_HEIGHT, Tab, button
 from rise_napari.tools.toolbox import Tools
 from rise_napari.workspace import Workspace
 
@@ -26,7 +26,7 @@ CATEGORY_KEYS = 9
 """The first categories have keys: Ctrl + 1 to Ctrl + 9, for 1 to 7 alone are napari's tools."""
 
 
-class AnnotateStep(Step):
+class AnnotateTab(Tab):
     """The annotations of the frame in view, and what to do with the frame."""
 
     name = "Annotate"

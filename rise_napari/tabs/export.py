@@ -14,7 +14,7 @@ from rise_engine.project.maintenance.report import write_report
 from rise_engine.project.project import Project
 from rise_napari.engine.background import run_beside, stream_beside
 from rise_napari.tabs.model_in_use import describe_run
-from rise_napari.tabs.tab import Step, button
+from rise_napari.tabs.tab import Tab, button
 from rise_napari.workspace import Workspace
 
 SOURCES = {
@@ -25,7 +25,7 @@ SOURCES = {
 MASKS = {"as-imported": "as they came", "rle": "run lengths (RLE)", "polygons": "polygons"}
 
 
-class ExportStep(Step):
+class ExportTab(Tab):
     """Three files, and where they are."""
 
     name = "Export"

@@ -16,7 +16,7 @@ ROW_HEIGHT = 25
 """Of tables: low, so that a frame with many objects is seen whole."""
 
 
-class Step(QWidget):
+class Tab(QWidget):
     """A tab of the workbench. Subclasses fill ``body`` and answer ``advice()`` and ``finished()``."""
 
     name: str

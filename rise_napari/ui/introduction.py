@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from rise_napari.tabs.tab import Step, button
+from rise_napari.tabs.tab import Tab, button
 from rise_napari.ui.colours import INTRODUCTION
 
 READ = "introductions.read"
@@ -46,7 +46,7 @@ WORDS = {
 class Introductions:
     """Puts an introduction on top of each step until it has been read; what was read is remembered."""
 
-    def __init__(self, steps: Sequence[Step], remembered: Callable[[], QSettings]) -> None:
+    def __init__(self, steps: Sequence[Tab], remembered: Callable[[], QSettings]) -> None:
         """``remembered`` gives the window's settings."""
         self._remembered = remembered
         self.of = {step.name: self._introduce(step) for step in steps}
@@ -57,7 +57,7 @@ class Introductions:
         self._remembered().setValue(READ, [])
         self._show()
 
-    def _introduce(self, step: Step) -> QFrame:
+    def _introduce(self, step: Tab) -> QFrame:
         frame = QFrame()
         frame.setObjectName("introduction")
         frame.setStyleSheet(f"QFrame#introduction {{ {INTRODUCTION} }}")
@@ -77,7 +77,7 @@ class Introductions:
         return frame
 
     @staticmethod
-    def _reach_first(step: Step, read: QPushButton) -> None:
+    def _reach_first(step: Tab, read: QPushButton) -> None:
         """It stands first, so the Tab key comes to it first: after whatever it comes to before the step."""
         before = step.previousInFocusChain()
         while before is not step and before.focusPolicy() == Qt.FocusPolicy.NoFocus:

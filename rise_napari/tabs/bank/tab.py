@@ -7,14 +7,14 @@ from collections.abc import Callable
 from rise_engine.project.records import FrameState
 from rise_napari.tabs.bank.grid import BankGrid
 from rise_napari.tabs.bank.sequence_preview import SequencePreview
-from rise_napari.tabs.tab import Step
+from rise_napari.tabs.tab import Tab
 from rise_napari.workspace import Workspace
 
 ROOMY = 840
 """Pixels; in a tab so high the larger views fit without scrolling."""
 
 
-class BankStep(Step):
+class BankTab(Tab):
     """The grid of cut-outs above, the preview below."""
 
     name = "Bank"

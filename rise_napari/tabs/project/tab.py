@@ -27,7 +27,7 @@ from rise_napari.engine.background import run_beside
 from rise_napari.tabs.project.frame_sizes import FrameSizes, Size
 from rise_napari.tabs.project.import_progress import ImportProgress
 from rise_napari.tabs.project.importing import CocoImport
-from rise_napari.tabs.tab import Step, button
+from rise_napari.tabs.tab import Tab, button
 from rise_napari.ui.icons import on_dark, shipped_icon
 from rise_napari.workspace import FIRST_CATEGORY, Workspace
 
@@ -125,7 +125,7 @@ class FrameView(QListView):
             self.viewport().update()
 
 
-class ProjectStep(Step):
+class ProjectTab(Tab):
     """Which project, and which frames."""
 
     name = "Project"

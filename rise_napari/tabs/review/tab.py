@@ -27,7 +27,7 @@ from rise_engine.project.records import FrameState, Instance
 from rise_engine.resources import starter_path
 from rise_napari.engine.background import stream_beside
 from rise_napari.tabs.review.queue import FrameQueue
-from rise_napari.tabs.tab import ROW_HEIGHT, Step, button
+from rise_napari.tabs.tab import ROW_HEIGHT, Tab, button
 from rise_napari.workspace import Workspace
 
 STORED_SCORE = 0.3
@@ -35,7 +35,7 @@ SHOWN_SCORE = 0.4
 """With fewer shown more is drawn by hand, with more shown more is rejected: here the two together are least."""
 
 
-class ReviewStep(Step):
+class ReviewTab(Tab):
     """The queue of frames, the predictions of the one in view, and three large buttons."""
 
     name = "Review"

@@ -30,7 +30,7 @@ from rise_engine.project.records import FrameState
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, ToBeat
 from rise_napari.engine.background import stream_beside
 from rise_napari.tabs.model_in_use import ModelInUse
-from rise_napari.tabs.tab import Step, button, folding
+from rise_napari.tabs.tab import Tab, button, folding
 from rise_napari.tabs.train.training_frames import TrainingFrames
 from rise_napari.training.remedies import Remedy, remedy
 from rise_napari.training.session import HOLDING, Job, RunState
@@ -51,7 +51,7 @@ BETWEEN_SETTINGS = re.compile(r"\s*,\s*(?=[a-z_.]+\s*=)")
 """A comma that a new setting follows; others belong to a value such as ``[240, 256]``."""
 
 
-class TrainStep(Step):
+class TrainTab(Tab):
     """Settings that a person needs, the rest folded away; and the state of the training, honestly."""
 
     name = "Train"

@@ -30,7 +30,7 @@ from qtpy.QtWidgets import (
 import rise_napari
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask
-from rise_napari.tabs.project import tab as project_step
+from rise_napari.tabs.project import tab as project_tab
 from rise_napari.ui.identity import PLUGIN, WIDGET
 
 ALT, PLAIN = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
@@ -44,7 +44,7 @@ def shown(
 ) -> Iterator[Any]:
     """The window on a viewer that is shown, as napari docks it from its menu."""
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    monkeypatch.setattr(project_step, "settings", lambda: kept)
+    monkeypatch.setattr(project_tab, "settings", lambda: kept)
     viewer = make_napari_viewer_proxy(show=True)
     _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     bench.viewer_for_tests = viewer
