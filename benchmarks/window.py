@@ -129,7 +129,7 @@ class Hand:
         self.far: list[float] = []
         self._done: list[str] = []
         self._last = time.perf_counter(), time.thread_time()
-        bench.workspace.training.happened.connect(self._heard)
+        bench.workspace.training.events_received.connect(self._heard)
         self._timers = [
             self._timer(TICK_MILLISECONDS, self._tick),
             self._timer(SWITCH_MILLISECONDS, self._switch),
@@ -147,7 +147,7 @@ class Hand:
     def stop(self) -> None:
         for timer in self._timers:
             timer.stop()
-        self._bench.workspace.training.happened.disconnect(self._heard)
+        self._bench.workspace.training.events_received.disconnect(self._heard)
 
     def _tick(self) -> None:
         now = time.perf_counter(), time.thread_time()
@@ -205,7 +205,7 @@ def train_in_window(path: Path, steps: int, switches: int) -> tuple[float, Hand]
     workspace = bench.workspace
     workspace.open_path(path)
     told: list[tuple[float, Progress]] = []
-    workspace.training.happened.connect(
+    workspace.training.events_received.connect(
         lambda events: told.extend((time.monotonic(), event) for event in events if isinstance(event, Progress))
     )
     wait(2.0)

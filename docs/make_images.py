@@ -84,7 +84,7 @@ def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, ste
     """From the empty window to the export, with a picture of each step."""
     workspace = bench.workspace
     shoot("empty")
-    for introduction in bench.introductions.of.values():
+    for introduction in bench.introductions.frames.values():
         introduction.hide()
     workspace.open_path(path)
     wait(1.0)

@@ -21,7 +21,7 @@ from rise_napari.tabs.review.tab import ReviewTab
 from rise_napari.tabs.tab import Tab
 from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainTab
 from rise_napari.tools.picker import PredictionPicker
-from rise_napari.tools.toolbox import Tools
+from rise_napari.tools.toolbox import Toolbox
 from rise_napari.training.curves import Curves
 from rise_napari.training.session import RunState
 from rise_napari.ui.colours import FOCUS
@@ -47,7 +47,7 @@ class Workbench(QWidget):
         self._viewer = napari_viewer
         self.workspace = workspace or Workspace()
         self.layers = ProjectLayers(napari_viewer, self.workspace)
-        self.tools = Tools(napari_viewer, self.workspace, self.layers)
+        self.tools = Toolbox(napari_viewer, self.workspace, self.layers)
         self.header = Header(self.workspace)
         self.project = ProjectTab(self.workspace)
         self.annotate = AnnotateTab(self.workspace, self.tools)
@@ -140,7 +140,7 @@ class Workbench(QWidget):
             if step.isAncestorOf(button):
                 self.tabs.setCurrentWidget(step)
                 if not button.isEnabled():
-                    self.workspace.tell(f"{button.text().strip('…')} is not possible now. {step.advice()}", "warning")
+                    self.workspace.notify(f"{button.text().strip('…')} is not possible now. {step.advice()}", "warning")
         button.click()
 
     def _mark_step(self) -> None:
@@ -156,7 +156,7 @@ class Workbench(QWidget):
         others = [one for one in typed if not one.startswith("sequence.")]
         self.train.more.setText(", ".join([*others, *settings]))
         taken = ", ".join(settings) or "the usual settings"
-        self.workspace.tell(f"The next training takes {taken}.")
+        self.workspace.notify(f"The next training takes {taken}.")
 
     def _train_again(self) -> None:
         self.tabs.setCurrentWidget(self.train)
@@ -169,7 +169,7 @@ class Workbench(QWidget):
             self._open_curves()
         if state is RunState.FAILED and self.workspace.training.failure is not None:
             failure = self.workspace.training.failure
-            self.workspace.tell(f"{failure.message} {failure.hint}".strip(), "error")
+            self.workspace.notify(f"{failure.message} {failure.hint}".strip(), "error")
         if state is RunState.FINISHED:
             self.workspace.refresh_frames()
         self._mark_step()
@@ -218,7 +218,7 @@ class Workbench(QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         """Out of sight may be the last that is heard of the window: what was drawn is saved."""
         if not self.workspace.ended:
-            self.workspace.before_leaving.emit()
+            self.workspace.save_requested.emit()
         super().hideEvent(event)
 
     def shut_down(self) -> None:

@@ -47,11 +47,11 @@ class Workspace:
     """The stored predictions of a frame (its id, or None for all) changed."""
     instance_selected = Signal(object)
     """The id of the annotation in hand, or None."""
-    new_instance_asked = Signal()
+    new_instance_requested = Signal()
     """The next stroke starts a new instance."""
-    mend_asked = Signal()
+    paint_requested = Signal()
     """The annotation in hand is to be painted over."""
-    before_leaving = Signal()
+    save_requested = Signal()
     """The frame in view is about to be read or left: unsaved strokes must be saved now."""
     message = Signal(str, str)
     """A level and a sentence for the person."""
@@ -71,17 +71,17 @@ class Workspace:
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
-    def tell(self, sentence: str, level: Level = "info") -> None:
+    def notify(self, sentence: str, level: Level = "info") -> None:
         """Shows a sentence to the person."""
         self.message.emit(level, sentence)
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def reporting_errors(self) -> Iterator[None]:
         """Tells errors that the person can mend instead of raising them."""
         try:
             yield
         except (RiseError, OSError, ValueError) as error:
-            self.tell(str(error) or type(error).__name__, "error")
+            self.notify(str(error) or type(error).__name__, "error")
 
     # -- projects ---------------------------------------------------------------------------------------------------
 
@@ -94,19 +94,19 @@ class Workspace:
     def open_folder(self, images: Path) -> bool:
         """Opens the project beside a folder of images, and creates it where there is none."""
         if not images.is_dir():
-            self.tell(f"{images} is not a folder: choose the folder that holds the images.", "error")
+            self.notify(f"{images} is not a folder: choose the folder that holds the images.", "error")
             return False
         path = Project.default_path(images)
         if path.exists():
             return self.open_project(path)
-        with self.telling():
+        with self.reporting_errors():
             Project.create(path, images).close()
             return self.open_project(path)
         return False
 
     def open_project(self, path: Path) -> bool:
         """Opens a ``.rise`` project and looks for new images in its folder."""
-        with self.telling():
+        with self.reporting_errors():
             project = Project.open(path, exclusive=True)
             try:
                 report = None if project.read_only else project.scan()
@@ -116,11 +116,13 @@ class Workspace:
                 project.close()
                 raise
             if project.read_only:
-                self.tell(f"{path.name} is open in another window, so it is read-only here.", "warning")
+                self.notify(f"{path.name} is open in another window, so it is read-only here.", "warning")
             elif report is not None and report.missing:
-                self.tell(f"{report.missing} frames of {path.name} have no image file any more.", "warning")
+                self.notify(f"{report.missing} frames of {path.name} have no image file any more.", "warning")
             if not self.frames:
-                self.tell(f"There is no image in {project.images}: choose the folder that holds the images.", "warning")
+                self.notify(
+                    f"There is no image in {project.images}: choose the folder that holds the images.", "warning"
+                )
             return True
         return False
 
@@ -139,7 +141,7 @@ class Workspace:
         """Saves what is unsaved, ends the training and lets the project go."""
         if self.project is None:
             return
-        self.before_leaving.emit()
+        self.save_requested.emit()
         self._release()
         self.project_changed.emit()
         self.frames_changed.emit()
@@ -188,11 +190,11 @@ class Workspace:
         """Adds a category and makes it the one for new instances."""
         if self.project is None or not name.strip():
             return
-        with self.telling():
+        with self.reporting_errors():
             self.category = self.project.annotations.add_category(name).id
             self.categories_changed.emit()
 
-    def imported(self) -> None:
+    def reload(self) -> None:
         """Annotations came in from a file: everything is read again."""
         self._edited(None)
 
@@ -237,7 +239,7 @@ class Workspace:
         """Brings a frame into view."""
         if self.frame is not None and frame_id == self.frame.id:
             return
-        self.before_leaving.emit()
+        self.save_requested.emit()
         self.frame = self._list.get(frame_id)
         self.selected = None
         self.frame_changed.emit()
@@ -254,7 +256,7 @@ class Workspace:
         """Goes to the next unlabelled frame after the one in view, round the end of the list."""
         found = self._list.next_unlabelled(self._list.place(self.frame.id) if self.frame is not None else None)
         if found is None:
-            self.tell("Every frame is labelled, reviewed or skipped.")
+            self.notify("Every frame is labelled, reviewed or skipped.")
         else:
             self.show(found.id)
 
@@ -262,8 +264,8 @@ class Workspace:
         """Sets the state of the frame in view; False when that could not be done."""
         if self.frame is None or not self._may_write():
             return False
-        self.before_leaving.emit()
-        with self.telling():
+        self.save_requested.emit()
+        with self.reporting_errors():
             self._reread(self.frame.id)
             if self.frame.state is not state:
                 self.project.frames.set_state(self.frame.id, state)
@@ -274,7 +276,7 @@ class Workspace:
 
     def _may_write(self) -> bool:
         if self.project is not None and self.project.read_only:
-            self.tell("This project is open in another window: close that one to edit here.", "warning")
+            self.notify("This project is open in another window: close that one to edit here.", "warning")
         return self.writable
 
     # -- instances --------------------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ class Workspace:
 
     def instances_with_strokes(self) -> list[Instance]:
         """The annotations of the frame in view, after saving what was just drawn."""
-        self.before_leaving.emit()
+        self.save_requested.emit()
         return self.instances()
 
     def predictions(self) -> list[Instance]:
@@ -312,9 +314,9 @@ class Workspace:
         """Changes the frame in view as one undoable edit described by ``words``; None when that could not be done."""
         if self.frame is None or not self._may_write():
             return None
-        self.before_leaving.emit()
+        self.save_requested.emit()
         project, frame = self.project, self.frame
-        with self.telling():
+        with self.reporting_errors():
             with project.journal.edit(words, frame=frame.id):
                 result = change(project, frame)
             self._edited(frame.id)
@@ -326,8 +328,8 @@ class Workspace:
         ids = list(instance_ids)
         if not ids or self.frame is None or not self._may_write():
             return
-        self.before_leaving.emit()
-        with self.telling():
+        self.save_requested.emit()
+        with self.reporting_errors():
             self.project.annotations.delete(ids)
             if self.selected in ids:
                 self.select(None)
@@ -337,9 +339,9 @@ class Workspace:
         """Turns predictions of the frame in view into annotations; ``reviewed`` also marks the frame."""
         if self.frame is None or not self._may_write():
             return False
-        self.before_leaving.emit()
+        self.save_requested.emit()
         ids, frame = list(prediction_ids), self.frame.id
-        with self.telling():
+        with self.reporting_errors():
             state = FrameState.REVIEWED if reviewed else None
             if ids:
                 self.project.predictions.accept(ids, state=state)
@@ -373,13 +375,13 @@ class Workspace:
     def _travel(self, way: Literal["undo", "redo"]) -> None:
         if self.project is None or not self._may_write():
             return
-        self.before_leaving.emit()
-        with self.telling():
+        self.save_requested.emit()
+        with self.reporting_errors():
             told = self.project.journal.undo() if way == "undo" else self.project.journal.redo()
             if told is None:
-                self.tell(f"Nothing to {way}.")
+                self.notify(f"Nothing to {way}.")
                 return
-            self.tell(f"{way.capitalize()}: {told}")
+            self.notify(f"{way.capitalize()}: {told}")
             touched = self._list.ending(told)
             self._edited(touched.id if touched is not None else None)
             if touched is not None:

@@ -15,7 +15,7 @@ from rise_napari.workspace import Workspace
 LOGGER = logging.getLogger(__name__)
 
 
-def run_beside(
+def run_in_background(
     workspace: Workspace,
     work: Callable[[], Any],
     *,
@@ -32,7 +32,7 @@ def run_beside(
     return worker
 
 
-def stream_beside(
+def stream_in_background(
     workspace: Workspace,
     work: Callable[[], Iterator[Any]],
     *,
@@ -71,7 +71,7 @@ def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | Non
         # napari would raise it once more and show where in the code; only a fault of ours is worth that.
         if not isinstance(error, RiseError | OSError):
             LOGGER.error("Work beside the window failed", exc_info=error)
-        workspace.tell(str(error) or type(error).__name__, "error")
+        workspace.notify(str(error) or type(error).__name__, "error")
 
     worker.errored.connect(partial(_unless_ended, workspace, told))
     if finished is not None:

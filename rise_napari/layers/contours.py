@@ -30,7 +30,7 @@ class Contours:
         """Outlines masks on a frame (H, W); one that cannot be read is left out, and told."""
         found = []
         for segmentation in best_first:
-            with self._workspace.telling():
+            with self._workspace.reporting_errors():
                 found.append(self._pieces.outlined(segmentation, size, width=self._width))
         if found or self._name in self._viewer.layers:
             self._put(outlines(found, size), size, blank=not found)

@@ -69,11 +69,11 @@ class ProjectLayers:
         workspace.instances_changed.connect(self._reload)
         workspace.predictions_changed.connect(self._reload_predictions)
         workspace.instance_selected.connect(self._select)
-        workspace.new_instance_asked.connect(self.start_instance)
-        workspace.mend_asked.connect(self._mend)
-        workspace.before_leaving.connect(self.commit)
-        workspace.training.arriving.connect(self._predicted.hear)
-        workspace.training.happened.connect(self._show_live)
+        workspace.new_instance_requested.connect(self.start_instance)
+        workspace.paint_requested.connect(self._mend)
+        workspace.save_requested.connect(self.commit)
+        workspace.training.events_arriving.connect(self._predicted.hear)
+        workspace.training.events_received.connect(self._show_live)
         workspace.training.state_changed.connect(self._training_changed)
         viewer.dims.events.current_step.connect(self._slider_moved)
 
@@ -148,7 +148,7 @@ class ProjectLayers:
         assert project is not None
         if self._stack is not None:
             self._stack.close()
-        problem = partial(self._workspace.tell, level="error")
+        problem = partial(self._workspace.notify, level="error")
         self._stack = FrameStack(
             project, self._workspace.frames, first=index, on_problem=problem, beside=self._decode_ahead
         )
@@ -226,7 +226,7 @@ class ProjectLayers:
             try:
                 mask = self._pieces.decoded(instance.segmentation, size)
             except RiseError as error:
-                self._workspace.tell(str(error), "error")
+                self._workspace.notify(str(error), "error")
                 continue
             if instance.id is not None:
                 yield instance.id, mask
@@ -304,7 +304,7 @@ class ProjectLayers:
         changes = view.changes(data)
         if not changes:
             return
-        with self._workspace.telling():
+        with self._workspace.reporting_errors():
             ids = store(self._workspace, frame_id, changes, view.size)
             for change, instance in zip(changes, ids, strict=True):
                 view.adopt(change, instance)

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from rise_engine.project.records import FrameState
 from rise_napari.tabs.tab import ROW_HEIGHT, Tab, button
-from rise_napari.tools.toolbox import Tools
+from rise_napari.tools.toolbox import Toolbox
 from rise_napari.workspace import Workspace
 
 COLUMNS = ("#", "category", "source", "score")
@@ -31,7 +31,7 @@ class AnnotateTab(Tab):
 
     name = "Annotate"
 
-    def __init__(self, workspace: Workspace, tools: Tools) -> None:
+    def __init__(self, workspace: Workspace, tools: Toolbox) -> None:
         super().__init__(workspace)
         self._tools = tools
         self.frame_label = QLabel()
@@ -58,7 +58,7 @@ class AnnotateTab(Tab):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.table.itemSelectionChanged.connect(self._row_chosen)
-        self.new = button("New  (N)", workspace.new_instance_asked.emit, "The next stroke starts a new instance")
+        self.new = button("New  (N)", workspace.new_instance_requested.emit, "The next stroke starts a new instance")
         self.suggest = button(
             "Suggest  (S)",
             tools.suggest,
@@ -200,7 +200,7 @@ class AnnotateTab(Tab):
             chosen = categories[place]
             self._category_chosen(self.category.findData(chosen.id))
             self._select_row(self.workspace.selected)
-            self.workspace.tell(f"Category: {chosen.name}")
+            self.workspace.notify(f"Category: {chosen.name}")
 
     def _ask_category(self) -> None:
         name, accepted = QInputDialog.getText(self, "Add a category", "What is it called?")
@@ -217,8 +217,8 @@ class AnnotateTab(Tab):
             self._tools.editor.rename_category(known.id, name)
 
     def _show_tool(self) -> None:
-        self.suggest.setChecked(self._tools.assist.active)
-        self.cut.setChecked(self._tools.knife.active)
+        self.suggest.setChecked(self._tools.prompt.active)
+        self.cut.setChecked(self._tools.cut_tool.active)
         self.tool_state.setText(self._tools.state())
         self.tool_state.setVisible(bool(self.tool_state.text()))
 
@@ -240,7 +240,7 @@ class AnnotateTab(Tab):
     def mark_done(self) -> None:
         """Counts the frame as labelled and goes on."""
         if not self.workspace.instances_with_strokes():
-            self.workspace.tell(
+            self.workspace.notify(
                 "Nothing is drawn in this frame: press H (Empty) if there is no object in it.", "warning"
             )
             return
@@ -251,7 +251,7 @@ class AnnotateTab(Tab):
     def mark_empty(self) -> None:
         """Says that there is no object in the frame and goes on."""
         if self.workspace.instances_with_strokes():
-            self.workspace.tell("There are instances in this frame: delete them first, or press G (Done).", "warning")
+            self.workspace.notify("There are instances in this frame: delete them first, or press G (Done).", "warning")
             return
         self._mark(FrameState.LABELLED)
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabe
 
 from rise_engine.project.maintenance.report import write_report
 from rise_engine.project.project import Project
-from rise_napari.engine.background import run_beside, stream_beside
+from rise_napari.engine.background import run_in_background, stream_in_background
 from rise_napari.tabs.model_in_use import describe_run
 from rise_napari.tabs.tab import Tab, button
 from rise_napari.workspace import Workspace
@@ -145,7 +145,7 @@ class ExportTab(Tab):
         project = self.workspace.project
         if project is None:
             return
-        self.workspace.before_leaving.emit()
+        self.workspace.save_requested.emit()
         source, masks, folder = self.source.currentData(), self.masks.currentData(), project.path
 
         def work() -> Any:
@@ -156,7 +156,9 @@ class ExportTab(Tab):
 
         self._say(self.coco_where, "Writing…")
         self.coco.setEnabled(False)
-        run_beside(self.workspace, work, done=self._coco_done, finished=lambda: self._ended(self.coco, self.coco_where))
+        run_in_background(
+            self.workspace, work, done=self._coco_done, finished=lambda: self._ended(self.coco, self.coco_where)
+        )
 
     def _coco_done(self, report: Any) -> None:
         self._done(
@@ -181,7 +183,7 @@ class ExportTab(Tab):
         folder = str(project.path)
         self._say(self.onnx_where, "Writing and checking the model…")
         self.onnx.setEnabled(False)
-        stream_beside(
+        stream_in_background(
             self.workspace,
             lambda: self.workspace.engine.run("export_onnx", project=folder, path=str(path), run=run),
             each=self._onnx_done,
@@ -204,8 +206,8 @@ class ExportTab(Tab):
         project = self.workspace.project
         if project is None:
             return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
+        self.workspace.save_requested.emit()
+        with self.workspace.reporting_errors():
             write_report(project, path, now=datetime.now())
             self._done(path, self.report_where, self.report_open, "The report is in")
 
@@ -220,7 +222,7 @@ class ExportTab(Tab):
         self._say(where, f"{words} {path}")
         opener.show()
         self._folders[opener] = path.parent
-        self.workspace.tell(f"{words} {path}")
+        self.workspace.notify(f"{words} {path}")
 
     @staticmethod
     def _say(where: QLabel, words: str) -> None:
@@ -230,7 +232,7 @@ class ExportTab(Tab):
 
     def _open(self, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
-            self.workspace.tell(
+            self.workspace.notify(
                 f"This system has no program to show folders with: the files are in {folder}.", "warning"
             )
 

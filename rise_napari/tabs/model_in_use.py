@@ -45,9 +45,9 @@ class ModelInUse(QWidget):
         workspace = self._workspace
         if workspace.project is None or not workspace.writable:
             return
-        with workspace.telling():
+        with workspace.reporting_errors():
             workspace.project.runs.choose(number)
-            workspace.tell(f"Run {number} predicts from now on: press Predict all in the Review tab.")
+            workspace.notify(f"Run {number} predicts from now on: press Predict all in the Review tab.")
             workspace.predictions_changed.emit(None)
             workspace.refresh_frames()
 

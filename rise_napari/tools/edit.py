@@ -33,7 +33,7 @@ class Editor:
             return
         index = workspace.index_of(frame.id) or 0
         if index == 0:
-            workspace.tell("There is no frame before this one.")
+            workspace.notify("There is no frame before this one.")
             return
         before = workspace.frames[index - 1]
         known = workspace.instances_with_strokes()
@@ -43,22 +43,22 @@ class Editor:
             if not any(one.segmentation == other.segmentation for other in known)
         ]
         if not copied:
-            workspace.tell(f"There is nothing to copy from {before.name}.")
+            workspace.notify(f"There is nothing to copy from {before.name}.")
             return
-        with workspace.telling():
+        with workspace.reporting_errors():
             if project.probe(before.id) != project.probe(frame.id):
-                workspace.tell(f"{before.name} has another size, so its instances do not fit here.", "warning")
+                workspace.notify(f"{before.name} has another size, so its instances do not fit here.", "warning")
                 return
         words = f"copied {_count(copied)} from {before.name}"
         if workspace.edit(words, lambda project, frame: project.annotations.add(frame.id, copied)) is not None:
-            workspace.tell(f"{words.capitalize()}.")
+            workspace.notify(f"{words.capitalize()}.")
 
     def merge(self, instance_ids: Sequence[int]) -> None:
         """Makes one instance of several: the lowest keeps its category, the others are gone."""
         workspace = self._workspace
         chosen = [one for one in workspace.instances_with_strokes() if one.id in set(instance_ids)]
         if len(chosen) < 2:
-            workspace.tell("Select two or more instances in the table (Ctrl + click), then merge them.")
+            workspace.notify("Select two or more instances in the table (Ctrl + click), then merge them.")
             return
 
         def change(project: Project, frame: FrameRecord) -> int:
@@ -76,7 +76,7 @@ class Editor:
         """Makes an instance of each connected part of one."""
         instance = self._find(instance_id)
         if instance is None:
-            self._workspace.tell("Select the instance to split first: pick it (5), or click on it in the table.")
+            self._workspace.notify("Select the instance to split first: pick it (5), or click on it in the table.")
             return
         self._replace_by_parts(
             instance,
@@ -92,7 +92,7 @@ class Editor:
         if project is None or frame is None or len(path) < 2:
             return
         instances = workspace.instances_with_strokes()
-        with workspace.telling():
+        with workspace.reporting_errors():
             size = _size(project, frame)
             blade = along(path, size)
             pieces = {one.id: Piece.decoded(one.segmentation, size) for one in instances}
@@ -100,7 +100,7 @@ class Editor:
             in_hand = workspace.selected if crossed.get(workspace.selected) else None
             target = self._find(in_hand if in_hand is not None else max(crossed, key=crossed.__getitem__, default=None))
             if target is None or not crossed[target.id]:
-                workspace.tell("The line crosses no instance.")
+                workspace.notify("The line crosses no instance.")
                 return
             self._replace_by_parts(
                 target,
@@ -146,7 +146,7 @@ class Editor:
         """Gives a category another name."""
         project = self._workspace.project
         if project is not None and self._workspace.writable:
-            with self._workspace.telling():
+            with self._workspace.reporting_errors():
                 project.annotations.rename_category(category, name)
                 self._workspace.imported()
 
@@ -161,10 +161,10 @@ class Editor:
         project, frame = workspace.project, workspace.frame
         assert project is not None and frame is not None and instance.id is not None
         number = instance.id
-        with workspace.telling():
+        with workspace.reporting_errors():
             largest, *others = divide(to_mask(instance.segmentation, *_size(project, frame)))
             if not others:
-                workspace.tell(whole)
+                workspace.notify(whole)
                 return
             added = [
                 replace(instance, id=None, segmentation=from_mask(part), source=Source.DRAWN, extra={})

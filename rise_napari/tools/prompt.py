@@ -14,7 +14,7 @@ from psygnal import Signal
 from rise_engine.annotation.prompt import Suggestion, suggest_at, suggest_in_box
 from rise_engine.project.records import Instance, PredictedInstance
 from rise_engine.project.segmentation import box_of
-from rise_napari.engine.background import run_beside, stream_beside
+from rise_napari.engine.background import run_in_background, stream_in_background
 from rise_napari.layers.overlay import Overlay
 from rise_napari.manifest.preferences import asks_the_model
 from rise_napari.tools.drag import DragTool, Point
@@ -40,7 +40,7 @@ class _Candidates:
         return self.stored[candidate].id if candidate is not None and candidate < len(self.stored) else None
 
 
-class Assist:
+class PromptTool:
     """The prompt tool: in hand or not, and the suggestion in view."""
 
     changed = Signal()
@@ -167,10 +167,10 @@ class Assist:
                 return
             self._suggestions, self._place, self._used = found, 0, candidates
             if not found:
-                workspace.tell("Nothing stands out there: drag a box close around the object, or paint it (N).")
+                workspace.notify("Nothing stands out there: drag a box close around the object, or paint it (N).")
             self._show()
 
-        run_beside(workspace, work, done=done)
+        run_in_background(workspace, work, done=done)
 
     def _show(self) -> None:
         if self.suggestion is None:
@@ -229,7 +229,7 @@ class Assist:
 
         self._looking = frame.id
         self.changed.emit()
-        stream_beside(
+        stream_in_background(
             self._workspace,
             lambda: self._workspace.engine.run("candidates", project=path, frame=frame.id, min_score=CANDIDATE_SCORE),
             each=keep,

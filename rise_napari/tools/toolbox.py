@@ -15,11 +15,11 @@ from rise_napari.layers.overlay import Overlay
 from rise_napari.layers.project_layers import FRAMES, ProjectLayers
 from rise_napari.tools.drag import DragTool, Point
 from rise_napari.tools.edit import Editor
-from rise_napari.tools.prompt import Assist
+from rise_napari.tools.prompt import PromptTool
 from rise_napari.workspace import Workspace
 
 
-class Tools:
+class Toolbox:
     """What the Annotate tab and the keys call."""
 
     changed = Signal()
@@ -29,39 +29,39 @@ class Tools:
         self._viewer, self._workspace = viewer, workspace
         self._overlay = Overlay(viewer)
         self.editor = Editor(workspace)
-        self.assist = Assist(workspace, self.editor, self._overlay, self._picture)
-        self.knife = DragTool(moved=self._show_line, finished=self._cut, keys={"Escape": self.put_away})
-        for signal in (self.assist.changed, self.knife.changed):
+        self.prompt = PromptTool(workspace, self.editor, self._overlay, self._picture)
+        self.cut_tool = DragTool(moved=self._show_line, finished=self._cut, keys={"Escape": self.put_away})
+        for signal in (self.prompt.changed, self.cut_tool.changed):
             signal.connect(self.changed.emit)
         layers.annotations_added.connect(self._serve)
         workspace.project_changed.connect(self._overlay.remove)
 
     def state(self) -> str:
         """What the tool in hand waits for, in one sentence; empty without one."""
-        if self.knife.active:
+        if self.cut_tool.active:
             return "Draw a line right through an instance to cut it in two; Esc puts the knife away."
-        return self.assist.state()
+        return self.prompt.state()
 
     def suggest(self) -> None:
         """Takes the prompt tool in hand; with a suggestion in view, shows another."""
-        self.knife.put_away()
-        self.assist.start_or_next()
+        self.cut_tool.put_away()
+        self.prompt.start_or_next()
 
     def cut(self) -> None:
         """Takes the knife in hand."""
-        self.assist.stop()
+        self.prompt.stop()
         if self._workspace.writable:
-            self.knife.take()
+            self.cut_tool.take()
 
     def put_away(self) -> None:
         """Puts every tool away."""
         self._overlay.clear()
-        self.assist.stop()
-        self.knife.put_away()
+        self.prompt.stop()
+        self.cut_tool.put_away()
 
     def _serve(self, layer: Labels) -> None:
-        self.assist.serve(layer)
-        self.knife.serve(layer)
+        self.prompt.serve(layer)
+        self.cut_tool.serve(layer)
 
     def _picture(self) -> NDArray[np.uint8] | None:
         """The frame in view, uint8 (H, W, 3)."""
@@ -78,5 +78,5 @@ class Tools:
 
     def _cut(self, way: Sequence[Point]) -> None:
         self._overlay.clear()
-        self._workspace.before_leaving.emit()
+        self._workspace.save_requested.emit()
         self.editor.cut(way)

@@ -97,7 +97,7 @@ class Curves(QWidget):
         layout.addWidget(self.graphics, 1)
         layout.addLayout(row)
         self.setMinimumHeight(170)
-        workspace.training.happened.connect(self.follow)
+        workspace.training.events_received.connect(self.follow)
 
     def sizeHint(self) -> QSize:
         """Low: the picture above needs the room."""
@@ -294,16 +294,16 @@ class Curves(QWidget):
     def _ask_csv(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the numbers", "curves.csv", "CSV (*.csv)")
         if name:
-            with self._workspace.telling():
+            with self._workspace.reporting_errors():
                 self.save_csv(Path(name))
-                self._workspace.tell(f"The numbers are in {name}.")
+                self._workspace.notify(f"The numbers are in {name}.")
 
     def _ask_png(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the plots", "curves.png", "PNG (*.png)")
         if name:
-            with self._workspace.telling():
+            with self._workspace.reporting_errors():
                 self.save_png(Path(name))
-                self._workspace.tell(f"The plots are in {name}.")
+                self._workspace.notify(f"The plots are in {name}.")
 
 
 class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]

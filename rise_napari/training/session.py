@@ -93,9 +93,9 @@ class TrainingSession:
     """
 
     state_changed = Signal()
-    happened = Signal(object)
+    events_received = Signal(object)
     """A batch of events: list[Event]."""
-    arriving = Signal(object)
+    events_arriving = Signal(object)
     """The same batch a moment before, in the thread that runs ``pump()``: for work that would hold the window up."""
 
     def __init__(self, factory: TrainerFactory) -> None:
@@ -180,7 +180,7 @@ class TrainingSession:
             alive = trainer.alive
             events = coalesce(trainer.events())
             if events:
-                self.arriving.emit(events)
+                self.events_arriving.emit(events)
             yield events
             if not alive:
                 return
@@ -212,7 +212,7 @@ class TrainingSession:
             if self.state is RunState.STARTING and event.step > 0 and not isinstance(event, Failed | Finished):
                 self.state = RunState.TRAINING
         if events:
-            self.happened.emit(events)
+            self.events_received.emit(events)
         if self.state is not before:
             self.state_changed.emit()
 

@@ -41,7 +41,10 @@ def _drawing(bench: Workbench) -> list[Shortcut]:
     annotate, tools, workspace = bench.annotate, bench.tools, bench.workspace
     return [
         Shortcut(
-            "n", "New instance: the next stroke starts it", workspace.new_instance_asked.emit, command="new_instance"
+            "n",
+            "New instance: the next stroke starts it",
+            workspace.new_instance_requested.emit,
+            command="new_instance",
         ),
         Shortcut(
             "s",

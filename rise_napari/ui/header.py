@@ -56,7 +56,7 @@ class Header(QWidget):
         for signal in (workspace.project_changed, workspace.frames_changed, workspace.frame_changed):
             signal.connect(self.refresh)
         workspace.training.state_changed.connect(self.refresh)
-        workspace.training.happened.connect(self.refresh)
+        workspace.training.events_received.connect(self.refresh)
         for signal in (
             workspace.project_changed,
             workspace.frame_changed,

@@ -49,7 +49,7 @@ class Introductions:
     def __init__(self, steps: Sequence[Tab], remembered: Callable[[], QSettings]) -> None:
         """``remembered`` gives the window's settings."""
         self._remembered = remembered
-        self.of = {step.name: self._introduce(step) for step in steps}
+        self.frames = {step.name: self._introduce(step) for step in steps}
         self._show()
 
     def show_again(self) -> None:
@@ -95,5 +95,5 @@ class Introductions:
 
     def _show(self) -> None:
         read = self._read()
-        for name, frame in self.of.items():
+        for name, frame in self.frames.items():
             frame.setVisible(name not in read)

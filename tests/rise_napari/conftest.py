@@ -192,7 +192,7 @@ def opened(workbench: Any, folder: Path) -> Any:
 def draw_stroke(bench: Any, mask: np.ndarray, *, new: bool = True) -> None:
     """Draws a mask with the label in hand, as one recorded edit of napari's layer, and waits for the commit."""
     if new:
-        bench.workspace.new_instance_asked.emit()
+        bench.workspace.new_instance_requested.emit()
     layer = bench.layers.annotations
     layer.data_setitem(np.nonzero(mask), layer.selected_label)
     bench.layers.commit()

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from rise_engine.project.bank_listing import BankEntry, bank_entries
 from rise_engine.project.project import Project
-from rise_napari.engine.background import run_beside
+from rise_napari.engine.background import run_in_background
 from rise_napari.tabs.bank.page import SIDE, Thumbnail, pixmap, read_page
 from rise_napari.tabs.tab import button
 from rise_napari.workspace import Workspace
@@ -124,7 +124,7 @@ class BankGrid(QWidget):
             with Project.open(path, read_only=True) as other:
                 return bank_entries(other)
 
-        run_beside(self._workspace, work, done=lambda found: self._show_entries(path, found))
+        run_in_background(self._workspace, work, done=lambda found: self._show_entries(path, found))
 
     def chosen(self) -> list[BankEntry]:
         """What is selected."""
@@ -137,7 +137,7 @@ class BankGrid(QWidget):
             return
         exclude = not all(entry.excluded for entry in chosen)
         words = f"kept {len(chosen)} cut-outs out of the bank" if exclude else f"let {len(chosen)} cut-outs in again"
-        with self._workspace.telling():
+        with self._workspace.reporting_errors():
             with project.journal.edit(words.replace("1 cut-outs", "1 cut-out")):
                 for entry in chosen:
                     project.annotations.set_bank_excluded(entry.instance, exclude)
@@ -186,7 +186,9 @@ class BankGrid(QWidget):
         wanted = self.shown_entries()[self.page * PAGE : (self.page + 1) * PAGE]
         self._asked += 1
         path, asked = project.path, self._asked
-        run_beside(self._workspace, lambda: read_page(path, wanted), done=lambda found: self._show_page(asked, found))
+        run_in_background(
+            self._workspace, lambda: read_page(path, wanted), done=lambda found: self._show_page(asked, found)
+        )
 
     def _show_page(self, asked: int, found: Sequence[Thumbnail]) -> None:
         if asked != self._asked:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.config import SequenceConfig
-from rise_napari.engine.background import stream_beside
+from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.tab import button
 from rise_napari.workspace import Workspace
 
@@ -182,7 +182,7 @@ class SequencePreview(QWidget):
         path, seed, settings = str(project.path), self.seed.value(), self.settings()
         if not self._pictures:
             self.words.setText("Staging a sequence…")
-        stream_beside(
+        stream_in_background(
             self._workspace,
             lambda: self._workspace.engine.run(
                 "stage", project=path, frame=frame.id, seed=seed, preset=PRESET, settings=settings, scale=SCALE

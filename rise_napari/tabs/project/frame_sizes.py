@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
-from rise_napari.engine.background import stream_beside
+from rise_napari.engine.background import stream_in_background
 from rise_napari.workspace import Workspace
 
 AT_A_TIME = 200
@@ -71,7 +71,7 @@ class FrameSizes:
         if project is None or not missing:
             return
         path, read_only = project.path, project.read_only
-        self._worker = stream_beside(
+        self._worker = stream_in_background(
             self._workspace,
             lambda: _probe(path, missing, read_only=read_only),
             each=lambda found: self._take(path, found),
@@ -86,7 +86,9 @@ class FrameSizes:
         self.unreadable += found.unreadable
         if found.unreadable:
             named = ", ".join(self.unreadable[:NAMED]) + (" and others" if len(self.unreadable) > NAMED else "")
-            self._workspace.tell(f"{len(self.unreadable):,} files are no images that can be read: {named}.", "warning")
+            self._workspace.notify(
+                f"{len(self.unreadable):,} files are no images that can be read: {named}.", "warning"
+            )
         self.changed.emit()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from qtpy.QtCore import QObject, Signal
 
 from rise_engine.project.project import Project
-from rise_napari.engine.background import run_beside
+from rise_napari.engine.background import run_in_background
 from rise_napari.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class CocoImport(QObject):
         from rise_engine.formats.coco.images import image_folder
 
         if self.busy:
-            self._workspace.tell(BUSY, "warning")
+            self._workspace.notify(BUSY, "warning")
             return
         self._begin()
-        self._workspace.tell(f"Looking for the images of {path.name}…")
+        self._workspace.notify(f"Looking for the images of {path.name}…")
 
         def done(folder: Path) -> None:
             project = self._workspace.project
@@ -56,17 +56,17 @@ class CocoImport(QObject):
             if known or self._workspace.open_folder(folder):
                 self._add(path, None)
 
-        run_beside(self._workspace, lambda: image_folder(path), done=done, finished=self._end)
+        run_in_background(self._workspace, lambda: image_folder(path), done=done, finished=self._end)
 
     def add(self, path: Path, on_conflict: OnConflict | None = None) -> None:
         """Adds the annotations of a file to the open project."""
         project = self._workspace.project
         if project is None or not self._workspace.writable:
-            self._workspace.tell("Open a folder of images first, then import its annotations.", "warning")
+            self._workspace.notify("Open a folder of images first, then import its annotations.", "warning")
             return
-        self._workspace.before_leaving.emit()
+        self._workspace.save_requested.emit()
         if self.busy:
-            self._workspace.tell(BUSY, "warning")
+            self._workspace.notify(BUSY, "warning")
         else:
             self._add(path, on_conflict)
 
@@ -75,7 +75,7 @@ class CocoImport(QObject):
         if project is None:
             return
         self._begin()
-        self._workspace.tell(f"Importing {path.name}…")
+        self._workspace.notify(f"Importing {path.name}…")
         place = project.path
 
         def work() -> ImportReport | None:
@@ -88,7 +88,9 @@ class CocoImport(QObject):
                 except (ImportConflictError, _CancelledError):
                     return None
 
-        run_beside(self._workspace, work, done=lambda report: self._told(path, place, report), finished=self._end)
+        run_in_background(
+            self._workspace, work, done=lambda report: self._told(path, place, report), finished=self._end
+        )
 
     def cancel(self) -> None:
         """Ends the import that goes on, which leaves nothing behind."""
@@ -110,7 +112,7 @@ class CocoImport(QObject):
             question = f"Some frames of {path.name} have other instances already."
             answer = None if self._cancelled.is_set() else self._ask(question)
             if answer is None:
-                self._workspace.tell(f"{path.name} was not imported; nothing was changed.")
+                self._workspace.notify(f"{path.name} was not imported; nothing was changed.")
             else:
                 self._add(path, answer)
             return
@@ -122,7 +124,7 @@ class CocoImport(QObject):
         known = f"; {report.known:,} were there already" if report.known else ""
         kept_out = f"; {report.kept_out:,} gave way to what was there" if report.kept_out else ""
         unusable = f"; {report.skipped:,} have no mask or no image" if report.skipped else ""
-        self._workspace.tell(
+        self._workspace.notify(
             f"Imported {report.instances:,} instances in {report.images:,} frames of {path.name}"
             f"{absent}{known}{kept_out}{unusable}."
         )

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
-from rise_napari.engine.background import run_beside
+from rise_napari.engine.background import run_in_background
 from rise_napari.tabs.project.frame_sizes import FrameSizes, Size
 from rise_napari.tabs.project.import_progress import ImportProgress
 from rise_napari.tabs.project.importing import CocoImport
@@ -307,9 +307,9 @@ class ProjectTab(Tab):
             self.workspace.open_folder(folder)
             return
         self.samples.setEnabled(False)
-        self.workspace.tell("Drawing sample totes…")
+        self.workspace.notify("Drawing sample totes…")
 
-        run_beside(
+        run_in_background(
             self.workspace,
             partial(draw_samples, folder, SAMPLES),
             done=self.workspace.open_folder,
@@ -353,7 +353,7 @@ class ProjectTab(Tab):
         ids = [self.model.frames[index.row()].id for index in self.list.selectedIndexes()]
         project = self.workspace.project
         if ids and project is not None and self.workspace.writable:
-            with self.workspace.telling():
+            with self.workspace.reporting_errors():
                 project.frames.set_split(ids, split)
                 self.workspace.refresh_frames()
 

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QComboBox, QListWidget, QListWidgetItem, QVBoxLayout,
 from rise_engine.active_learning.ranking import QueueEntry, rank_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
-from rise_napari.engine.background import run_beside
+from rise_napari.engine.background import run_in_background
 from rise_napari.workspace import Workspace
 
 QUEUE_LENGTH, BESIDE = 50, 14
@@ -83,7 +83,7 @@ class FrameQueue(QWidget):
             with Project.open(path, read_only=read_only) as other:
                 return rank_frames(other, top=QUEUE_LENGTH, order=order)
 
-        run_beside(self._workspace, work, done=lambda ranked: self._fill(path, ranked))
+        run_in_background(self._workspace, work, done=lambda ranked: self._fill(path, ranked))
 
     def following(self) -> int | None:
         """The first frame of the queue that is neither in view nor done by now; None without one."""

@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.resources import starter_path
-from rise_napari.engine.background import stream_beside
+from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.review.queue import FrameQueue
 from rise_napari.tabs.tab import ROW_HEIGHT, Tab, button
 from rise_napari.workspace import Workspace
@@ -249,7 +249,7 @@ class ReviewTab(Tab):
                 self.table.selectRow(row)
         self.table.setSelectionMode(mode)
         words = "1 prediction is" if len(wanted) == 1 else f"{len(wanted)} predictions are"
-        self.workspace.tell(f"{words} selected: accept or reject them with the buttons, or select again.")
+        self.workspace.notify(f"{words} selected: accept or reject them with the buttons, or select again.")
 
     @property
     def min_score(self) -> float:
@@ -301,7 +301,7 @@ class ReviewTab(Tab):
         if chosen:
             self.workspace.accept(chosen, reviewed=not self._others(chosen))
         else:
-            self.workspace.tell("Select predictions in the table first.")
+            self.workspace.notify("Select predictions in the table first.")
 
     def _others(self, chosen: Sequence[int]) -> bool:
         """Whether predictions are shown besides those chosen: then the frame is not decided yet."""
@@ -311,12 +311,12 @@ class ReviewTab(Tab):
         """Drops the selected predictions; with the last of those shown, a frame that has some counts as reviewed."""
         chosen = self._selected_ids()
         if not chosen:
-            self.workspace.tell("Select predictions in the table first.")
+            self.workspace.notify("Select predictions in the table first.")
             return
         decided, some = not self._others(chosen), bool(self.workspace.instances_with_strokes())
         self.workspace.reject(chosen, reviewed=decided and some)
         if decided and not some:
-            self.workspace.tell("Nothing is left here: draw what is missing (N), or press H if there is no object.")
+            self.workspace.notify("Nothing is left here: draw what is missing (N), or press H if there is no object.")
 
     def edit_selected(self) -> None:
         """Keeps the selected prediction and takes it in hand, so that the brush mends it."""
@@ -325,8 +325,8 @@ class ReviewTab(Tab):
             new = [one.id for one in self.workspace.instances() if one.id not in before]
             if new:
                 self.workspace.select(new[-1])
-                self.workspace.mend_asked.emit()
-                self.workspace.tell("Paint to add to the object, erase (E) to take away; then accept the others.")
+                self.workspace.paint_requested.emit()
+                self.workspace.notify("Paint to add to the object, erase (E) to take away; then accept the others.")
 
     def reject_below(self) -> None:
         """Drops the predictions of the frame in view that the slider hides."""
@@ -345,18 +345,18 @@ class ReviewTab(Tab):
         )
         if QMessageBox.question(self, "Accept sure frames", question) != QMessageBox.StandardButton.Yes:
             return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
+        self.workspace.save_requested.emit()
+        with self.workspace.reporting_errors():
             project.predictions.accept([number for ids in sure.values() for number in ids])
-            self.workspace.imported()
-            self.workspace.tell(f"{count:,} predictions in {len(sure):,} frames are accepted.")
+            self.workspace.reload()
+            self.workspace.notify(f"{count:,} predictions in {len(sure):,} frames are accepted.")
 
     def accept_and_go_on(self) -> None:
         """Keeps every shown prediction, marks the frame reviewed and goes to the next frame of the queue."""
         shown = [one.id for one in self.shown_predictions() if one.id is not None]
         if not shown and not self.workspace.instances_with_strokes():
             # One key too many must not teach that there is no object in a frame that nobody looked at.
-            self.workspace.tell("There is nothing to accept here: lower the score, or press H if there is no object.")
+            self.workspace.notify("There is nothing to accept here: lower the score, or press H if there is no object.")
         elif self.workspace.accept(shown):
             self.go_on()
 
@@ -364,7 +364,7 @@ class ReviewTab(Tab):
         """Shows the first frame of the queue that is neither in view nor done by now."""
         following = self.frames.following()
         if following is None:
-            self.workspace.tell("There is no other frame to review.")
+            self.workspace.notify("There is no other frame to review.")
         else:
             self.workspace.show(following)
 
@@ -382,7 +382,7 @@ class ReviewTab(Tab):
         if project is None or self._predicting:
             return
         if not frame_ids:
-            self.workspace.tell("Every frame is labelled, so there is nothing to predict.")
+            self.workspace.notify("Every frame is labelled, so there is nothing to predict.")
             return
         path = project.path
         self._predicting = True
@@ -391,7 +391,7 @@ class ReviewTab(Tab):
         self.progress.setFormat("predicting %v of %m")
         self.progress.show()
         self.refresh()
-        stream_beside(
+        stream_in_background(
             self.workspace,
             lambda: self.workspace.engine.run("predict", project=str(path), frames=frame_ids, min_score=STORED_SCORE),
             each=self._predicted_some,
@@ -402,7 +402,7 @@ class ReviewTab(Tab):
         if "progress" in answer:
             self.progress.setValue(answer["progress"])
         for sentence in answer.get("result", {}).get("unreadable", []):
-            self.workspace.tell(sentence, "warning")
+            self.workspace.notify(sentence, "warning")
 
     def _predicted(self) -> None:
         self._predicting = False

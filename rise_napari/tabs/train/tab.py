@@ -28,7 +28,7 @@ from rise_engine.duration import duration
 from rise_engine.project.interrupted import CHECKPOINT, interrupted_run, run_settings
 from rise_engine.project.records import FrameState
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, ToBeat
-from rise_napari.engine.background import stream_beside
+from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.model_in_use import ModelInUse
 from rise_napari.tabs.tab import Tab, button, folding
 from rise_napari.tabs.train.training_frames import TrainingFrames
@@ -139,7 +139,7 @@ class TrainTab(Tab):
         for signal in (workspace.project_changed, workspace.frames_changed, workspace.training.state_changed):
             signal.connect(self.refresh)
         workspace.frame_changed.connect(self._show_live_counts)
-        workspace.training.happened.connect(self._follow)
+        workspace.training.events_received.connect(self._follow)
         self._live_score_moved(self.live_score.value())
         self.refresh()
 
@@ -323,8 +323,8 @@ class TrainTab(Tab):
         project = self.workspace.project
         if project is None or self.workspace.training.running:
             return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
+        self.workspace.save_requested.emit()
+        with self.workspace.reporting_errors():
             self._begin(Job(project.path, self.config(), self.frames.split(), minutes=self.budget.currentData()))
 
     def train_again(self) -> None:
@@ -332,8 +332,8 @@ class TrainTab(Tab):
         project = self.workspace.project
         if project is None or self.workspace.training.running:
             return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
+        self.workspace.save_requested.emit()
+        with self.workspace.reporting_errors():
             config = self.config().with_settings(["weights=last"])
             minutes = self.budget.currentData()
             if minutes is None:
@@ -348,8 +348,8 @@ class TrainTab(Tab):
         run = interrupted_run(project) if project is not None else None
         if project is None or run is None or self.workspace.training.running:
             return
-        self.workspace.before_leaving.emit()
-        with self.workspace.telling():
+        self.workspace.save_requested.emit()
+        with self.workspace.reporting_errors():
             config, split = run_settings(project, run)
             config.device = self.device.currentText()
             self._begin(Job(project.path, config, split, resume=True))
@@ -359,7 +359,7 @@ class TrainTab(Tab):
         job, cure = self.workspace.training.job, self._remedy
         if job is None or cure is None:
             return
-        with self.workspace.telling():
+        with self.workspace.reporting_errors():
             config = job.config.with_settings(cure.settings)
             self._begin(replace(job, config=config, resume=cure.resume or job.resume))
 
@@ -373,7 +373,7 @@ class TrainTab(Tab):
         self._forget()
         watch = workspace.frame.name if workspace.frame is not None else None
         workspace.training.start(job, watch=watch)
-        stream_beside(
+        stream_in_background(
             workspace,
             workspace.training.pump,
             each=workspace.training.follow,
@@ -401,7 +401,7 @@ class TrainTab(Tab):
                 case Losses():
                     self._loss = event.total
                 case Notice():
-                    self.workspace.tell(event.message)
+                    self.workspace.notify(event.message)
                 case _:
                     pass
         self._show_live_counts()

@@ -30,11 +30,11 @@ viewer.window.add_dock_widget(bench, name="RISE")
 bench.workspace.open_path(Path(sys.argv[1]))
 layer = bench.layers.annotations
 for row, column in ((10, 10), (40, 50)):
-    bench.workspace.new_instance_asked.emit()
+    bench.workspace.new_instance_requested.emit()
     layer.paint((row, column), layer.selected_label)
     bench.layers.commit()
 print("saved", flush=True)
-bench.workspace.new_instance_asked.emit()
+bench.workspace.new_instance_requested.emit()
 layer.paint((20, 70), layer.selected_label)
 print("painting", flush=True)
 time.sleep(600)

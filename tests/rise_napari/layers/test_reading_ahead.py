@@ -133,7 +133,7 @@ def test_a_picture_of_another_size_gets_an_array_of_its_own(labelled: Any, folde
 def test_events_arrive_in_the_pumps_thread_before_they_are_told(trainer: Any, tmp_path: Path) -> None:
     session = TrainingSession(trainer)
     arrived: list[tuple[int, list[events.Event]]] = []
-    session.arriving.connect(lambda batch: arrived.append((threading.get_ident(), batch)))
+    session.events_arriving.connect(lambda batch: arrived.append((threading.get_ident(), batch)))
     trainer.batches = [[events.Progress(1, 2, 0.5, 1.0)], [events.Finished(2, run=1, folder="runs/1", stopped=False)]]
     session.start(Job(tmp_path, None, None), watch=None)
     batches: list[list[events.Event]] = []

@@ -93,11 +93,11 @@ def test_a_stroke_is_in_the_store_and_the_frame_counts_as_labelled(opened: Any, 
 
 def test_brush_polygon_fill_and_eraser_all_reach_the_store(opened: Any, qtbot: Any) -> None:
     layer = opened.layers.annotations
-    opened.workspace.new_instance_asked.emit()
+    opened.workspace.new_instance_requested.emit()
     layer.brush_size = 10
     layer.paint((20, 20), layer.selected_label)
     qtbot.waitUntil(lambda: len(masks(opened)) == 1, timeout=2000)
-    opened.workspace.new_instance_asked.emit()
+    opened.workspace.new_instance_requested.emit()
     layer.paint_polygon([[40, 40], [40, 60], [55, 60]], layer.selected_label)
     qtbot.waitUntil(lambda: len(masks(opened)) == 2, timeout=2000)
     area = masks(opened)[1].sum()
@@ -173,7 +173,7 @@ def test_one_undo_takes_back_all_that_one_stroke_did(opened: Any, disc: Any, str
 def test_a_stroke_right_before_a_switch_is_saved_on_its_own_frame(opened: Any, disc: Any) -> None:
     workspace = opened.workspace
     first = workspace.frame.id
-    workspace.new_instance_asked.emit()
+    workspace.new_instance_requested.emit()
     layer = opened.layers.annotations
     layer.data_setitem(np.nonzero(disc(20, 20)), layer.selected_label)
     opened.viewer_for_tests.dims.set_current_step(0, 3)

@@ -51,7 +51,7 @@ def window(opened: Any, disc: Any, qtbot: Any) -> Any:
         masks = [disc(12 + 15 * place, 15 + 20 * place, 6) for place in range(len(kinds))]
         new = [Instance(None, frame.id, kind, from_mask(mask)) for kind, mask in zip(kinds, masks, strict=True)]
         project.annotations.add(frame.id, new)
-    workspace.imported()
+    workspace.reload()
     opened.viewer_for_tests.window.show()
     return opened
 

@@ -24,7 +24,7 @@ def window(workbench: Any, folder: Path, make_hand: Callable[..., Any], qtbot: A
     viewer = bench.viewer_for_tests
     viewer.window.show()
     viewer.window.resize(1300, 850)
-    bench.tools.assist.engine_candidates = False
+    bench.tools.prompt.engine_candidates = False
     assert bench.workspace.open_path(folder)
     qtbot.wait(100)
     viewer.reset_view()
@@ -60,13 +60,13 @@ def last_words(bench: Any) -> str:
 
 
 def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: Any) -> None:
-    viewer, workspace, assist = window.viewer_for_tests, window.workspace, window.tools.assist
+    viewer, workspace, prompt = window.viewer_for_tests, window.workspace, window.tools.prompt
     window.hand.key(Qt.Key.Key_S)
-    assert assist.active
+    assert prompt.active
     assert "drag a box" in window.annotate.tool_state.text()
     center = viewer.camera.center
     window.hand.drag([(10, 10), (20, 20), (30.5, 30.5)])
-    qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: prompt.suggestion is not None, timeout=20_000)
     assert viewer.camera.center == center, "the drag draws a box and does not move the picture"
     layer = viewer.layers[SUGGESTION]
     assert layer.visible
@@ -79,13 +79,13 @@ def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: 
     assert not viewer.layers[SUGGESTION].visible
     assert workspace.frame.state is FrameState.LABELLED
     assert last_words(window) == "took a suggestion"
-    assert assist.active, "the next object can be pointed at"
+    assert prompt.active, "the next object can be pointed at"
     workspace.undo()
     assert workspace.instances() == []
 
 
 def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, disc: Any, qtbot: Any) -> None:
-    workspace, assist = window.workspace, window.tools.assist
+    workspace, prompt = window.workspace, window.tools.prompt
     project, frame = workspace.project, workspace.frame
     cup = project.annotations.add_category("cup").id
     run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
@@ -96,13 +96,13 @@ def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, 
     workspace.predictions_changed.emit(frame.id)
     window.hand.key(Qt.Key.Key_S)
     window.hand.drag([(20, 20)])
-    qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
-    assert assist.suggestion.score == pytest.approx(0.7)
+    qtbot.waitUntil(lambda: prompt.suggestion is not None, timeout=20_000)
+    assert prompt.suggestion.score == pytest.approx(0.7)
     for _ in range(3):
-        if np.array_equal(assist.suggestion.mask, shifted):
+        if np.array_equal(prompt.suggestion.mask, shifted):
             break
         window.hand.key(Qt.Key.Key_S)
-    assert np.array_equal(assist.suggestion.mask, shifted), "the prediction as it is can be had as well"
+    assert np.array_equal(prompt.suggestion.mask, shifted), "the prediction as it is can be had as well"
     window.hand.key(Qt.Key.Key_Return)
     (taken,) = workspace.instances()
     assert taken.category == cup
@@ -113,33 +113,33 @@ def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, 
 
 
 def test_escape_drops_the_suggestion_and_then_the_tool(window: Any, qtbot: Any) -> None:
-    assist, layer = window.tools.assist, window.layers.annotations
+    prompt, layer = window.tools.prompt, window.layers.annotations
     window.hand.key(Qt.Key.Key_S)
     window.hand.drag([(10, 10), (30, 30)])
-    qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: prompt.suggestion is not None, timeout=20_000)
     window.hand.key(Qt.Key.Key_Escape)
-    assert assist.suggestion is None
-    assert assist.active
+    assert prompt.suggestion is None
+    assert prompt.active
     assert not window.viewer_for_tests.layers[SUGGESTION].visible
     window.hand.key(Qt.Key.Key_Escape)
-    assert not assist.active
+    assert not prompt.active
     assert layer.mouse_pan
     assert not any("Enter" in str(key) for key in layer.keymap), "napari's own meaning of the key is back"
     assert window.workspace.instances() == []
 
 
 def test_another_tool_or_another_frame_ends_what_was_proposed(window: Any, qtbot: Any) -> None:
-    workspace, assist = window.workspace, window.tools.assist
+    workspace, prompt = window.workspace, window.tools.prompt
     window.hand.key(Qt.Key.Key_S)
     window.hand.drag([(10, 10), (30, 30)])
-    qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: prompt.suggestion is not None, timeout=20_000)
     workspace.step(1)
-    assert assist.suggestion is None
-    assert assist.active, "the tool stays in hand from frame to frame"
+    assert prompt.suggestion is None
+    assert prompt.active, "the tool stays in hand from frame to frame"
     window.hand.drag([(10, 14), (30, 34)])
-    qtbot.waitUntil(lambda: assist.suggestion is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: prompt.suggestion is not None, timeout=20_000)
     window.hand.key(Qt.Key.Key_N)
-    assert not assist.active
+    assert not prompt.active
     assert not window.viewer_for_tests.layers[SUGGESTION].visible
     assert str(window.layers.annotations.mode) == "paint"
     assert workspace.project.journal.history() == []
@@ -152,7 +152,7 @@ def test_a_line_cuts_an_instance_in_two(window: Any, disc: Any) -> None:
     whole = disc(30, 40, 15)
     (number,) = add(window, whole)
     window.hand.key(Qt.Key.Key_T)
-    assert window.tools.knife.active
+    assert window.tools.cut_tool.active
     window.hand.drag([(10, 36), (30, 36), (52, 36)])
     first, second = masks(window)
     assert np.array_equal(first | second, whole)

@@ -232,7 +232,9 @@ def test_napari_asked_to_close_can_say_what_still_runs(
 
     monkeypatch.setattr(background, "create_worker", watch)
     seen: list[int] = []
-    background.stream_beside(workbench.workspace, lambda: iter([1, 2]), each=seen.append, name="RISE is training")
+    background.stream_in_background(
+        workbench.workspace, lambda: iter([1, 2]), each=seen.append, name="RISE is training"
+    )
     qtbot.waitUntil(lambda: seen == [1, 2], timeout=10_000)
     assert f"{asked[0]}" == "RISE is training"
 

@@ -47,7 +47,7 @@ def test_an_error_is_gone_once_something_went_well(
     monkeypatch.setattr(header, "STALE_SECONDS", 0.0)
     workbench.workspace.step(1)
     assert message.text() == ""
-    workbench.workspace.tell("The report is in /there.")
+    workbench.workspace.notify("The report is in /there.")
     workbench.workspace.step(1)
     assert message.text() == "The report is in /there.", "news is no trouble"
 
@@ -83,7 +83,7 @@ def test_a_tinted_message_has_room_for_all_its_lines(opened: Any) -> None:
         sentence = " ".join(["word"] * words)
         heights = []
         for level in ("info", "error"):
-            opened.workspace.tell(sentence, level)
+            opened.workspace.notify(sentence, level)
             heights.append(message.heightForWidth(width))
         assert heights[0] == heights[1], "the tint takes no room from the words"
     assert heights[1] > 2 * plain

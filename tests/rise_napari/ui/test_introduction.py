@@ -12,20 +12,20 @@ from rise_napari.ui.introduction import Introductions
 
 
 def test_each_tab_is_introduced_until_it_was_read(workbench: Any) -> None:
-    shown = workbench.introductions.of
+    shown = workbench.introductions.frames
     assert list(shown) == [step.name for step in workbench.steps]
     assert not any(frame.isHidden() for frame in shown.values())
     read = shown["Annotate"].findChild(QPushButton)
     QTest.keyClick(read, Qt.Key.Key_Space)
     assert [name for name, frame in shown.items() if frame.isHidden()] == ["Annotate"]
     later = Introductions(workbench.steps, workbench.project.remembered)
-    assert [name for name, frame in later.of.items() if frame.isHidden()] == ["Annotate"], "another window knows it"
+    assert [name for name, frame in later.frames.items() if frame.isHidden()] == ["Annotate"], "another window knows it"
     workbench.introductions.show_again()
     assert not shown["Annotate"].isHidden()
 
 
 def test_the_list_of_keys_brings_the_introductions_back(workbench: Any) -> None:
-    frame = workbench.introductions.of["Project"]
+    frame = workbench.introductions.frames["Project"]
     frame.findChild(QPushButton).click()
     assert frame.isHidden()
     dialog = workbench.keys_dialog()

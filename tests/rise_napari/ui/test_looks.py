@@ -67,7 +67,7 @@ def test_icons_follow_the_theme(opened: Any) -> None:
 
 
 def test_no_tab_scrolls_on_a_small_screen(opened: Any, disc: Any, stroke: Any) -> None:
-    for introduction in opened.introductions.of.values():
+    for introduction in opened.introductions.frames.values():
         introduction.hide()
     stroke(opened, disc(20, 20))
     opened.workspace.mark(FrameState.LABELLED)
