@@ -37,7 +37,7 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.synthetic import write_sample_folder
 from rise_napari.layers.frame_stack import FrameStack
 from rise_napari.layers.label_view import LabelView
-from rise_napari.layers.pieces import Pieces
+from rise_napari.layers.mask_cache import Pieces
 
 INSTANCES_A_FRAME = 47 / 4
 """On the eight frames in nine that have any: 470,000 on 45,000 frames."""

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from rise_napari.engine.collector import CalmCollector
+from rise_napari.engine.garbage_collection import CalmCollector
 from rise_napari.layers.project_layers import ProjectLayers
 from rise_napari.manifest.preferences import reopens_last
 from rise_napari.tabs.annotate import AnnotateTab
@@ -20,7 +20,7 @@ from rise_napari.tabs.project.tab import ProjectTab
 from rise_napari.tabs.review.tab import ReviewTab
 from rise_napari.tabs.tab import Tab
 from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainTab
-from rise_napari.tools.picker import PredictionPicker
+from rise_napari.tools.select_predictions import PredictionPicker
 from rise_napari.tools.toolbox import Toolbox
 from rise_napari.training.curves import Curves
 from rise_napari.training.session import RunState

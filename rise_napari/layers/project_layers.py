@@ -22,12 +22,12 @@ from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.training.events import Event
-from rise_napari.layers.contours import exchange
 from rise_napari.layers.frame_stack import FrameStack
 from rise_napari.layers.label_view import LabelView, Piece
-from rise_napari.layers.pieces import Pieces
-from rise_napari.layers.predicted_layers import PredictedLayers
-from rise_napari.layers.strokes import store
+from rise_napari.layers.mask_cache import Pieces
+from rise_napari.layers.outline_layer import exchange
+from rise_napari.layers.prediction_layers import PredictedLayers
+from rise_napari.layers.save_strokes import store
 from rise_napari.training.session import RunState
 from rise_napari.workspace import Workspace
 

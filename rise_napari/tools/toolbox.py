@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from rise_engine.annotation.split import along
-from rise_napari.layers.overlay import Overlay
 from rise_napari.layers.project_layers import FRAMES, ProjectLayers
-from rise_napari.tools.drag import DragTool, Point
-from rise_napari.tools.edit import Editor
-from rise_napari.tools.prompt import PromptTool
+from rise_napari.layers.tool_overlay import Overlay
+from rise_napari.tools.drag_tool import DragTool, Point
+from rise_napari.tools.instance_editor import Editor
+from rise_napari.tools.prompt_tool import PromptTool
 from rise_napari.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ import pyqtgraph as pg
 
 from rise_engine.training.events import Event, HoldoutScore, Losses, PseudoLabelScore, Thresholds, ToBeat
 from rise_napari.tabs.tab import button
-from rise_napari.training.columns import Columns
+from rise_napari.training.event_columns import Columns
 from rise_napari.workspace import Workspace
 
 # For each field: its name in words, the short form that stands above the plot, and its colour.

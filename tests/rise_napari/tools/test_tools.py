@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt
 
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
-from rise_napari.layers.overlay import NAME as SUGGESTION
+from rise_napari.layers.tool_overlay import NAME as SUGGESTION
 
 SIZE = (60, 80)
 
@@ -256,7 +256,7 @@ def test_painting_the_lowest_of_three_shows_it(window: Any, disc: Any, stroke: A
 
 
 def test_a_read_only_window_edits_nothing(window: Any, folder: Path, disc: Any) -> None:
-    from rise_napari.tools.edit import Editor
+    from rise_napari.tools.instance_editor import Editor
     from rise_napari.workspace import Workspace
 
     numbers = add(window, disc(20, 20), disc(40, 60))

@@ -10,8 +10,8 @@ from napari.viewer import Viewer
 from numpy.typing import NDArray
 
 from rise_engine.project.segmentation import Segmentation
+from rise_napari.layers.mask_cache import Pieces
 from rise_napari.layers.outlines import outlines, step_for
-from rise_napari.layers.pieces import Pieces
 from rise_napari.workspace import Workspace
 
 OPACITY = 0.9

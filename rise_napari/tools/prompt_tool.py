@@ -15,10 +15,10 @@ from rise_engine.annotation.prompt import Suggestion, suggest_at, suggest_in_box
 from rise_engine.project.records import Instance, PredictedInstance
 from rise_engine.project.segmentation import box_of
 from rise_napari.engine.background import run_in_background, stream_in_background
-from rise_napari.layers.overlay import Overlay
+from rise_napari.layers.tool_overlay import Overlay
 from rise_napari.manifest.preferences import asks_the_model
-from rise_napari.tools.drag import DragTool, Point
-from rise_napari.tools.edit import Editor, taken_by
+from rise_napari.tools.drag_tool import DragTool, Point
+from rise_napari.tools.instance_editor import Editor, taken_by
 from rise_napari.workspace import Workspace
 
 CANDIDATE_SCORE = 0.02

@@ -10,8 +10,8 @@ from napari.viewer import Viewer
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.training.events import Event, Preview
-from rise_napari.layers.contours import Contours
-from rise_napari.layers.pieces import Pieces
+from rise_napari.layers.mask_cache import Pieces
+from rise_napari.layers.outline_layer import Contours
 from rise_napari.workspace import Workspace
 
 PREDICTIONS, PSEUDO_LABELS = "predictions", "pseudo-labels"

@@ -7,7 +7,7 @@ import pytest
 
 from rise_engine.errors import RiseError
 from rise_engine.project.segmentation import from_mask
-from rise_napari.layers.pieces import Pieces
+from rise_napari.layers.mask_cache import Pieces
 
 SIZE = (30, 40)
 

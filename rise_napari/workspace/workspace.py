@@ -13,8 +13,8 @@ from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import Category, FrameRecord, FrameState, Instance
 from rise_napari.engine.process import EngineProcess
-from rise_napari.frame_list import FrameList
 from rise_napari.training.session import TrainerFactory, TrainingSession, spawn_training
+from rise_napari.workspace.frame_list import FrameList
 
 Level = Literal["info", "warning", "error"]
 Result = TypeVar("Result")

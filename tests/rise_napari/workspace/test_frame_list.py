@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rise_engine.project.records import FrameRecord, FrameState, Split
-from rise_napari.frame_list import FrameList
+from rise_napari.workspace.frame_list import FrameList
 
 
 def frames(count: int) -> list[FrameRecord]:

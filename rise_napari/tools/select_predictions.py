@@ -9,9 +9,9 @@ from napari.viewer import Viewer
 
 from rise_engine.project.records import Instance
 from rise_napari.layers.label_view import Piece
-from rise_napari.layers.overlay import Overlay
 from rise_napari.layers.project_layers import ProjectLayers
-from rise_napari.tools.drag import DragTool, Point
+from rise_napari.layers.tool_overlay import Overlay
+from rise_napari.tools.drag_tool import DragTool, Point
 
 CLICK = 3.0
 """Pixels; a way that stays within is a click and no box."""
