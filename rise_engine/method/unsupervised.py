@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from rise_engine.config import RiseConfig
-from rise_engine.method.after_view import boxes_after, pseudo_labels_after, targets_after
 from rise_engine.method.association import (
     association_accuracy,
     association_loss,
@@ -31,9 +30,9 @@ from rise_engine.method.pseudo_labels import (
     merge_with_known,
     multi_label_matching,
 )
-from rise_engine.method.strong_view import moved_to_strong
 from rise_engine.method.supervised import associates, common_objects
 from rise_engine.method.targets import Targets
+from rise_engine.method.view_transfer import boxes_after, moved_to_strong, pseudo_labels_after, targets_after
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training.distributed import WHOLE, Share

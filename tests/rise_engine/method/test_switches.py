@@ -15,10 +15,10 @@ from rise_engine.config import AugmentConfig, LoaderConfig, LossConfig, RiseConf
 from rise_engine.method.association import identities_by_score, views
 from rise_engine.method.losses import Criterion
 from rise_engine.method.matching import Assignment
-from rise_engine.method.strong_view import moved_boxes, moved_to_strong
 from rise_engine.method.supervised import segmented_objects, supervised_losses
 from rise_engine.method.targets import Targets, boxes_of_masks
 from rise_engine.method.unsupervised import predicting, unsupervised_losses
+from rise_engine.method.view_transfer import moved_boxes, moved_to_strong
 from rise_engine.model import build_segmenter
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.pseudo_sequences.augment import draw_object, strong_augmentation

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from rise_engine.config import RiseConfig
-from rise_engine.method.after_view import boxes_after, pseudo_labels_after, targets_after
 from rise_engine.method.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.method.targets import Targets
+from rise_engine.method.view_transfer import boxes_after, pseudo_labels_after, targets_after
 from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
 
 SIZE, CANVAS = (40, 60), (64, 96)
