@@ -27,9 +27,9 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_engine.pseudo_sequences.bank import InstanceBank
+from rise_engine.pseudo_sequences.from_project import read_for_training
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.staging import read_for_training
-from rise_engine.pseudo_sequences.still import StillFrame
+from rise_engine.pseudo_sequences.source_frame import SourceFrame
 from rise_engine.synthetic import draw_tote
 
 MARGIN = 1.15
@@ -85,8 +85,8 @@ def measure(preset: str, device: torch.device, scenes: int, frames: int) -> None
     bank = InstanceBank(config.sequence.bank_capacity)
     for frame in labelled:
         bank.add_frame(frame, min_area=config.sequence.min_area)
-    packing = cpu_milliseconds(lambda index: StillFrame.of(labelled[index % frames]), scenes)
-    stills = [StillFrame.of(frame) for frame in labelled]
+    packing = cpu_milliseconds(lambda index: SourceFrame.of(labelled[index % frames]), scenes)
+    stills = [SourceFrame.of(frame) for frame in labelled]
     maker = SequenceMaker(config.sequence, config.augment, loader, device=device)
     planning = cpu_milliseconds(
         lambda index: maker.plan(stills[index % frames], bank, np.random.default_rng(index)), scenes

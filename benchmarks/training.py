@@ -114,8 +114,8 @@ def watched(watch: Stopwatch, model: nn.Module) -> Iterator[None]:
         (unsupervised, "merge_with_known", "pseudo-labels"),
         (losses, "assign_layers", "matching"),
         (matching, "assign_layers", "matching"),
-        (supervised, "views", "matching"),
-        (unsupervised, "views", "matching"),
+        (supervised, "contrastive_queries", "matching"),
+        (unsupervised, "contrastive_queries", "matching"),
         (Tensor, "backward", "backward"),
     ]
     forward = model.forward

@@ -53,12 +53,12 @@ def bank(
 
     from rise_engine.atomic import atomic_path
     from rise_engine.project.project import Project
-    from rise_engine.pseudo_sequences.staging import whole_bank
+    from rise_engine.pseudo_sequences.from_project import full_size_bank
 
     if out.exists() and not out.is_dir():
         raise RiseError(f"{out} is a file: name a folder for the cut-outs with --out")
     with Project.open(project, read_only=True) as opened:
-        cut_outs = whole_bank(opened)
+        cut_outs = full_size_bank(opened)
     for cut_out in cut_outs:
         alpha = np.where(cut_out.mask, 255, 0).astype(np.uint8)
         name = PurePosixPath(cut_out.frame).with_suffix("").as_posix().replace("/", "_")
@@ -87,16 +87,16 @@ def preview(
     from rise_engine.config import RiseConfig
     from rise_engine.project.image_file import SUFFIXES
     from rise_engine.project.project import Project
+    from rise_engine.pseudo_sequences.from_project import make_frame_sequence, require_bank_frames
     from rise_engine.pseudo_sequences.preview import render_sequence
-    from rise_engine.pseudo_sequences.staging import some_bank_frames, stage_frame
 
     require_no_folder(out)
     if out.suffix.lower() not in SUFFIXES:
         raise RiseError(f"{out} does not say what kind of picture to write: end its name in .png or .jpg")
     with Project.open(project, read_only=True) as opened:
-        labelled = some_bank_frames(opened)
+        labelled = require_bank_frames(opened)
         chosen = labelled[0] if frame is None else opened.frames.get(frame)
-        sequence = stage_frame(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
+        sequence = make_frame_sequence(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
     with atomic_path(out) as part:
         Image.fromarray(render_sequence(sequence)).save(part)
     typer.echo(f"{out} shows before | after | strong of {chosen.name}.")

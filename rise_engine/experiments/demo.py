@@ -30,8 +30,8 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Split
 from rise_engine.project.segmentation import area_of, box_of, from_mask
 from rise_engine.project.splits import choose_split
+from rise_engine.pseudo_sequences.from_project import bank_frames, make_frame_sequence
 from rise_engine.pseudo_sequences.preview import render_sequence
-from rise_engine.pseudo_sequences.staging import bank_frames, stage_frame
 from rise_engine.resources import starter_path
 from rise_engine.synthetic import write_sample_folder
 from rise_engine.training.events import Finished
@@ -183,7 +183,7 @@ def _write_files(project: Project, out: Path, run: int, say: Say) -> None:
     shown = [frame for frame in project.frames.all() if not project.annotations.of_frame(frame.id)][: 3 * SHEET_COLUMNS]
     export_coco(project, out / "annotations.json")
     Image.fromarray(contact_sheet(project, shown)).save(out / "predictions.png")
-    sequence = stage_frame(project, bank_frames(project)[0], config, seed=0)
+    sequence = make_frame_sequence(project, bank_frames(project)[0], config, seed=0)
     Image.fromarray(render_sequence(sequence)).save(out / "sequence.png")
     report = export_onnx_from_run(project, out / "model.onnx", run=run)
     say("Written:")

@@ -64,7 +64,7 @@ def association_accuracy(first: Tensor, second: Tensor) -> float:
 
 
 @torch.no_grad()
-def views(
+def contrastive_queries(
     class_logits: Tensor, boxes: Tensor, targets: Targets, config: LossConfig
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Positive and negative views of each of G targets: two lists of int64 indices into the Q queries of one image.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rise_engine.method.targets import Targets
 from rise_engine.model.device import moved
-from rise_engine.pseudo_sequences.views import Scene
+from rise_engine.pseudo_sequences.views import View
 from rise_engine.training.distributed import WHOLE, Share
 
 STRIDE = 32
@@ -60,7 +60,7 @@ def pad_masks(masks: Tensor, canvas: tuple[int, int]) -> Tensor:
     return padded
 
 
-def known_targets(scene: Scene, canvas: tuple[int, int], *, device: torch.device) -> Targets:
+def known_targets(scene: View, canvas: tuple[int, int], *, device: torch.device) -> Targets:
     """Every object of a scene that is known for sure, as targets on the canvas."""
     size = (scene.image.shape[-2], scene.image.shape[-1])
     return Targets.from_masks(pad_masks(scene.masks, canvas), scene.labels, image_size=size).to(device)

@@ -25,7 +25,7 @@ MASK_THRESHOLDS = torch.arange(1, 20) / 20
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedFrame:
+class FrameQuality:
     """One frame's predictions against its truth.
 
     ``scores`` float (Q,) and ``right`` bool (Q,) of all predictions; ``kept`` bool (Q,), those that are pseudo-labels;
@@ -50,7 +50,7 @@ class JudgedFrame:
 
 
 @torch.no_grad()
-def judge_frame(
+def measure_frame(
     output: SegmenterOutput,
     image: int,
     *,
@@ -62,7 +62,7 @@ def judge_frame(
     step: int,
     steps: int,
     picture: Tensor | None = None,
-) -> JudgedFrame:
+) -> FrameQuality:
     """Judges one image of an output, as the cascade stands at a step, by its true ``masks`` bool (G, *canvas) and
     ``labels`` int64 (G,). Sizes are (height, width), ``image_size`` without padding. ``picture`` is that of
     ``make_pseudo_labels``; right and wrong are told at the masks' own resolution, before they follow edges."""
@@ -84,7 +84,7 @@ def judge_frame(
         for index in range(len(labels))
         if bool(covers[:, index].any())
     ]
-    return JudgedFrame(
+    return FrameQuality(
         scores=scores.cpu().double().numpy(),
         right=covers.any(1).cpu().numpy(),
         kept=kept.cpu().numpy(),
@@ -103,7 +103,7 @@ def _best_mask_threshold(probability: Tensor, truth: Tensor) -> float:
     return float(best[len(best) // 2])
 
 
-def summarise(frames: Sequence[JudgedFrame], step: int) -> PseudoLabelScore:
+def summarise(frames: Sequence[FrameQuality], step: int) -> PseudoLabelScore:
     """What the frames, at least one, tell together: precision and recall over all, thresholds as mean and spread."""
     kept = sum(int(frame.kept.sum()) for frame in frames)
     right = sum(int((frame.kept & frame.right).sum()) for frame in frames)
@@ -127,7 +127,7 @@ def summarise(frames: Sequence[JudgedFrame], step: int) -> PseudoLabelScore:
     )
 
 
-def best_threshold(frames: Sequence[JudgedFrame]) -> float | None:
+def best_threshold(frames: Sequence[FrameQuality]) -> float | None:
     """The class score at which keeping all predictions from it up has the highest F1; None when none is right."""
     scores = np.concatenate([frame.scores for frame in frames])
     right = np.concatenate([frame.right for frame in frames])

@@ -14,7 +14,7 @@ from torchvision.ops import batched_nms, box_convert, box_iou
 
 from rise_engine.config import PseudoLabelConfig
 from rise_engine.method.extensions.edge_refinement import follow_edges
-from rise_engine.method.targets import Targets, bound_masks, boxes_of_masks
+from rise_engine.method.targets import Targets, boxes_bound_masks, boxes_of_masks
 from rise_engine.method.thresholds import quantile_level, staircase
 from rise_engine.model.segmenter import SegmenterOutput
 
@@ -232,7 +232,7 @@ def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[
     masks = pseudo.masks & ~known.masks.any(0)
     area = masks.flatten(1).sum(1)
     added = ~repeated & (area >= MIN_AREA)
-    bounding = bound_masks(pseudo.boxes, pseudo.masks, image_size=image_size)[added]
+    bounding = boxes_bound_masks(pseudo.boxes, pseudo.masks, image_size=image_size)[added]
     boxes = torch.where(bounding[:, None], boxes_of_masks(masks[added], image_size=image_size), pseudo.boxes[added])
     return Targets(
         labels=torch.cat((known.labels, pseudo.labels[added])),

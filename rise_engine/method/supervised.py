@@ -12,16 +12,16 @@ from rise_engine.config import RiseConfig
 from rise_engine.method.association import (
     association_accuracy,
     association_loss,
+    contrastive_queries,
     generator_of,
     identities_by_score,
-    views,
 )
 from rise_engine.method.batch import collate, known_targets
 from rise_engine.method.losses import Criterion, LossTerms, sample_masks
 from rise_engine.method.matching import Assignment
 from rise_engine.method.targets import Targets
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 from rise_engine.training.distributed import WHOLE, Share
 
 SEGMENTED_IOU = 0.5
@@ -40,7 +40,7 @@ class SupervisedLosses:
     segmented: list[list[int]]
 
 
-def common_objects(before: Scene, after: Scene) -> tuple[Tensor, Tensor]:
+def common_objects(before: View, after: View) -> tuple[Tensor, Tensor]:
     """Rows of the objects that both views show, as two index tensors of equal length."""
     same = before.ids[:, None] == after.ids[None, :]
     rows, columns = torch.nonzero(same, as_tuple=True)
@@ -93,7 +93,9 @@ def supervised_losses(
             others = output.embeddings[after, assignments[after].best.to(device)]
             rows, columns = identities_by_score(everyone.detach(), others.detach())
             anchors = everyone[rows]
-        positives, negatives = views(output.class_logits[after], output.boxes[after], targets[after], config.loss)
+        positives, negatives = contrastive_queries(
+            output.class_logits[after], output.boxes[after], targets[after], config.loss
+        )
         association = (
             association
             + association_loss(
@@ -122,7 +124,7 @@ def supervised_losses(
 
 @torch.no_grad()
 def segmented_objects(
-    output: SegmenterOutput, image: int, assignment: Assignment, targets: Targets, scene: Scene
+    output: SegmenterOutput, image: int, assignment: Assignment, targets: Targets, scene: View
 ) -> list[int]:
     """Positions in their frame of the objects that their best query covers with mask IoU >= 0.5 (paper, Sec. 3.1)."""
     if not len(targets):

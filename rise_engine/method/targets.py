@@ -71,7 +71,7 @@ def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
     )
 
 
-def bound_masks(boxes: Tensor, masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
+def boxes_bound_masks(boxes: Tensor, masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
     """Which of the boxes (N, 4) bound their masks (N, H, W), as those of known objects do and predicted ones do not.
 
     Bool (N,), to a hundredth of a pixel of an image of some thousand.

@@ -14,12 +14,12 @@ from rise_engine.config import RiseConfig
 from rise_engine.method.association import (
     association_accuracy,
     association_loss,
+    contrastive_queries,
     generator_of,
     identities_by_score,
-    views,
 )
 from rise_engine.method.batch import collate, known_targets, pad_masks
-from rise_engine.method.extensions.next_frame import look_at_next_frames, recognised
+from rise_engine.method.extensions.next_frame import match_next_frame, predict_next_frames
 from rise_engine.method.extensions.test_time import predict_augmented
 from rise_engine.method.losses import Criterion, LossTerms
 from rise_engine.method.matching import assign
@@ -32,7 +32,12 @@ from rise_engine.method.pseudo_labels import (
 )
 from rise_engine.method.supervised import associates, common_objects
 from rise_engine.method.targets import Targets
-from rise_engine.method.view_transfer import boxes_after, moved_to_strong, pseudo_labels_after, targets_after
+from rise_engine.method.view_transfer import (
+    boxes_after,
+    pseudo_labels_in_after_view,
+    strong_view_targets,
+    targets_after,
+)
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training.distributed import WHOLE, Share
@@ -106,7 +111,7 @@ def unsupervised_losses(
     next_frames = {}
     if associates(config):
         with predicting(teacher):
-            next_frames = look_at_next_frames(
+            next_frames = predict_next_frames(
                 teacher, sequences, config, canvas=before.canvas, step=step, device=device
             )
     known = [known_targets(sequence.before, before.canvas, device=device) for sequence in sequences]
@@ -117,7 +122,7 @@ def unsupervised_losses(
         targets.append(merged if len(merged.labels) else None)
     seen_by_teacher = reference.boxes
     if config.augment.reweaken:
-        targets, seen_by_teacher = moved_to_strong(sequences, targets, seen_by_teacher, before.sizes, config)
+        targets, seen_by_teacher = strong_view_targets(sequences, targets, seen_by_teacher, before.sizes, config)
 
     images = [sequence.strong for sequence in sequences]
     count = len(sequences)
@@ -155,7 +160,9 @@ def unsupervised_losses(
     if associates(config):
         for index, sequence in enumerate(sequences):
             if sequence.recorded:
-                pairs = _Pairs(*recognised(reference, index, pseudo_labels[index], known[index], next_frames[index]))
+                pairs = _Pairs(
+                    *match_next_frame(reference, index, pseudo_labels[index], known[index], next_frames[index])
+                )
             else:
                 pairs = _known_pairs(
                     sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas
@@ -169,7 +176,9 @@ def unsupervised_losses(
             partners = output.embeddings[after, best.to(device)].detach()
             if not sequence.recorded:
                 accuracies.append(association_accuracy(anchors.detach(), partners))
-            positives, negatives = views(output.class_logits[after], output.boxes[after], pairs.targets, config.loss)
+            positives, negatives = contrastive_queries(
+                output.class_logits[after], output.boxes[after], pairs.targets, config.loss
+            )
             if config.loss.identities == "predicted" and not sequence.recorded:
                 rows, columns = identities_by_score(anchors.detach(), partners)
                 anchors = anchors[rows]
@@ -218,7 +227,7 @@ def _known_pairs(
     rows, columns = common_objects(sequence.before, sequence.after)
     pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
 
-    own, moved = pseudo_labels_after(sequence, pseudo, pasted, config.sequence)
+    own, moved = pseudo_labels_in_after_view(sequence, pseudo, pasted, config.sequence)
     best = multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)
     own, moved = own[best], moved[best]
 

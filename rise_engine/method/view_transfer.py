@@ -11,12 +11,12 @@ from torch import Tensor
 from rise_engine.config import RiseConfig, SequenceConfig
 from rise_engine.method.batch import known_targets, pad_masks
 from rise_engine.method.pseudo_labels import KNOWN_IOU, PseudoLabels, mask_iou
-from rise_engine.method.targets import Targets, bound_masks, boxes_of_masks
+from rise_engine.method.targets import Targets, boxes_bound_masks, boxes_of_masks
 from rise_engine.pseudo_sequences.geometry import warp_masks
 from rise_engine.pseudo_sequences.views import PseudoSequence
 
 
-def pseudo_labels_after(
+def pseudo_labels_in_after_view(
     sequence: PseudoSequence, pseudo: PseudoLabels, pasted: Targets, config: SequenceConfig
 ) -> tuple[Tensor, Tensor]:
     """Which of the K pseudo-labels the after view still shows, int64 (N,), and their masks there, bool (N, h, w).
@@ -56,10 +56,10 @@ def targets_after(
         certain = known_targets(sequence.after, canvas, device=pseudo.masks.device)
         if not config.pseudo_labels.pasted_targets:
             certain = certain.select(slice(0))
-        rows, masks = pseudo_labels_after(sequence, pseudo, before, config.sequence)
+        rows, masks = pseudo_labels_in_after_view(sequence, pseudo, before, config.sequence)
         moved = Targets.from_masks(pad_masks(masks, canvas), pseudo.labels[rows], image_size=size)
         if not config.pseudo_labels.mask_to_box:
-            moved = replace(moved, boxes=moved_boxes(pseudo.boxes[rows], sequence.motion, size))
+            moved = replace(moved, boxes=transfer_boxes(pseudo.boxes[rows], sequence.motion, size))
         together = Targets(
             labels=torch.cat([certain.labels, moved.labels]),
             boxes=torch.cat([certain.boxes, moved.boxes]),
@@ -73,13 +73,13 @@ def boxes_after(sequences: Sequence[PseudoSequence], boxes: Tensor) -> Tensor:
     """The teacher's boxes (B, Q, 4) of the before views, where they are in the after views."""
     return torch.stack(
         [
-            moved_boxes(own, sequence.motion, (sequence.after.image.shape[-2], sequence.after.image.shape[-1]))
+            transfer_boxes(own, sequence.motion, (sequence.after.image.shape[-2], sequence.after.image.shape[-1]))
             for sequence, own in zip(sequences, boxes, strict=True)
         ]
     )
 
 
-def moved_to_strong(
+def strong_view_targets(
     sequences: Sequence[PseudoSequence],
     targets: Sequence[Targets | None],
     teacher_boxes: Tensor,
@@ -99,12 +99,12 @@ def moved_to_strong(
         if motion is None:
             moved.append(known)
             continue
-        boxes[index] = moved_boxes(teacher_boxes[index], motion, size)
+        boxes[index] = transfer_boxes(teacher_boxes[index], motion, size)
         moved.append(None if known is None else _moved_targets(known, motion, size, config))
     return moved, boxes
 
 
-def moved_boxes(boxes: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
+def transfer_boxes(boxes: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
     """The boxes (N, 4) cxcywh, 0..1 of ``size`` (h, w), around what they held, moved, within the picture.
 
     What a box holds is taken for the ellipse that touches its sides. The corners of a turned box lie far outside of
@@ -128,8 +128,8 @@ def _moved_targets(known: Targets, motion: Tensor, size: tuple[int, int], config
     seen = (area >= config.sequence.min_area) & (area >= config.sequence.min_visible * whole)
     if not bool(seen.any()):
         return None
-    bounding = bound_masks(known.boxes, known.masks, image_size=size)[seen]
+    bounding = boxes_bound_masks(known.boxes, known.masks, image_size=size)[seen]
     boxes = torch.where(
-        bounding[:, None], boxes_of_masks(masks[seen], image_size=size), moved_boxes(known.boxes[seen], motion, size)
+        bounding[:, None], boxes_of_masks(masks[seen], image_size=size), transfer_boxes(known.boxes[seen], motion, size)
     )
     return Targets(labels=known.labels[seen], boxes=boxes, masks=masks[seen])

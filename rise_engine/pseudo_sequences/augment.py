@@ -40,7 +40,7 @@ class ObjectAugmentation:
     contrast: float
 
 
-def draw_weak(
+def sample_weak(
     rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int], *, flip: bool
 ) -> WeakAugmentation:
     """A weak augmentation of a picture of ``size`` (h, w): rotation, scale and shift about its centre, brightness.
@@ -52,8 +52,8 @@ def draw_weak(
     return _mirrored(moved, size, mirror, 1.0)
 
 
-def draw_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
-    """How the strong view of ``size`` (h, w) is moved once more: as ``draw_weak``, within ranges of its own.
+def sample_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
+    """How the strong view of ``size`` (h, w) is moved once more: as ``sample_weak``, within ranges of its own.
 
     A student that sees its picture turned or resized further than its teacher does is Soft Teacher's (ICCV 2021).
     """
@@ -87,7 +87,7 @@ def _mirrored(moved: WeakAugmentation, size: tuple[int, int], x: float, y: float
     return replace(moved, matrix=moved.matrix @ about((width / 2, height / 2), scaling(x, y)))
 
 
-def draw_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:
+def sample_object(rng: np.random.Generator, config: AugmentConfig) -> ObjectAugmentation:
     """An augmentation of one pasted object: scale, rotation, flips, brightness and contrast."""
     turn = rotation(rng.uniform(-config.object_rotation, config.object_rotation))
     zoom = rng.uniform(*config.object_scale)
@@ -107,13 +107,13 @@ def adjust(image: Tensor, *, brightness: float, contrast: float) -> Tensor:
 
 
 def strong_augmentation(image: Tensor, rng: np.random.Generator, config: AugmentConfig) -> Tensor:
-    """``image`` float (3, H, W) RGB 0..1 after what ``draw_strong`` draws; the result has the same shape and range."""
-    for recolour in draw_strong(rng, config):
+    """``image`` float (3, H, W) RGB 0..1 after ``sample_strong``; the result has the same shape and range."""
+    for recolour in sample_strong(rng, config):
         image = recolour(image)
     return image
 
 
-def draw_strong(rng: np.random.Generator, config: AugmentConfig) -> tuple[Recolouring, ...]:
+def sample_strong(rng: np.random.Generator, config: AugmentConfig) -> tuple[Recolouring, ...]:
     """phi: RandAugment over operations that change colours and never the geometry.
 
     ``config.strong_operations`` different ones of ``config.strong_choices`` are drawn (all of them when there are

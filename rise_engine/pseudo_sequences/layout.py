@@ -91,7 +91,7 @@ class Visible:
     """What a finished scene shows: rows of the objects of which enough is left, and the map that holds them.
 
     ``numbers`` int64 (K,) are theirs in ``layers``, where ``layer_of`` int64 (K,) says in which one; ``labels`` and
-    ``ids`` int64 (K,) and ``pasted`` bool (K,) are as in a ``Scene``. ``own`` objects are the frame's, and have the
+    ``ids`` int64 (K,) and ``pasted`` bool (K,) are as in a ``View``. ``own`` objects are the frame's, and have the
     numbers up to that.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def draw_corner(
+def sample_corner(
     rng: np.random.Generator, frame_size: tuple[int, int], object_size: tuple[int, int], alpha: float, beta: float
 ) -> tuple[int, int]:
     """The top-left corner (x, y) of an object, in whole pixels: (u, v) = Beta(alpha, beta) * [w, h] (paper, Eq. 2).

@@ -1,6 +1,6 @@
 """All that is decided about a pseudo-sequence before a picture is made: shapes and draws, no colours.
 
-A plan is made on the host, maybe in another thread; ``SceneRenderer`` makes the pictures from it on any device.
+A plan is made on the host, maybe in another thread; ``SequenceRenderer`` makes the pictures from it on any device.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 from torch import Tensor
 
+from rise_engine.pseudo_sequences.change_symbols import ChangeSymbols
 from rise_engine.pseudo_sequences.geometry import warp_masks
-from rise_engine.pseudo_sequences.marks import Marks
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 TINT = 0.35
 GAP = 6
@@ -90,7 +90,7 @@ def render_sequence(sequence: PseudoSequence, *, scale: int = 1) -> NDArray[np.u
     return np.concatenate([before, gap, after, gap, strong], axis=1)
 
 
-def _seen_strongly(sequence: PseudoSequence) -> Scene:
+def _seen_strongly(sequence: PseudoSequence) -> View:
     """The objects of the before view where the strong view shows them."""
     before, motion = sequence.before, sequence.strong_motion
     return before if motion is None else replace(before, masks=warp_masks(before.masks, motion))
@@ -110,7 +110,7 @@ def _expected(sequence: PseudoSequence) -> dict[int, tuple[float, float]]:
 
 def _panel(
     image: Tensor,
-    scene: Scene,
+    scene: View,
     found: Mapping[int, Change],
     *,
     leaving: bool,
@@ -133,7 +133,7 @@ def _panel(
             objects.append((identity, found.get(identity), (float(columns.mean()), float(rows.mean())), colour))
     picture = Image.fromarray(pixels.round().astype(np.uint8))
     draw = ImageDraw.Draw(picture)
-    marks = Marks(draw, size=max(MARK_SIZE * scale, min(picture.size) * MARK_SHARE))
+    marks = ChangeSymbols(draw, size=max(MARK_SIZE * scale, min(picture.size) * MARK_SHARE))
     for identity, change, centre, own in objects:
         red, green, blue = (int(value) for value in own)
         if leaving and change is Change.REMOVED:
@@ -155,7 +155,7 @@ def _panel(
     return np.asarray(picture)
 
 
-def _masks_by_id(scene: Scene) -> dict[int, Tensor]:
+def _masks_by_id(scene: View) -> dict[int, Tensor]:
     return dict(zip(scene.ids.tolist(), scene.masks, strict=True))
 
 

@@ -15,10 +15,10 @@ from rise_engine.pseudo_sequences.bank import CutOut
 from rise_engine.pseudo_sequences.geometry import warp
 from rise_engine.pseudo_sequences.layout import MARGIN
 from rise_engine.pseudo_sequences.plan import Paste, SequencePlan, ViewPlan, motion_of
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 
-class SceneRenderer:
+class SequenceRenderer:
     """Makes pictures and masks on ``device``; nothing is ever read back from there, so it has not to be waited for."""
 
     def __init__(self, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class SceneRenderer:
             strong_motion=None if plan.again is None else motion_of(plan.again.matrix),
         )
 
-    def _view(self, view: ViewPlan, image: Tensor, size: tuple[int, int]) -> tuple[Scene, Tensor]:
+    def _view(self, view: ViewPlan, image: Tensor, size: tuple[int, int]) -> tuple[View, Tensor]:
         """The view, and what pasted objects cover of it. Beyond the frame's edge its outermost pixels go on, so that no
         black wedge gives the motion away."""
         canvas = warp(image, view.matrix, size, padding="border") / 255
@@ -54,7 +54,7 @@ class SceneRenderer:
             self._put(canvas, paste)
         layers = view.layers.to(self._device, non_blocking=True)
         visible = view.visible
-        scene = Scene(
+        scene = View(
             image=(canvas * view.brightness).clamp_(0, 1),
             masks=self._masks(layers, visible.numbers, visible.layer_of),
             labels=torch.from_numpy(visible.labels),

@@ -9,15 +9,15 @@ import torch
 
 from rise_engine.config import AugmentConfig, LoaderConfig, SequenceConfig
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
-from rise_engine.pseudo_sequences.augment import draw_object, draw_strong, draw_strong_motion, draw_weak
+from rise_engine.pseudo_sequences.augment import sample_object, sample_strong, sample_strong_motion, sample_weak
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.geometry import Matrix, scaling, translation
 from rise_engine.pseudo_sequences.instance_map import InstanceMap, moved_layers
 from rise_engine.pseudo_sequences.layout import Layout, ObjectPatch, Stamp
-from rise_engine.pseudo_sequences.placement import draw_corner
+from rise_engine.pseudo_sequences.placement import sample_corner
 from rise_engine.pseudo_sequences.plan import Paste, SequencePlan, ViewPlan
-from rise_engine.pseudo_sequences.render import SceneRenderer
-from rise_engine.pseudo_sequences.still import StillFrame
+from rise_engine.pseudo_sequences.render import SequenceRenderer
+from rise_engine.pseudo_sequences.source_frame import SourceFrame
 from rise_engine.pseudo_sequences.views import PseudoSequence
 
 ALIASING_SCALE = 0.75
@@ -37,11 +37,11 @@ class _Pasted:
     pose: Matrix
 
 
-class _View:
+class _ViewLayout:
     """A view under construction: what is visible where the frame's objects came by ``matrix``, and what was pasted."""
 
     def __init__(
-        self, still: StillFrame, reduced: tuple[int, int], matrix: Matrix, size: tuple[int, int], *, room: int
+        self, still: SourceFrame, reduced: tuple[int, int], matrix: Matrix, size: tuple[int, int], *, room: int
     ) -> None:
         (height, width), objects = still.size, still.objects
         layers = moved_layers(objects.layers, matrix @ scaling(reduced[1] / width, reduced[0] / height), size)
@@ -79,7 +79,7 @@ class SequenceMaker:
         self._config = config
         self._augment = augment
         self._loader = loader
-        self._renderer = SceneRenderer(device or torch.device("cpu"))
+        self._renderer = SequenceRenderer(device or torch.device("cpu"))
 
     def make(
         self, frame: LabelledFrame | UnlabelledFrame, bank: InstanceBank | None, rng: np.random.Generator
@@ -89,23 +89,23 @@ class SequenceMaker:
         A labelled frame's objects have the identities 0..N-1 in its order, pasted ones the next. All draws are from
         ``rng``: equal frames, banks and states of ``rng`` give equal sequences.
         """
-        return self.render(self.plan(StillFrame.of(frame), bank, rng))
+        return self.render(self.plan(SourceFrame.of(frame), bank, rng))
 
     def render(self, plan: SequencePlan) -> PseudoSequence:
         """The pictures of a plan."""
         return self._renderer.render(plan)
 
-    def plan(self, still: StillFrame, bank: InstanceBank | None, rng: np.random.Generator) -> SequencePlan:
+    def plan(self, still: SourceFrame, bank: InstanceBank | None, rng: np.random.Generator) -> SequencePlan:
         """All that ``make`` decides; safe to be called in several threads at once, as long as the bank stays."""
         short_side = int(rng.choice(self._loader.short_sides))
         reduced = _reduced(still.size, short_side / min(still.size))
         to_scene, size = self._draw_crop(rng, reduced, short_side)
-        first = draw_weak(rng, self._augment, size, flip=self._augment.flip)
-        second = draw_weak(rng, self._augment, size, flip=False)
+        first = sample_weak(rng, self._augment, size, flip=self._augment.flip)
+        second = sample_weak(rng, self._augment, size, flip=False)
         pasted, added = self._draw_cut_outs(rng, bank)
 
         to_before = first.matrix @ to_scene
-        before = _View(still, reduced, to_before, size, room=len(pasted))
+        before = _ViewLayout(still, reduced, to_before, size, room=len(pasted))
         first_identity = len(still.labels)
         objects = []
         for identity, cut_out in enumerate(pasted, start=first_identity):
@@ -113,13 +113,13 @@ class SequenceMaker:
             if (place := self._paste(rng, before, patch, pose, label=cut_out.label, identity=identity)) is not None:
                 objects.append(_Pasted(patch, cut_out.label, identity, place))
 
-        after = _View(still, reduced, second.matrix @ to_before, size, room=len(objects) + len(added))
+        after = _ViewLayout(still, reduced, second.matrix @ to_before, size, room=len(objects) + len(added))
         self._interact(rng, after, objects, second.matrix)
         for identity, cut_out in enumerate(added, start=first_identity + len(pasted)):
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
-        again = draw_strong_motion(rng, self._augment, size) if self._augment.reweaken else None
+        again = sample_strong_motion(rng, self._augment, size) if self._augment.reweaken else None
         return SequencePlan(
             name=still.name,
             image=torch.from_numpy(still.image),
@@ -128,7 +128,7 @@ class SequenceMaker:
             before=before.plan(self._config, brightness=first.brightness),
             after=after.plan(self._config, brightness=first.brightness * second.brightness),
             again=again,
-            strong=draw_strong(rng, self._augment),
+            strong=sample_strong(rng, self._augment),
             motion=second.matrix,
             labelled=still.labelled,
         )
@@ -156,7 +156,7 @@ class SequenceMaker:
         self, rng: np.random.Generator, cut_out: CutOut, size: tuple[int, int], short_side: int
     ) -> tuple[ObjectPatch, Matrix]:
         """The object with its own augmentation, and its pose at the origin, as large as it is in its own frame."""
-        augmentation = draw_object(rng, self._augment)
+        augmentation = sample_object(rng, self._augment)
         patch = ObjectPatch(cut_out, augmentation)
         relative = short_side / cut_out.frame_side if cut_out.frame_side else 1.0
         pose = scaling(relative, relative) @ augmentation.matrix
@@ -164,7 +164,7 @@ class SequenceMaker:
         shrink = min(1.0, MAX_SIDE_SHARE * size[1] / (x1 - x0), MAX_SIDE_SHARE * size[0] / (y1 - y0))
         return patch, patch.at_origin(scaling(shrink, shrink) @ pose)
 
-    def _interact(self, rng: np.random.Generator, after: _View, objects: list[_Pasted], motion: Matrix) -> None:
+    def _interact(self, rng: np.random.Generator, after: _ViewLayout, objects: list[_Pasted], motion: Matrix) -> None:
         """Put the before view's objects into the after view, except those removed; those moved come to lie on top."""
         moved = []
         for item in objects:
@@ -180,7 +180,14 @@ class SequenceMaker:
             self._paste(rng, after, item.patch, pose, label=item.label, identity=item.identity)
 
     def _paste(
-        self, rng: np.random.Generator, view: _View, patch: ObjectPatch, pose: Matrix, *, label: int, identity: int
+        self,
+        rng: np.random.Generator,
+        view: _ViewLayout,
+        patch: ObjectPatch,
+        pose: Matrix,
+        *,
+        label: int,
+        identity: int,
     ) -> Matrix | None:
         """Find a place for the object and paste it; returns its pose there, or None when every try hid too much."""
         stamp = patch.stamp(pose, view.size)
@@ -188,7 +195,7 @@ class SequenceMaker:
             return None
         config = self._config
         for _ in range(config.placement_tries):
-            left, top = draw_corner(rng, view.size, stamp.size, config.beta_alpha, config.beta_beta)
+            left, top = sample_corner(rng, view.size, stamp.size, config.beta_alpha, config.beta_beta)
             stamp = stamp.moved_to(left, top)
             if view.layout.allows(stamp, config.max_overlap, pasted_only=not config.protect_labelled):
                 view.paste(patch, stamp, label=label, identity=identity)

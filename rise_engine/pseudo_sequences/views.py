@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class View:
     """One view and the objects in it that are known for sure (labelled or pasted).
 
     ``image`` float (3, H, W) RGB 0..1; ``masks`` bool (N, H, W), the visible part of each object; ``labels`` int64
@@ -35,8 +35,8 @@ class PseudoSequence:
     """
 
     name: str
-    before: Scene
-    after: Scene
+    before: View
+    after: View
     strong: Tensor
     motion: Tensor
     covered: Tensor

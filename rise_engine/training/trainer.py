@@ -27,16 +27,16 @@ from rise_engine.training import events
 from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
 from rise_engine.training.checkpoint import TrainingState, load_state, save_state
 from rise_engine.training.data.classes import class_names
-from rise_engine.training.data.source import SceneSource
+from rise_engine.training.data.source import SequenceSource
 from rise_engine.training.distributed import RankError, Ranks
 from rise_engine.training.events import Event
 from rise_engine.training.holdout import score_holdout, score_to_beat, takes_over
-from rise_engine.training.holdout_pseudo_labels import judge_holdout
+from rise_engine.training.holdout_quality import measure_pseudo_labels
 from rise_engine.training.initial_weights import build_initial
 from rise_engine.training.live_preview import preview_frame
 from rise_engine.training.metrics_log import MetricsLog
 from rise_engine.training.step import StepOutcome, TrainingStep
-from rise_engine.training.step_report import losses_event, thresholds_event
+from rise_engine.training.step_outcome import losses_event, thresholds_event
 
 TIMED_STEPS = 3
 """Full steps timed (and not learnt from) to find out how many fit into a number of minutes."""
@@ -98,7 +98,7 @@ class Trainer:
             else (build_segmenter(self.config.model), "weights of its last checkpoint")
         )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
-        self._scenes = SceneSource(project, self.split, self.config, class_names=self.class_names, device=device)
+        self._scenes = SequenceSource(project, self.split, self.config, class_names=self.class_names, device=device)
         self._skipped = 0
         self._news: list[str] = []
         if config.optimiser.bf16 and not half_precision_pays(device):
@@ -366,7 +366,7 @@ class Trainer:
         yield events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=better, ap75=mask.ap75)
         if not self.config.schedule.supervised_only:
             with predicting(self.learner.teacher):
-                score = judge_holdout(self._loaded(), self.project, holdout, step=step)
+                score = measure_pseudo_labels(self._loaded(), self.project, holdout, step=step)
             yield score
 
     def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:

@@ -20,7 +20,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.pseudo_sequences.bank import InstanceBank
-from rise_engine.pseudo_sequences.staging import bank_frames, fill_bank, stage_frame
+from rise_engine.pseudo_sequences.from_project import bank_frames, fill_bank, make_frame_sequence
 
 if TYPE_CHECKING:
     from rise_engine.prediction.load import LoadedModel
@@ -35,7 +35,7 @@ def stage(
     config = RiseConfig.preset(preset).with_settings(settings)  # type: ignore[arg-type]  # checked inside
     with Project.open(Path(project), read_only=True) as opened:
         bank = _bank(project, preset, repr(opened.journal.history()))
-        sequence = stage_frame(opened, opened.frames.get(frame), config, seed=seed, bank=bank)
+        sequence = make_frame_sequence(opened, opened.frames.get(frame), config, seed=seed, bank=bank)
     pictures = []
     for panel in render_panels(sequence, scale=scale):
         file = io.BytesIO()

@@ -25,9 +25,9 @@ from rise_engine.method.batch import collate
 from rise_engine.method.pseudo_labels import mask_iou
 from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.postprocess import NMS_IOU
+from rise_engine.pseudo_sequences.from_project import fill_bank, read_for_training
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.staging import fill_bank, read_for_training
-from rise_engine.pseudo_sequences.views import Scene
+from rise_engine.pseudo_sequences.views import View
 
 SHOWN_SCORE = 0.3
 FOUND_IOU = 0.5
@@ -49,7 +49,7 @@ Picture = NDArray[np.uint8]
 class Seen:
     """A view and what the network makes of it: ``soft`` float (N, H, W) 0..1, ``missed`` bool (G,)."""
 
-    scene: Scene
+    scene: View
     soft: Tensor
     missed: Tensor
 
@@ -107,7 +107,7 @@ def draw_figure_8(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
 
 
 @torch.no_grad()
-def look(loaded: LoadedModel, scene: Scene) -> Seen:
+def look(loaded: LoadedModel, scene: View) -> Seen:
     """What the network finds in a view: predictions scored 0.3 and up, after NMS; misses below mask IoU 0.5."""
     batch = collate([scene.image], device=loaded.device)
     output = loaded.model(batch.images, batch.padding_mask)
@@ -130,12 +130,12 @@ def _loaded(grid: Grid, job: Job) -> LoadedModel:
     return load_model(result.folder / "weights.safetensors", device=job.config.device)
 
 
-def _plain_scene(grid: Grid, job: Job, frame: int) -> Scene:
+def _plain_scene(grid: Grid, job: Job, frame: int) -> View:
     """A hold-out frame as it is, at the prediction's size."""
     loader = job.config.loader
     still = grid.project.labelled_frame(frame, short_side=loader.predict_short_side)
     count = len(still.masks)
-    return Scene(
+    return View(
         image=torch.from_numpy(still.image.transpose(2, 0, 1).astype(np.float32) / 255),
         masks=torch.from_numpy(still.masks),
         labels=torch.zeros(count, dtype=torch.int64),
@@ -144,7 +144,7 @@ def _plain_scene(grid: Grid, job: Job, frame: int) -> Scene:
     )
 
 
-def _photo(scene: Scene) -> Picture:
+def _photo(scene: View) -> Picture:
     return (scene.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
 
 

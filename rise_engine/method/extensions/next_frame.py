@@ -24,7 +24,7 @@ from rise_engine.pseudo_sequences.views import PseudoSequence
 
 
 @dataclass(frozen=True, slots=True)
-class SeenAfter:
+class NextFrameObjects:
     """The K objects that the teacher sees in an after view, one prediction each, and their embeddings (K, E)."""
 
     targets: Targets
@@ -32,7 +32,7 @@ class SeenAfter:
 
 
 @torch.no_grad()
-def look_at_next_frames(
+def predict_next_frames(
     teacher: nn.Module,
     sequences: Sequence[PseudoSequence],
     config: RiseConfig,
@@ -40,7 +40,7 @@ def look_at_next_frames(
     canvas: tuple[int, int],
     step: int,
     device: torch.device,
-) -> dict[int, SeenAfter]:
+) -> dict[int, NextFrameObjects]:
     """What the teacher, in evaluation mode, sees in those after views that are next frames, by the sequence's place."""
     places = [place for place, sequence in enumerate(sequences) if sequence.recorded]
     if not places:
@@ -67,12 +67,12 @@ def look_at_next_frames(
         )
         one_each = multi_label_matching(pseudo.masks, pseudo.labels, most=1)
         targets = Targets(pseudo.labels[one_each], pseudo.boxes[one_each], pseudo.masks[one_each])
-        seen[place] = SeenAfter(targets, output.embeddings[row, pseudo.queries[one_each]])
+        seen[place] = NextFrameObjects(targets, output.embeddings[row, pseudo.queries[one_each]])
     return seen
 
 
-def recognised(
-    reference: SegmenterOutput, image: int, pseudo: PseudoLabels, pasted: Targets, after: SeenAfter
+def match_next_frame(
+    reference: SegmenterOutput, image: int, pseudo: PseudoLabels, pasted: Targets, after: NextFrameObjects
 ) -> tuple[Tensor, Targets]:
     """Queries of the before view and, row by row, what Eq. 3 takes for the same objects in the next frame.
 

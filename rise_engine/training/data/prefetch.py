@@ -10,7 +10,7 @@ Key = TypeVar("Key", bound=Hashable)
 Plan = TypeVar("Plan")
 
 
-class PlanAhead(Generic[Key, Plan]):
+class PlanPrefetcher(Generic[Key, Plan]):
     """Plans follow from their keys alone, so that it changes nothing but the waiting who makes them, and when.
 
     Without a pool each plan is made when it is asked for.

@@ -17,15 +17,15 @@ from rise_engine.project.project import Project
 from rise_engine.project.recordings import next_frames
 from rise_engine.project.splits import TrainingSplit
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
+from rise_engine.pseudo_sequences.from_project import read_for_training
 from rise_engine.pseudo_sequences.plan import SequencePlan
 from rise_engine.pseudo_sequences.recording import with_next_frame
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.staging import read_for_training
-from rise_engine.pseudo_sequences.still import StillFrame
+from rise_engine.pseudo_sequences.source_frame import SourceFrame
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training.data.classes import class_indices
-from rise_engine.training.data.frame_order import FrameStream
-from rise_engine.training.data.prefetch import PlanAhead
+from rise_engine.training.data.frame_stream import FrameStream
+from rise_engine.training.data.prefetch import PlanPrefetcher
 
 Kind = Literal["labelled", "unlabelled"]
 
@@ -45,7 +45,7 @@ class _Wanted(NamedTuple):
     frame: int
 
 
-class SceneSource:
+class SequenceSource:
     """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them.
 
     ``loader.workers`` threads read frames and plan scenes while the network learns; the pictures are made on
@@ -75,9 +75,9 @@ class SceneSource:
         )
         workers = 0 if config.sequence.bank_admit == "segmented" else config.loader.workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scenes") if workers else None
-        self._plans: dict[Kind, PlanAhead[_Wanted, SequencePlan]] = {
-            "labelled": PlanAhead(self._plan, self._pool),
-            "unlabelled": PlanAhead(self._plan, self._pool),
+        self._plans: dict[Kind, PlanPrefetcher[_Wanted, SequencePlan]] = {
+            "labelled": PlanPrefetcher(self._plan, self._pool),
+            "unlabelled": PlanPrefetcher(self._plan, self._pool),
         }
         seed = config.schedule.seed
         self._streams = {
@@ -125,7 +125,7 @@ class SceneSource:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
         for kind in self._plans:
-            self._plans[kind] = PlanAhead(self._plan, None)
+            self._plans[kind] = PlanPrefetcher(self._plan, None)
 
     def _wanted(self, step: int, kind: Kind, places: Sequence[int]) -> list[_Wanted]:
         frames = self._streams[kind].take(step, self.count(kind))
@@ -135,7 +135,7 @@ class SceneSource:
         still = (
             self._labelled_still(wanted.frame)
             if wanted.kind == "labelled"
-            else StillFrame.of(self._this_or_next(wanted.frame))
+            else SourceFrame.of(self._this_or_next(wanted.frame))
         )
         plan = self._maker.plan(still, self._bank_of(wanted.step), self._draws(wanted))
         return plan.pinned() if self._pinned else plan
@@ -250,9 +250,9 @@ class SceneSource:
     def _labelled_frame(self, frame_id: int) -> LabelledFrame:
         return self._labelled_still(frame_id).as_labelled()
 
-    def _read_labelled(self, frame_id: int) -> StillFrame:
+    def _read_labelled(self, frame_id: int) -> SourceFrame:
         classes = class_indices(self._project, self._class_names, class_agnostic=self._config.class_agnostic)
-        return StillFrame.of(read_for_training(self._project, frame_id, self._config, classes=classes))
+        return SourceFrame.of(read_for_training(self._project, frame_id, self._config, classes=classes))
 
     def _read_unlabelled(self, frame_id: int) -> UnlabelledFrame:
         return self._project.unlabelled_frame(frame_id, short_side=max(self._config.loader.short_sides))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
-from rise_engine.pseudo_sequences.views import Scene
+from rise_engine.pseudo_sequences.views import View
 
 
 def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
@@ -16,7 +16,7 @@ def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
     soft[0, :4, 6:10] = 0.9  # The second object, all of it.
     soft[1, :4, :2] = 0.9  # Half of the first one,
     soft[2, :3, :4] = 0.9  # and three quarters of it.
-    scene = Scene(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
+    scene = View(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
     colours = _own_colours(Seen(scene, soft, torch.zeros(3).bool()))
     truth = _colours(3)
     assert np.array_equal(colours, [truth[1], [1, 1, 1], truth[0]])

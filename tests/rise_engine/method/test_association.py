@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from rise_engine.config import LossConfig
-from rise_engine.method.association import association_accuracy, association_loss, association_scores, views
+from rise_engine.method.association import (
+    association_accuracy,
+    association_loss,
+    association_scores,
+    contrastive_queries,
+)
 from rise_engine.method.matching import simota
 from rise_engine.method.targets import Targets
 
@@ -127,7 +132,7 @@ def crowded() -> tuple[torch.Tensor, torch.Tensor, Targets]:
 
 def test_positive_views_are_simota_s_and_a_ring_around_them_is_left_out() -> None:
     logits, boxes, targets = crowded()
-    positives, negatives = views(logits, boxes, targets, LossConfig())
+    positives, negatives = contrastive_queries(logits, boxes, targets, LossConfig())
     match = simota(logits, boxes, targets, LossConfig())
     for target in range(2):
         assert positives[target].tolist() == match.queries[match.targets == target].tolist()
@@ -141,23 +146,23 @@ def test_views_by_iou() -> None:
     target = Targets(index(0), torch.tensor([[0.5, 0.5, 0.4, 0.4]]), torch.zeros(1, 8, 8, dtype=torch.bool))
     heights = (0.4, 0.3, 0.2, 0.1, 0.02)
     boxes = torch.tensor([[0.5, 0.5, 0.4, height] for height in heights])
-    positives, negatives = views(torch.zeros(5, 1), boxes, target, LossConfig(matching="iou"))
+    positives, negatives = contrastive_queries(torch.zeros(5, 1), boxes, target, LossConfig(matching="iou"))
     assert [views.tolist() for views in positives] == [[0, 1]]
     assert [views.tolist() for views in negatives] == [[3, 4]]
-    positives, negatives = views(torch.zeros(3, 1), boxes[2:], target, LossConfig(matching="iou"))
+    positives, negatives = contrastive_queries(torch.zeros(3, 1), boxes[2:], target, LossConfig(matching="iou"))
     assert [views.tolist() for views in positives] == [[0]], "the best one when none is good"
     assert [views.tolist() for views in negatives] == [[1, 2]]
 
 
 def test_no_targets_have_no_views() -> None:
     none = Targets(index(), torch.zeros(0, 4), torch.zeros(0, 8, 8, dtype=torch.bool))
-    assert views(torch.zeros(3, 1), torch.rand(3, 4), none, LossConfig()) == ([], [])
+    assert contrastive_queries(torch.zeros(3, 1), torch.rand(3, 4), none, LossConfig()) == ([], [])
 
 
 def test_fewer_queries_than_candidates() -> None:
     targets = Targets(index(0), torch.tensor([[0.5, 0.5, 0.2, 0.2]]), torch.zeros(1, 8, 8, dtype=torch.bool))
     boxes = torch.tensor([[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.1, 0.1]])
-    positives, negatives = views(torch.zeros(2, 1), boxes, targets, LossConfig())
+    positives, negatives = contrastive_queries(torch.zeros(2, 1), boxes, targets, LossConfig())
     assert positives[0].tolist() == [0] and negatives[0].tolist() == [1]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from rise_engine.config import RiseConfig
-from rise_engine.method.extensions.next_frame import SeenAfter, recognised
+from rise_engine.method.extensions.next_frame import NextFrameObjects, match_next_frame
 from rise_engine.method.losses import Criterion
 from rise_engine.method.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.method.targets import Targets
@@ -25,7 +25,7 @@ from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
 from rise_engine.project.splits import choose_split
 from rise_engine.pseudo_sequences.views import PseudoSequence
-from rise_engine.training.data.source import SceneSource
+from rise_engine.training.data.source import SequenceSource
 
 SETTINGS = (
     "model.hidden_dim=32",
@@ -73,7 +73,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 def staged(project: Project, *settings: str) -> dict[str, PseudoSequence]:
     """One sequence of every unlabelled frame, by name."""
-    source = SceneSource(project, choose_split(project), config_with("loader.unlabelled_per_step=4", *settings))
+    source = SequenceSource(project, choose_split(project), config_with("loader.unlabelled_per_step=4", *settings))
     made = [sequence for sequence in source.sequences(0, "unlabelled") if sequence is not None]
     return {sequence.name: sequence for sequence in made}
 
@@ -118,12 +118,12 @@ def square(top: int, left: int) -> Tensor:
     return mask
 
 
-def seen_after(embeddings: list[list[float]]) -> SeenAfter:
+def seen_after(embeddings: list[list[float]]) -> NextFrameObjects:
     places = torch.zeros(len(embeddings), 32, 32, dtype=torch.bool)
     for place in range(len(embeddings)):
         places[place] = square(0, 2 * place)
     targets = Targets.from_masks(places, torch.arange(len(embeddings)), image_size=(32, 32))
-    return SeenAfter(targets, torch.tensor(embeddings).reshape(-1, 2))
+    return NextFrameObjects(targets, torch.tensor(embeddings).reshape(-1, 2))
 
 
 def who_is_who(embeddings: list[list[float]], after: list[list[float]], *pasted: Tensor) -> list[tuple[int, int]]:
@@ -132,7 +132,7 @@ def who_is_who(embeddings: list[list[float]], after: list[list[float]], *pasted:
     reference.embeddings[0, 4:7] = torch.tensor(embeddings)
     known = torch.stack(pasted) if pasted else torch.zeros(0, 32, 32, dtype=torch.bool)
     labels = pseudo_labels(square(0, 0), square(0, 16), square(16, 0))
-    queries, targets = recognised(
+    queries, targets = match_next_frame(
         reference,
         0,
         labels,

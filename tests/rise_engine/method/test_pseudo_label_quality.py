@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from rise_engine.config import PseudoLabelConfig, RiseConfig
-from rise_engine.method.pseudo_label_quality import best_threshold, judge_frame, summarise
+from rise_engine.method.pseudo_label_quality import best_threshold, measure_frame, summarise
 from rise_engine.prediction.load import LoadedModel
 from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_engine.training.events import Losses, PseudoLabelScore, event_from_record
-from rise_engine.training.holdout_pseudo_labels import judge_holdout
+from rise_engine.training.holdout_quality import measure_pseudo_labels
 from rise_engine.training.metrics_log import MetricsLog
 
 CANVAS = (32, 64)
@@ -61,7 +61,7 @@ def judge(output: Output, **settings: object):  # type: ignore[no-untyped-def]
     config = PseudoLabelConfig(strategy="threshold", threshold_start=0.5, threshold_peak=0.5).model_copy(
         update=settings
     )
-    return judge_frame(
+    return measure_frame(
         output,  # type: ignore[arg-type]
         0,
         image_size=CANVAS,
@@ -154,7 +154,7 @@ def test_the_hold_out_is_judged_by_all_looks_of_the_teacher(tmp_path: Path) -> N
             return Halves((images.shape[-2], images.shape[-1]), [0.9, 0.9 if len(looks) % 2 == 0 else 0.001])
 
     loaded = LoadedModel(Network(), config, ("object",), torch.device("cpu"))  # type: ignore[arg-type]
-    score = judge_holdout(loaded, project, [frame], step=0)
+    score = measure_pseudo_labels(loaded, project, [frame], step=0)
     assert looks == [(96, 128), (160, 192)]
     assert (score.kept, score.precision, score.recall) == (1, 1, 0.5)
 

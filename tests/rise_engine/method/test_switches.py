@@ -12,20 +12,20 @@ import pytest
 import torch
 
 from rise_engine.config import AugmentConfig, LoaderConfig, LossConfig, RiseConfig, SequenceConfig
-from rise_engine.method.association import identities_by_score, views
+from rise_engine.method.association import contrastive_queries, identities_by_score
 from rise_engine.method.losses import Criterion
 from rise_engine.method.matching import Assignment
 from rise_engine.method.supervised import segmented_objects, supervised_losses
 from rise_engine.method.targets import Targets, boxes_of_masks
 from rise_engine.method.unsupervised import predicting, unsupervised_losses
-from rise_engine.method.view_transfer import moved_boxes, moved_to_strong
+from rise_engine.method.view_transfer import strong_view_targets, transfer_boxes
 from rise_engine.model import build_segmenter
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
-from rise_engine.pseudo_sequences.augment import draw_object, strong_augmentation
+from rise_engine.pseudo_sequences.augment import sample_object, strong_augmentation
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.geometry import warp_masks
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 SIZE = (64, 96)
 SETTINGS = (
@@ -186,7 +186,7 @@ def test_a_single_strong_operation_can_be_chosen(name: str) -> None:
 def test_objects_are_mirrored_only_when_they_may_be() -> None:
     with_flip, without = AugmentConfig(object_rotation=0), AugmentConfig(object_rotation=0, object_flip=False)
     for seed in range(20):
-        allowed, kept = (draw_object(np.random.default_rng(seed), config) for config in (with_flip, without))
+        allowed, kept = (sample_object(np.random.default_rng(seed), config) for config in (with_flip, without))
         assert kept.matrix[0, 0] > 0 and kept.matrix[1, 1] > 0
         assert np.allclose(np.abs(allowed.matrix), kept.matrix), "scale and turn are drawn as before"
         assert (allowed.brightness, allowed.contrast) == (kept.brightness, kept.contrast)
@@ -221,12 +221,12 @@ def test_targets_move_with_the_reweakened_view(frame: LabelledFrame, ranges: tup
     scene = sequence.before
     assert len(scene.masks) and sequence.strong_motion is not None
     known = Targets.from_masks(scene.masks, scene.labels, image_size=SIZE)
-    targets, boxes = moved_to_strong([sequence], [known], known.boxes[None], [SIZE], config_with())
+    targets, boxes = strong_view_targets([sequence], [known], known.boxes[None], [SIZE], config_with())
     assert targets[0] is not None
     assert torch.equal(targets[0].masks, warp_masks(scene.masks, sequence.strong_motion))
     whole = Targets.from_masks(targets[0].masks, targets[0].labels, image_size=SIZE)
     assert torch.equal(targets[0].boxes, whole.boxes)
-    assert torch.equal(boxes[0], moved_boxes(known.boxes, sequence.strong_motion, SIZE))
+    assert torch.equal(boxes[0], transfer_boxes(known.boxes, sequence.strong_motion, SIZE))
 
 
 @pytest.mark.parametrize(("shift", "stays"), [(30.0, True), (38.0, False)])
@@ -239,7 +239,7 @@ def test_what_mostly_left_the_strong_view_is_no_target_of_it(frame: LabelledFram
         strong_motion=torch.tensor([[2.0, 0.0, -2 * shift], [0.0, 2.0, -10.0]]),
     )
     known = Targets.from_masks(masks, torch.zeros(1, dtype=torch.int64), image_size=SIZE)
-    (moved,), _ = moved_to_strong([sequence], [known], known.boxes[None], [SIZE], config_with())
+    (moved,), _ = strong_view_targets([sequence], [known], known.boxes[None], [SIZE], config_with())
     assert (moved is not None) == stays
     if moved is not None:
         assert int(moved.masks.sum()) == 20 * 40
@@ -250,7 +250,7 @@ def test_an_object_is_segmented_when_its_mask_has_half_of_it(columns: int, liste
     """The network shows 20 of 40 columns of the frame's object, or 16, and all of a pasted one, which never counts."""
     masks = torch.zeros(2, *SIZE, dtype=torch.bool)
     masks[0, :32, :40] = masks[1, 40:, 48:] = True
-    scene = Scene(torch.zeros(3, *SIZE), masks, torch.zeros(2), torch.tensor([4, 9]), torch.tensor([False, True]))
+    scene = View(torch.zeros(3, *SIZE), masks, torch.zeros(2), torch.tensor([4, 9]), torch.tensor([False, True]))
 
     class Output:
         def masks(self, image: int, queries: torch.Tensor) -> torch.Tensor:
@@ -266,7 +266,7 @@ def test_an_object_is_segmented_when_its_mask_has_half_of_it(columns: int, liste
 
 def test_a_box_moved_by_a_shift_is_shifted() -> None:
     motion = torch.tensor([[1.0, 0.0, 9.6], [0.0, 1.0, -6.4]])
-    moved = moved_boxes(torch.tensor([[0.5, 0.5, 0.2, 0.4]]), motion, SIZE)
+    moved = transfer_boxes(torch.tensor([[0.5, 0.5, 0.2, 0.4]]), motion, SIZE)
     assert torch.allclose(moved, torch.tensor([[0.6, 0.4, 0.2, 0.4]]))
 
 
@@ -281,10 +281,10 @@ def test_a_disc_turned_about_its_centre_keeps_its_box() -> None:
     """48 x 48 pixels in the middle of 96 x 64: half of the width and three quarters of the height."""
     box = torch.tensor([[0.5, 0.5, 48 / SIZE[1], 48 / SIZE[0]]])
     centre = (SIZE[1] / 2, SIZE[0] / 2)
-    assert torch.allclose(moved_boxes(box, turned(30, centre), SIZE), box, atol=1e-5)
+    assert torch.allclose(transfer_boxes(box, turned(30, centre), SIZE), box, atol=1e-5)
     long = torch.tensor([[0.5, 0.5, 40 / SIZE[1], 20 / SIZE[0]]])
     upright = torch.tensor([[0.5, 0.5, 20 / SIZE[1], 40 / SIZE[0]]])
-    assert torch.allclose(moved_boxes(long, turned(90, centre), SIZE), upright, atol=1e-5)
+    assert torch.allclose(transfer_boxes(long, turned(90, centre), SIZE), upright, atol=1e-5)
 
 
 def test_known_objects_are_boxed_by_their_moved_masks_and_predicted_boxes_are_moved(frame: LabelledFrame) -> None:
@@ -295,10 +295,12 @@ def test_known_objects_are_boxed_by_their_moved_masks_and_predicted_boxes_are_mo
     predicted = known.boxes * torch.tensor([[1.0, 1, 1, 1], [1, 1, 1.25, 1]])
     motion = turned(20, (SIZE[1] / 2, SIZE[0] / 2))
     sequence = replace(make(unlabelled(frame), "augment.reweaken=true"), strong_motion=motion)
-    (moved,), _ = moved_to_strong([sequence], [replace(known, boxes=predicted)], predicted[None], [SIZE], config_with())
+    (moved,), _ = strong_view_targets(
+        [sequence], [replace(known, boxes=predicted)], predicted[None], [SIZE], config_with()
+    )
     assert moved is not None and len(moved) == 2
     assert torch.equal(moved.boxes[0], boxes_of_masks(moved.masks, image_size=SIZE)[0])
-    assert torch.equal(moved.boxes[1], moved_boxes(predicted, motion, SIZE)[1])
+    assert torch.equal(moved.boxes[1], transfer_boxes(predicted, motion, SIZE)[1])
 
 
 def test_pasted_objects_are_no_targets_when_switched_off(model: Any, frame: LabelledFrame) -> None:
@@ -331,7 +333,7 @@ def test_ten_best_matches_are_positive_and_the_rest_negative() -> None:
     wanted = torch.tensor([[0.3, 0.3, 0.3, 0.4]])
     boxes = wanted.repeat(60, 1) + 0.05 * torch.randn(60, 4, generator=generator)
     target = Targets(torch.zeros(1, dtype=torch.int64), wanted, torch.zeros(1, 8, 8, dtype=torch.bool))
-    positives, negatives = views(torch.zeros(60, 1), boxes, target, LossConfig(views="top_ten"))
+    positives, negatives = contrastive_queries(torch.zeros(60, 1), boxes, target, LossConfig(views="top_ten"))
     assert len(positives[0]) == 10 and len(negatives[0]) == 50
     assert set(positives[0].tolist()).isdisjoint(negatives[0].tolist())
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from rise_engine.config import RiseConfig
 from rise_engine.method.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.method.targets import Targets
-from rise_engine.method.view_transfer import boxes_after, pseudo_labels_after, targets_after
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.method.view_transfer import boxes_after, pseudo_labels_in_after_view, targets_after
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 SIZE, CANVAS = (40, 60), (64, 96)
 MOTION = torch.tensor([[1.0, 0.0, 8.0], [0.0, 1.0, -4.0]])
@@ -23,8 +23,8 @@ def square(top: int, left: int, side: int = 10, *, within: tuple[int, int] = SIZ
     return mask
 
 
-def scene(*masks: Tensor) -> Scene:
-    return Scene(
+def scene(*masks: Tensor) -> View:
+    return View(
         image=torch.zeros(3, *SIZE),
         masks=torch.stack(masks) if masks else torch.zeros(0, *SIZE, dtype=torch.bool),
         labels=torch.zeros(len(masks), dtype=torch.int64),
@@ -68,7 +68,7 @@ def after(
     staged: PseudoSequence, labels: PseudoLabels, pasted: tuple[Tensor, ...] = (), *settings: str
 ) -> tuple[list[int], Tensor]:
     config = RiseConfig().with_settings(settings)
-    rows, masks = pseudo_labels_after(staged, labels, on_canvas(*pasted), config.sequence)
+    rows, masks = pseudo_labels_in_after_view(staged, labels, on_canvas(*pasted), config.sequence)
     return rows.tolist(), masks
 
 

@@ -14,12 +14,12 @@ from rise_engine.pseudo_sequences.augment import (
     STRONG_OPERATIONS,
     adjust,
     colour_jitter,
-    draw_object,
-    draw_strong_motion,
-    draw_weak,
     gaussian_blur,
     grayscale,
     planckian_jitter,
+    sample_object,
+    sample_strong_motion,
+    sample_weak,
     strong_augmentation,
 )
 from rise_engine.pseudo_sequences.geometry import apply
@@ -39,7 +39,7 @@ def zoom_and_turn(matrix: np.ndarray) -> tuple[float, float]:
 
 def test_weak_draws_stay_in_range_and_fill_it(rng: np.random.Generator) -> None:
     size = (100, 200)
-    draws = [draw_weak(rng, CONFIG, size, flip=False) for _ in range(500)]
+    draws = [sample_weak(rng, CONFIG, size, flip=False) for _ in range(500)]
     zooms, turns = zip(*(zoom_and_turn(draw.matrix) for draw in draws), strict=True)
     shifts = np.array([apply(draw.matrix, np.array([[100.0, 50.0]]))[0] - (100, 50) for draw in draws])
     brightness = [draw.brightness for draw in draws]
@@ -58,7 +58,7 @@ def test_weak_draws_stay_in_range_and_fill_it(rng: np.random.Generator) -> None:
 def test_the_strong_view_moves_within_ranges_of_its_own(rng: np.random.Generator) -> None:
     size = (100, 200)
     config = AugmentConfig(strong_rotation=30, strong_scale=(0.5, 1.5), strong_shift=0.2)
-    draws = [draw_strong_motion(rng, config, size).matrix for _ in range(500)]
+    draws = [sample_strong_motion(rng, config, size).matrix for _ in range(500)]
     zooms, turns = zip(*(zoom_and_turn(matrix) for matrix in draws), strict=True)
     shifts = np.array([apply(matrix, np.array([[100.0, 50.0]]))[0] - (100, 50) for matrix in draws])
     for values, limit, middle in ((zooms, 0.5, 1), (turns, 30, 0), (shifts[:, 0], 40, 0), (shifts[:, 1], 20, 0)):
@@ -71,20 +71,20 @@ def test_the_strong_view_is_mirrored_either_way_only_when_asked(rng: np.random.G
     still = {"strong_rotation": 0.0, "strong_scale": (1.0, 1.0), "strong_shift": 0.0}
     for mirror, wanted in ((False, {(1.0, 1.0)}), (True, {(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)})):
         config = AugmentConfig(strong_mirror=mirror, **still)
-        matrices = [draw_strong_motion(rng, config, (50, 60)).matrix for _ in range(100)]
+        matrices = [sample_strong_motion(rng, config, (50, 60)).matrix for _ in range(100)]
         assert {(float(matrix[0, 0]), float(matrix[1, 1])) for matrix in matrices} == wanted
         # The picture stays where it is: its centre does not move.
         assert all(np.allclose(apply(matrix, np.array([[30.0, 25.0]])), [[30.0, 25.0]]) for matrix in matrices)
 
 
 def test_only_the_first_view_may_mirror(rng: np.random.Generator) -> None:
-    determinants = [np.linalg.det(draw_weak(rng, CONFIG, (50, 60), flip=True).matrix) for _ in range(300)]
+    determinants = [np.linalg.det(sample_weak(rng, CONFIG, (50, 60), flip=True).matrix) for _ in range(300)]
     assert 0.4 < np.mean(np.less(determinants, 0)) < 0.6
-    assert all(np.linalg.det(draw_weak(rng, CONFIG, (50, 60), flip=False).matrix) > 0 for _ in range(50))
+    assert all(np.linalg.det(sample_weak(rng, CONFIG, (50, 60), flip=False).matrix) > 0 for _ in range(50))
 
 
 def test_object_draws_cover_all_turns_and_both_mirrors(rng: np.random.Generator) -> None:
-    draws = [draw_object(rng, CONFIG) for _ in range(400)]
+    draws = [sample_object(rng, CONFIG) for _ in range(400)]
     zooms = [np.sqrt(abs(np.linalg.det(draw.matrix))) for draw in draws]
     assert 0.7 <= min(zooms) < 0.75 and 1.25 < max(zooms) <= 1.3
     mirrored = [np.linalg.det(draw.matrix) < 0 for draw in draws]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rise_engine.pseudo_sequences.placement import allowed, draw_corner, hidden_share
+from rise_engine.pseudo_sequences.placement import allowed, hidden_share, sample_corner
 
 
 def test_corners_follow_the_beta_law_and_keep_the_object_inside(rng: np.random.Generator) -> None:
     frame, obj = (3000, 5000), (400, 1000)
-    corners = np.array([draw_corner(rng, frame, obj, 0.5, 0.5) for _ in range(4000)])
+    corners = np.array([sample_corner(rng, frame, obj, 0.5, 0.5) for _ in range(4000)])
     feasible = np.array([4000, 2600])
     assert corners.min() >= 0 and np.all(corners <= feasible)
     for axis in range(2):
@@ -21,14 +21,14 @@ def test_corners_follow_the_beta_law_and_keep_the_object_inside(rng: np.random.G
 
 
 def test_other_parameters_give_another_law(rng: np.random.Generator) -> None:
-    u = np.array([draw_corner(rng, (10_000, 10_000), (0, 0), 2.0, 5.0)[0] for _ in range(2000)]) / 10_000
+    u = np.array([sample_corner(rng, (10_000, 10_000), (0, 0), 2.0, 5.0)[0] for _ in range(2000)]) / 10_000
     assert stats.kstest(u, stats.beta(2, 5).cdf).pvalue > 0.01
 
 
 def test_an_object_as_large_as_the_frame_has_one_place(rng: np.random.Generator) -> None:
-    assert draw_corner(rng, (20, 30), (20, 30), 0.5, 0.5) == (0, 0)
+    assert sample_corner(rng, (20, 30), (20, 30), 0.5, 0.5) == (0, 0)
     with pytest.raises(ValueError, match="does not fit"):
-        draw_corner(rng, (20, 30), (21, 30), 0.5, 0.5)
+        sample_corner(rng, (20, 30), (21, 30), 0.5, 0.5)
 
 
 AREAS = np.array([100, 20, 0])

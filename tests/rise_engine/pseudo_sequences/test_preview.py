@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from rise_engine.pseudo_sequences.preview import GAP, changes, describe_sequence, render_panels, render_sequence
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 Box = tuple[int, int, int, int]
 HEIGHT, WIDTH = 60, 80
 
 
-def scene(boxes: dict[int, Box], own: Sequence[int] = ()) -> Scene:
+def scene(boxes: dict[int, Box], own: Sequence[int] = ()) -> View:
     """A grey view with a rectangle (x0, y0, x1, y1) per identity; ``own`` were not pasted."""
     masks = torch.zeros(len(boxes), HEIGHT, WIDTH, dtype=torch.bool)
     for mask, (x0, y0, x1, y1) in zip(masks, boxes.values(), strict=True):
         mask[y0:y1, x0:x1] = True
-    return Scene(
+    return View(
         image=torch.full((3, HEIGHT, WIDTH), 0.5),
         masks=masks,
         labels=torch.zeros(len(boxes), dtype=torch.int64),

@@ -16,7 +16,7 @@ from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.pseudo_sequences.augment import ObjectAugmentation
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.still import StillFrame
+from rise_engine.pseudo_sequences.source_frame import SourceFrame
 from rise_engine.pseudo_sequences.views import PseudoSequence
 
 EVERYTHING = AugmentConfig(strong_operations=4, reweaken=True)
@@ -44,7 +44,7 @@ def test_the_background_of_a_cut_out_is_not_pasted(still: AugmentConfig, monkeyp
     bank = InstanceBank(1)
     bank.add(CutOut(image, mask, label=0, frame="a"))
     plain = ObjectAugmentation(np.eye(3), 1.0, 1.0)
-    monkeypatch.setattr("rise_engine.pseudo_sequences.sequence.draw_object", lambda *_: plain)
+    monkeypatch.setattr("rise_engine.pseudo_sequences.sequence.sample_object", lambda *_: plain)
     config = SequenceConfig(min_pasted=1, max_pasted=1, max_added=0)
     maker = SequenceMaker(config, still, LoaderConfig(short_sides=(64,), crop=80))
     frame = UnlabelledFrame("black", np.zeros((64, 80, 3), np.uint8))
@@ -58,7 +58,7 @@ def test_the_background_of_a_cut_out_is_not_pasted(still: AugmentConfig, monkeyp
 def test_brightness_multiplies_and_clamps(monkeypatch: pytest.MonkeyPatch) -> None:
     augment = AugmentConfig(rotation=0, scale=(1, 1), shift=0, brightness=0.5, flip=False, strong_operations=0)
     maker = SequenceMaker(SequenceConfig(), augment, LoaderConfig(short_sides=(64,), crop=80))
-    still = StillFrame.of(UnlabelledFrame("grey", np.full((64, 80, 3), 204, np.uint8)))
+    still = SourceFrame.of(UnlabelledFrame("grey", np.full((64, 80, 3), 204, np.uint8)))
     for seed in range(5):
         plan = maker.plan(still, None, np.random.default_rng(seed))
         sequence = maker.render(plan)
@@ -69,7 +69,7 @@ def test_brightness_multiplies_and_clamps(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_plan_makes_the_same_pictures_each_time(noisy_frame: LabelledFrame, bank: InstanceBank) -> None:
     maker = SequenceMaker(SequenceConfig(), EVERYTHING, LoaderConfig(short_sides=(64,), crop=80))
-    plan = maker.plan(StillFrame.of(noisy_frame), bank, np.random.default_rng(1))
+    plan = maker.plan(SourceFrame.of(noisy_frame), bank, np.random.default_rng(1))
     first, second = maker.render(plan), maker.render(plan)
     for one, other in ((first.before, second.before), (first.after, second.after)):
         assert torch.equal(one.image, other.image) and torch.equal(one.masks, other.masks)
@@ -81,7 +81,7 @@ def test_nothing_is_read_back_from_the_device(noisy_frame: LabelledFrame, bank: 
     # operator on tensors of two devices raises.
     loader = LoaderConfig(short_sides=(64,), crop=80)
     maker = SequenceMaker(SequenceConfig(), EVERYTHING, loader, device=torch.device("cuda"))
-    still = StillFrame.of(noisy_frame)
+    still = SourceFrame.of(noisy_frame)
     plans = [maker.plan(still, bank, np.random.default_rng(seed)) for seed in range(2)]
     assert any(plan.before.pastes for plan in plans) and any(plan.after.pastes for plan in plans)
     with FakeTensorMode(allow_non_fake_inputs=True), HostReads():

@@ -14,18 +14,18 @@ from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.geometry import warp_masks
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
-from rise_engine.pseudo_sequences.views import PseudoSequence, Scene
+from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 Maker = Callable[..., SequenceMaker]
 
 
 def tensors(sequence: PseudoSequence) -> list[torch.Tensor]:
     """Everything a sequence holds, in a fixed order."""
-    scenes = [getattr(scene, field.name) for scene in (sequence.before, sequence.after) for field in fields(Scene)]
+    scenes = [getattr(scene, field.name) for scene in (sequence.before, sequence.after) for field in fields(View)]
     return [*scenes, sequence.strong, sequence.motion, sequence.covered]
 
 
-def mask_of(scene: Scene, identity: int) -> torch.Tensor:
+def mask_of(scene: View, identity: int) -> torch.Tensor:
     return scene.masks[int((scene.ids == identity).nonzero())]
 
 

@@ -19,8 +19,8 @@ from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_engine.project.splits import TrainingSplit
 from rise_engine.pseudo_sequences.views import PseudoSequence
-from rise_engine.training.data.prefetch import PlanAhead
-from rise_engine.training.data.source import SceneSource
+from rise_engine.training.data.prefetch import PlanPrefetcher
+from rise_engine.training.data.source import SequenceSource
 
 SETTINGS = (
     "loader.short_sides=[64, 72]",
@@ -49,10 +49,10 @@ def project(tmp_path: Path) -> Iterator[Project]:
         yield project
 
 
-def source(project: Project, *settings: str) -> SceneSource:
+def source(project: Project, *settings: str) -> SequenceSource:
     frames = [frame.id for frame in project.frames.all()]
     config = RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
-    made = SceneSource(project, TrainingSplit(frames[:3], frames[3:], []), config)
+    made = SequenceSource(project, TrainingSplit(frames[:3], frames[3:], []), config)
     made.fill_bank()
     return made
 
@@ -188,7 +188,7 @@ def test_only_what_is_wanted_soon_is_planned_ahead() -> None:
         return -key
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = PlanAhead(plan, pool)
+        ahead = PlanPrefetcher(plan, pool)
         gate.set()
         assert ahead.take([1], soon=[2, 3]) == [-1]
         assert ahead.take([2], soon=[3, 4]) == [-2]

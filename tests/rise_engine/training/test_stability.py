@@ -18,7 +18,7 @@ from rise_engine.project.frames import Frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
-from rise_engine.training.data.frame_order import FrameStream
+from rise_engine.training.data.frame_stream import FrameStream
 from rise_engine.training.events import Event, Finished, Losses, Notice, Started, Thresholds
 from rise_engine.training.trainer import Trainer
 

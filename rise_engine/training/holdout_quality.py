@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from rise_engine.method.extensions.test_time import predict_augmented
-from rise_engine.method.pseudo_label_quality import JudgedFrame, judge_frame, summarise
+from rise_engine.method.pseudo_label_quality import FrameQuality, measure_frame, summarise
 from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.preprocess import resize_for_network
 from rise_engine.project.project import Project
@@ -22,7 +22,9 @@ MOST_FRAMES = 32
 
 
 @torch.no_grad()
-def judge_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int) -> PseudoLabelScore:
+def measure_pseudo_labels(
+    loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int
+) -> PseudoLabelScore:
     """Judges the pseudo-labels of a network in evaluation mode on hold-out frames, at least one, evenly chosen.
 
     They are made as in training: with all the teacher's looks, and masks that follow edges where they do so there.
@@ -31,7 +33,7 @@ def judge_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int], 
     return summarise([_judge(loaded, project, frame, step=step) for frame in frames[::every]], step)
 
 
-def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> JudgedFrame:
+def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> FrameQuality:
     image = project.image(frame)
     picture = resize_for_network(image, loaded.config.loader)
     height, width = picture.size
@@ -49,7 +51,7 @@ def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> J
         size=picture.size,
         canvas=canvas,
     )
-    return judge_frame(
+    return measure_frame(
         output,
         0,
         image_size=picture.size,

@@ -24,7 +24,7 @@ def bank_frames(project: Project) -> list[FrameRecord]:
     return [frame for frame in project.frames.all(split=Split.TRAIN) if frame.state in states]
 
 
-def some_bank_frames(project: Project) -> list[FrameRecord]:
+def require_bank_frames(project: Project) -> list[FrameRecord]:
     """As ``bank_frames``; RiseError when there are none."""
     frames = bank_frames(project)
     if not frames:
@@ -35,9 +35,9 @@ def some_bank_frames(project: Project) -> list[FrameRecord]:
     return frames
 
 
-def whole_bank(project: Project) -> InstanceBank:
+def full_size_bank(project: Project) -> InstanceBank:
     """Every object that may be pasted, at full size; RiseError when no frame is labelled."""
-    frames = some_bank_frames(project)
+    frames = require_bank_frames(project)
     config = RiseConfig()
     config.sequence.bank_capacity = max(1, sum(len(project.annotations.of_frame(frame.id)) for frame in frames))
     return fill_bank(project, [frame.id for frame in frames], config, read=project.labelled_frame)
@@ -71,7 +71,7 @@ def read_for_training(
     return project.labelled_frame(frame, short_side=max(config.loader.short_sides), classes=classes)
 
 
-def stage_frame(
+def make_frame_sequence(
     project: Project, frame: FrameRecord, config: RiseConfig, *, seed: int, bank: InstanceBank | None = None
 ) -> PseudoSequence:
     """A pseudo-sequence of one frame with the project's bank, to be looked at; it follows from the seed.

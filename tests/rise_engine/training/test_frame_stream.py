@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rise_engine.training.data.frame_order import FrameStream
+from rise_engine.training.data.frame_stream import FrameStream
 
 
 def test_every_frame_once_a_round_and_another_order_in_the_next() -> None:

@@ -14,7 +14,7 @@ HEAD = 0.45
 """Half the opening of an arrow's head, in radians."""
 
 
-class Marks:
+class ChangeSymbols:
     """Draws signs; ``size`` is the length of half a sign in pixels, from which the width of its lines follows."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, *, size: float) -> None:

@@ -12,7 +12,7 @@ from rise_engine.pseudo_sequences.instance_map import InstanceMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StillFrame:
+class SourceFrame:
     """``image`` uint8 (H, W, 3) RGB; ``labels`` int64 (N,), class indices of the objects in ``objects``; a frame that
     is not ``labelled`` has none. ``instances`` are the annotations' ids, empty for a frame of no project."""
 
@@ -24,7 +24,7 @@ class StillFrame:
     labelled: bool
 
     @classmethod
-    def of(cls, frame: LabelledFrame | UnlabelledFrame) -> StillFrame:
+    def of(cls, frame: LabelledFrame | UnlabelledFrame) -> SourceFrame:
         """The same frame; its masks take a byte a pixel together, where each took one by itself."""
         # torch shares the memory, and insists that it may write there.
         image = np.require(frame.image, requirements=["C", "W"])
