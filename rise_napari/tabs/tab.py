@@ -1,23 +1,24 @@
-"""What every tab has: one sentence that says what to do next, and the workspace it follows."""
+"""The base class of all tabs: a hint about the next action above a scrollable body. Also the widgets that tabs share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from rise_napari.ui.colours import ADVICE
 from rise_napari.ui.icons import IconButton
 from rise_napari.workspace import Workspace
 
-ROW_HEIGHT = 25
-"""Of tables: low, so that a frame with many objects is seen whole."""
+TALL_BUTTON = 34
+"""Height in pixels of the buttons that are used most."""
+NO_PROJECT = "Open a folder of images in the Project tab first."
 
 
 class Tab(QWidget):
-    """A tab of the workbench. Subclasses fill ``body`` and answer ``advice()`` and ``finished()``."""
+    """One tab of the window. Subclasses add widgets to ``body`` and implement ``advice()`` and ``finished()``."""
 
     name: str
 
@@ -32,48 +33,52 @@ class Tab(QWidget):
         self.body = QVBoxLayout(content)
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.setSpacing(8)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        # It is no stop of the Tab key: nothing in it would show where the keyboard is.
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.hint)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(_scrollable(content), 1)
 
     def advice(self) -> str:
-        """One sentence: what to do next in this tab."""
+        """One or two sentences: the next action in this tab."""
         raise NotImplementedError
 
     def finished(self) -> bool:
-        """Whether this step is done, so that the first one that is not can be marked."""
+        """Whether this step is done. The window marks the first tab that is not."""
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """Reads the workspace again."""
+        """Reads the workspace again and updates the widgets."""
         self.hint.setText(self.advice())
+
+
+def _scrollable(content: QWidget) -> QScrollArea:
+    """A vertical scroll area around ``content`` that the Tab key skips: it could not show that it has the focus."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    scroll.setWidget(content)
+    return scroll
 
 
 def button(
     text: str, action: Callable[[], object], tip: str, *, tall: bool = False, icon: str | None = None
 ) -> QPushButton:
-    """A push button that says in its tooltip what it does; ``icon`` names a file of ``resources/icons``."""
+    """A push button that calls ``action``; ``tip`` is its tooltip, ``icon`` names a file of ``resources/icons``."""
     made = QPushButton(text) if icon is None else IconButton(text, icon)
     made.setToolTip(tip)
     made.clicked.connect(lambda _checked=False: action())
     if tall:
-        made.setMinimumHeight(34)
+        made.setMinimumHeight(TALL_BUTTON)
     return made
 
 
-def folding(title: str, content: QWidget) -> QCollapsible:
-    """What most people need not see, behind a line that unfolds it; folded at first."""
+def collapsible(title: str, content: QWidget) -> QCollapsible:
+    """A section that is collapsed at first and expands when its title is clicked."""
     made = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
-    # superqt takes the ring of the focus away, by which those without a mouse see where they are.
+    # superqt removes the focus ring, which shows keyboard users where they are. This style brings it back.
     made.toggleButton().setStyleSheet("text-align: left")
     made.layout().setContentsMargins(0, 0, 0, 0)
     made.layout().setSpacing(2)
@@ -81,3 +86,9 @@ def folding(title: str, content: QWidget) -> QCollapsible:
     made.addWidget(content)
     made.collapse(False)
     return made
+
+
+def allow_narrow(box: QComboBox) -> QComboBox:
+    """Lets a combo box become narrower than its longest entry, so that the entry does not set the dock's width."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box

@@ -119,7 +119,7 @@ class CocoImport(QObject):
         project = self._workspace.project
         if project is None or project.path != place:
             return
-        self._workspace.imported()
+        self._workspace.reload()
         absent = f"; {report.missing_files:,} images of the file are not in the folder" if report.missing_files else ""
         known = f"; {report.known:,} were there already" if report.known else ""
         kept_out = f"; {report.kept_out:,} gave way to what was there" if report.kept_out else ""
