@@ -60,7 +60,9 @@ class AnnotateTab(Tab):
 
     def _build_editing_buttons(self) -> None:
         workspace, tools = self.workspace, self._tools
-        self.new = button("New  (N)", workspace.new_instance_requested.emit, "Start a new instance with the next stroke.")
+        self.new = button(
+            "New  (N)", workspace.new_instance_requested.emit, "Start a new instance with the next stroke."
+        )
         self.suggest = button(
             "Suggest  (S)",
             tools.suggest,

@@ -16,7 +16,7 @@ Row = tuple[int | None, Sequence[str]]
 
 
 class InstanceTable(QTableWidget):
-    """A read-only table whose rows are instances. ``itemSelectionChanged`` reports only what a person selects."""
+    """A read-only table. Its rows are instances."""
 
     def __init__(self, columns: Sequence[str], *, widths: dict[int, int]) -> None:
         """``columns`` are the headings; ``widths`` gives the width of some columns in pixels. Column 1 stretches."""
@@ -32,7 +32,7 @@ class InstanceTable(QTableWidget):
         self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
-        """Replaces the rows; nothing is selected afterwards."""
+        """Replaces the rows and clears the selection, without emitting a signal."""
         with signals_blocked(self):
             self.setRowCount(len(rows))
             for row, (instance_id, texts) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""The base class of all tabs: a hint about the next action above a scrollable body. Also the widgets that tabs share."""
+"""The base class of all tabs, a hint above a scrollable body, and the widgets that tabs share."""
 
 from __future__ import annotations
 

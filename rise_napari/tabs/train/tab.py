@@ -30,7 +30,7 @@ from rise_engine.project.records import FrameState
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, ToBeat
 from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.model_in_use import ModelInUse
-from rise_napari.tabs.tab import Tab, button, folding
+from rise_napari.tabs.tab import Tab, button, collapsible
 from rise_napari.tabs.train.training_frames import TrainingFrames
 from rise_napari.training.remedies import Remedy, remedy
 from rise_napari.training.session import HOLDING, Job, RunState
@@ -190,7 +190,7 @@ class TrainTab(Tab):
         form.addRow("Learning rate", self.rate)
         form.addRow("Seed", self.seed)
         form.addRow("Settings", self.more)
-        return folding("Advanced", content)
+        return collapsible("Advanced", content)
 
     # -- what the tab says ------------------------------------------------------------------------------------------
 

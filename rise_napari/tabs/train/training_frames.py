@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QVBoxLayout, QW
 
 from rise_engine.errors import RiseError
 from rise_engine.project.splits import TrainingSplit, choose_split
-from rise_napari.tabs.tab import folding
+from rise_napari.tabs.tab import collapsible
 from rise_napari.workspace import Workspace
 
 LISTED = 300
@@ -29,7 +29,7 @@ class TrainingFrames(QWidget):
         self.names.setFixedHeight(130)
         self.names.setToolTip("Click on a frame to look at it; Annotate and Project say what each one is")
         self.names.itemClicked.connect(self._show)
-        self._folding = folding("Which frames", self.names)
+        self._folding = collapsible("Which frames", self.names)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
