@@ -1,9 +1,9 @@
-"""Makes the pictures of the window for the documents, from totes that the project draws itself.
+"""Makes the screenshots of the window for the documents, from synthetic totes.
 
 xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" python docs/make_images.py docs/images
 
-``--light DIR`` puts the same pictures in the light theme into another folder, for whoever changes the window;
-``--size 1280x800`` and ``QT_SCALE_FACTOR=2`` show it small and on a fine screen.
+``--light DIR`` saves the same screenshots in the light theme to another folder, to check a change of the window;
+``--size 1280x800`` and ``QT_SCALE_FACTOR=2`` show it small and at high resolution.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("NAPARI_ASYNC", "0")
-# Settings of nobody, which are not saved either.
+# Default settings, which are not saved either.
 os.environ["NAPARI_CONFIG"] = ""
 
 import napari
@@ -34,11 +34,11 @@ from rise_napari.widget import Workbench
 
 FRAMES, LABELLED = 24, 6
 COLOURS, REFINEMENTS = 256, 4
-"""Enough for a window, at a third of the bytes."""
+"""Enough colours for a window, in a third of the bytes."""
 
 
 def make_project(folder: Path) -> Path:
-    """Drawn totes, the first few with their annotations, one of those held out."""
+    """Creates a project of synthetic totes: the first few have annotations, and one of those is held out."""
     frames = write_sample_folder(folder / "totes", count=FRAMES, seed=11)
     with Project.create(Project.default_path(folder / "totes"), folder / "totes") as project:
         project.scan()
@@ -52,7 +52,7 @@ def make_project(folder: Path) -> Path:
 
 
 def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-    """Lets the window live for some seconds, or until something has happened."""
+    """Processes the window's events for some seconds, or until a condition holds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not until():
         QApplication.processEvents()
@@ -60,7 +60,7 @@ def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
 
 
 class Camera:
-    """Takes a picture of the window in each theme that is wanted."""
+    """Saves a screenshot of the window in each requested theme."""
 
     def __init__(self, viewer: napari.Viewer, folders: dict[str, Path]) -> None:
         self._viewer = viewer
@@ -72,7 +72,7 @@ class Camera:
         for theme, folder in self._folders.items():
             self._viewer.theme = theme
             wait(1.0)
-            # Without the flash: it greys the window, and the next picture with it where the machine is busy.
+            # Without the flash: it greys the window, and on a busy machine the next screenshot too.
             picture = self._viewer.window.screenshot(canvas_only=False, flash=False)
             few = Image.fromarray(picture[..., :3]).quantize(
                 COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=REFINEMENTS
@@ -81,7 +81,7 @@ class Camera:
 
 
 def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, steps: int) -> None:
-    """From the empty window to the export, with a picture of each step."""
+    """Goes from the empty window to the export, with a screenshot of each tab."""
     workspace = bench.workspace
     shoot("empty")
     for introduction in bench.introductions.frames.values():
@@ -122,7 +122,7 @@ def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, ste
 
 
 def main() -> None:
-    """Reads the arguments and takes the walk."""
+    """Reads the arguments and makes the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--light", type=Path, metavar="DIR")
@@ -132,9 +132,9 @@ def main() -> None:
     folders = {"dark": chosen.out} | ({"light": chosen.light} if chosen.light is not None else {})
     with tempfile.TemporaryDirectory() as folder:
         path = make_project(Path(folder))
-        # Nor are the projects that somebody opened here lately, or what he has read.
+        # Recently opened projects and dismissed introductions are not read or saved either.
         QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, folder)
-        # What napari has to say about this machine is not for the documents.
+        # Messages of napari about this machine do not belong in the documents.
         napari.settings.get_settings().application.gui_notification_level = "error"
         viewer = napari.Viewer()
         bench = Workbench(viewer)

@@ -1,4 +1,4 @@
-"""The programs of docs/deploy.md, run as a reader would run them: in a process of their own, without this project."""
+"""The programs of docs/deploy.md and of examples/, each in a process of its own that cannot import this project."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def run_program(program: Path, model: Path, photo: Path, picture: Path) -> list[
 
 
 def write_colour_model(path: Path, metadata: dict[str, Any] = METADATA, *, free: bool = False) -> None:
-    """A model with the outputs of an export, which "segments" what is red (twice) and what is green.
+    """Writes a model with the outputs of an export. It "segments" red pixels (twice) and green pixels.
 
-    Query 3 would segment what is blue, but its score is too low to count. Its sides are fixed, or ``free``.
+    Query 3 would segment blue pixels, but its score is too low. The input size is fixed, or ``free``.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -116,7 +116,7 @@ def test_masks_come_back_at_the_size_and_place_of_the_photo(program: Path, tmp_p
     assert (changed & expected).sum() / (changed | expected).sum() > 0.9
 
 
-def test_a_photo_that_lies_on_its_side_is_turned(program: Path, tmp_path: Path) -> None:
+def test_a_photo_with_an_exif_rotation_is_turned_upright(program: Path, tmp_path: Path) -> None:
     model, photo, picture = tmp_path / "colours.onnx", tmp_path / "photo.jpg", tmp_path / "painted.png"
     write_colour_model(model)
     turn = Image.Exif()
@@ -144,7 +144,7 @@ def test_it_runs_what_the_export_writes(program: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith("class_head") and name.endswith("bias"):
-                parameter.copy_(torch.tensor([2.0, -9.0]))  # sure of the first class, whatever it sees
+                parameter.copy_(torch.tensor([2.0, -9.0]))  # high scores of the first class for any input
     photo, picture = tmp_path / "photo.png", tmp_path / "painted.png"
     noise = np.random.default_rng(0).integers(0, 256, (50, 40, 3), np.uint8)
     Image.fromarray(noise).save(photo)
@@ -272,7 +272,7 @@ def test_the_example_reads_a_camera(tmp_path: Path) -> None:
     assert records[0]["instances"][0]["box"] == pytest.approx([16, 16, 48, 32], abs=1)
 
 
-def test_the_example_refuses_in_a_sentence(tmp_path: Path) -> None:
+def test_the_example_refuses_bad_input_with_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
     write_colour_model(tmp_path / "bare.onnx", {})
     write_colour_model(tmp_path / "colours.onnx")

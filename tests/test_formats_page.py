@@ -1,4 +1,4 @@
-"""docs/formats.md names the tables, columns, events and options that there are, and no others."""
+"""docs/formats.md names exactly the tables, columns and events of the code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "formats.md").read_text(e
 
 
 def _rows(text: str) -> list[tuple[str, str]]:
-    """The two cells of the rows of tables, without titles."""
+    """The two cells of each table row, without the title rows."""
     return re.findall(r"^\| (.+?) \|(?: (.*?))? \|$", text, flags=re.MULTILINE)
 
 
-def test_every_table_of_the_database_is_told_column_by_column(tmp_path: Path) -> None:
+def test_every_table_of_the_database_is_described_column_by_column(tmp_path: Path) -> None:
     store = Store(tmp_path / "project.sqlite")
     tables = {row["name"] for row in store.read("SELECT name FROM sqlite_master WHERE type = 'table'")}
     known = {
@@ -26,19 +26,19 @@ def test_every_table_of_the_database_is_told_column_by_column(tmp_path: Path) ->
         if not table.startswith("sqlite_")
     }
     store.close()
-    told = {}
+    described = {}
     for name, text in re.findall(r"^#### `(\w+)`\n(.*?)(?=^#)", PAGE, flags=re.MULTILINE | re.DOTALL):
-        told[name] = {column for first, _ in _rows(text) for column in re.findall(r"`(\w+)`", first)}
-    assert told == known
+        described[name] = {column for first, _ in _rows(text) for column in re.findall(r"`(\w+)`", first)}
+    assert described == known
 
 
-def test_every_line_of_the_metrics_is_told_field_by_field() -> None:
+def test_every_line_of_the_metrics_is_described_field_by_field() -> None:
     text = PAGE.split("A line of `metrics.jsonl`")[1].split("###")[0]
-    told = {first.strip("`"): set(re.findall(r"`(\w+)`", second)) for first, second in _rows(text) if "`" in first}
+    described = {first.strip("`"): set(re.findall(r"`(\w+)`", second)) for first, second in _rows(text) if "`" in first}
     known = {
         kind.__name__: {field.name for field in fields(kind)} - {"step"}
         for kind in events.Event.__subclasses__()
-        # Pictures are not written.
+        # Images are not written.
         if kind.__name__ != "Preview"
     }
-    assert told == known
+    assert described == known
