@@ -26,8 +26,9 @@ from qtpy.QtWidgets import (
 from rise_engine.project.records import FrameState, Instance
 from rise_engine.resources import starter_path
 from rise_napari.engine.background import stream_in_background
+from rise_napari.tabs.instance_table import ROW_HEIGHT
 from rise_napari.tabs.review.queue import FrameQueue
-from rise_napari.tabs.tab import ROW_HEIGHT, Tab, button
+from rise_napari.tabs.tab import Tab, button
 from rise_napari.workspace import Workspace
 
 STORED_SCORE = 0.3

@@ -29,12 +29,12 @@ class TrainingFrames(QWidget):
         self.names.setFixedHeight(130)
         self.names.setToolTip("Click on a frame to look at it; Annotate and Project say what each one is")
         self.names.itemClicked.connect(self._show)
-        self._folding = collapsible("Which frames", self.names)
+        self._collapsible = collapsible("Which frames", self.names)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.counts)
-        layout.addWidget(self._folding)
+        layout.addWidget(self._collapsible)
 
     def split(self) -> TrainingSplit:
         """The frames of a training that would start now. Raises RiseError when there is nothing to learn from."""
@@ -44,7 +44,7 @@ class TrainingFrames(QWidget):
     def refresh(self) -> None:
         """Reads the project again."""
         self.names.clear()
-        self._folding.setVisible(False)
+        self._collapsible.setVisible(False)
         if self._workspace.project is None:
             self.counts.setText("")
             return
@@ -57,7 +57,7 @@ class TrainingFrames(QWidget):
             f"<b>{len(split.labelled):,} labelled, {len(split.holdout):,} hold-out, "
             f"{len(split.unlabelled):,} unlabelled</b>"
         )
-        self._folding.setVisible(True)
+        self._collapsible.setVisible(True)
         self._list("labelled: teaches", split.labelled)
         self._list("hold-out: measures, never teaches", split.holdout)
 
