@@ -23,7 +23,7 @@ EXTRAS = {"onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
 QT_BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6", "sip"}
 UNSAFE_LIBRARIES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
-GROUND = {"errors", "config", "resources", "atomic", "duration"}
+GROUND = {"errors", "config", "resources", "atomic"}
 """Files that every part may use; they use each other only."""
 
 LEARNING = {"method", "model", "prediction", "evaluation", "training", "active_learning", "pseudo_sequences", "project"}

@@ -16,6 +16,7 @@ from rise_engine.project.frames import natural_key
 from rise_engine.project.ordering import shuffled
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_engine.project.wording import number_of
 
 Order = Literal["useful", "uncertain", "disagreeing", "edge", "unlike", "name"]
 
@@ -101,9 +102,8 @@ def _by_doubt(frame: FrameRecord, scores: Sequence[float], disagreement: float |
         return QueueEntry(frame, 1.0, "nothing found", uncertainty=1.0, disagreement=disagreement)
     doubt = float(np.mean([1 - abs(2 * score - 1) for score in shown]))
     edge = sum(EDGE[0] <= score <= EDGE[1] for score in shown)
-    words = "1 prediction" if edge == 1 else f"{edge} predictions"
     reasons = {
-        f"{words} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + doubt * (edge > 0),
+        f"{number_of(edge, 'prediction')} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + doubt * (edge > 0),
         f"unsure, lowest score {min(shown):.2f}": doubt,
         f"changes with the light by {100 * (disagreement or 0):.0f} %": _DISAGREEMENT_WEIGHT * (disagreement or 0.0),
     }
@@ -127,7 +127,7 @@ def _seen_anew(entry: QueueEntry, count: int) -> QueueEntry:
 
 
 def _words_of(unfamiliar: int) -> str:
-    return f"{unfamiliar} object{'s' * (unfamiliar > 1)} unlike the bank"
+    return f"{number_of(unfamiliar, 'object')} unlike the bank"
 
 
 def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]:

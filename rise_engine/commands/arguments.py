@@ -34,13 +34,6 @@ def listed_frames(project: Project, path: Path) -> list[int]:
     return [project.frames.get(name).id for name in read_name_list(path)]
 
 
-def number_of(count: int, noun: str) -> str:
-    """``1 frame``, ``2 frames``, ``2 categories``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
-
-
 def print_columns(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Rows under titles, padded to columns and never cut, so that other programs can read them too."""
     lines = [titles, *([str(cell) for cell in row] for row in rows)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rise_engine.atomic import write_text
-from rise_engine.commands.arguments import number_of
+from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
     from rise_engine.formats.armbench import ArmbenchFolder

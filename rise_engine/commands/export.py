@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, RunNumber, number_of
+from rise_engine.commands.arguments import ProjectPath, RunNumber
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import number_of
 
 app = typer.Typer(help="Take annotations or a model out of a project.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, Seed, number_of, print_columns
+from rise_engine.commands.arguments import ProjectPath, Seed, print_columns
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import number_of
 
 
 def queue(

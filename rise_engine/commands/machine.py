@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import number_of
+from rise_engine.project.wording import number_of
 
 
 def demo(

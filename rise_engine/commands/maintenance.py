@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, number_of, print_columns
+from rise_engine.commands.arguments import ProjectPath, print_columns
+from rise_engine.project.wording import number_of
 
 
 def relink(

@@ -16,11 +16,11 @@ from rise_engine.commands.arguments import (
     ProjectPath,
     RunNumber,
     listed_frames,
-    number_of,
     print_columns,
 )
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
     from rise_engine.prediction.load import LoadedModel

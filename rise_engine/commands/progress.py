@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rise_engine.duration import duration
+from rise_engine.project.wording import duration
 
 Item = TypeVar("Item")
 _LOOKS_A_SECOND = 10

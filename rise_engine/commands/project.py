@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, number_of, print_columns
+from rise_engine.commands.arguments import ProjectPath, print_columns
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
     from rise_engine.formats.coco import ImportReport

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rise_engine.commands.arguments import Device, ProjectPath
-from rise_engine.duration import duration
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import duration
 
 if TYPE_CHECKING:
     from rise_engine.config import RiseConfig

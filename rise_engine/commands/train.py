@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rise_engine.commands.arguments import Device, ProjectPath, number_of
+from rise_engine.commands.arguments import Device, ProjectPath
 from rise_engine.errors import RiseError
+from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
     from rise_engine.commands.training_display import TrainingDisplay

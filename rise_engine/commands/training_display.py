@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from rise_engine.duration import duration
+from rise_engine.project.wording import duration
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
 from rise_engine.training.events import Progress as StepDone
 

@@ -18,6 +18,7 @@ from rise_engine.prediction.postprocess import NMS_IOU
 from rise_engine.prediction.preprocess import CANVAS_MULTIPLE, resize_for_network
 from rise_engine.prediction.store import STORED_SCORE
 from rise_engine.project.project import Project
+from rise_engine.project.wording import number_of
 
 CHECKED_FRAMES = 3
 PREPROCESSING = "RGB, 0..1, the whole frame resized bilinearly with antialiasing to size, no padding"
@@ -47,7 +48,7 @@ class OnnxReport:
         size = f"{'any multiples of 32, such as ' if self.dynamic else ''}{self.size[0]}x{self.size[1]}"
         return (
             f"run {self.run} as ONNX{kind} for images of {size}, within {self.max_difference:.0e} of "
-            f"torch on {self.frames} frame{'s' if self.frames > 1 else ''} of the project"
+            f"torch on {number_of(self.frames, 'frame')} of the project"
         )
 
 

@@ -14,6 +14,7 @@ from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.database.store import Store
 from rise_engine.project.records import Category, FrameState, Instance, Source
 from rise_engine.project.segmentation import Segmentation
+from rise_engine.project.wording import number_of
 
 
 class Annotations:
@@ -72,7 +73,7 @@ class Annotations:
         """
         added = list(instances)
         ids: list[int] = []
-        with self._journal.edit(f"drew {_count(added)}", frame=frame) as edit:
+        with self._journal.edit(f"drew {number_of(len(added), 'instance')}", frame=frame) as edit:
             known = {row["id"] for row in edit.connection.execute("SELECT id FROM categories")}
             for instance in added:
                 require_category(known, instance.category)
@@ -107,7 +108,7 @@ class Annotations:
         rows = [self._row(instance) for instance in instances]
         frames = Counter(int(row["frame"]) for row in rows)
         only = next(iter(frames)) if len(frames) == 1 else None
-        with self._journal.edit(f"deleted {_count(rows)}", frame=only) as edit:
+        with self._journal.edit(f"deleted {number_of(len(rows), 'instance')}", frame=only) as edit:
             for instance in instances:
                 edit.delete("instances", instance)
             for frame in frames:
@@ -198,7 +199,3 @@ def _instance(row: sqlite3.Row) -> Instance:
         crowd=bool(row["crowd"]),
         extra=json.loads(row["extra"]),
     )
-
-
-def _count(rows: Sequence[object]) -> str:
-    return "1 instance" if len(rows) == 1 else f"{len(rows)} instances"

@@ -16,6 +16,7 @@ from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
 from rise_engine.project.image_file import SUFFIXES, read_header
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
+from rise_engine.project.wording import number_of
 
 _FRAMES_A_TRANSACTION = 10_000
 """Others that write wait for no more than these; what is left out when the program dies, the next look finds."""
@@ -122,9 +123,8 @@ class Frames:
         """Move frames into the hold-out or back; one edit."""
         records = [self.get(frame) for frame in frames]
         only = records[0].id if len(records) == 1 else None
-        words = "1 frame" if len(records) == 1 else f"{len(records)} frames"
         place = "the hold-out" if split is Split.HOLDOUT else "training"
-        with self._journal.edit(f"moved {words} to {place}", frame=only) as edit:
+        with self._journal.edit(f"moved {number_of(len(records), 'frame')} to {place}", frame=only) as edit:
             edit.update_many("frames", "split", {record.id: split.value for record in records})
 
 

@@ -12,6 +12,7 @@ from rise_engine.project.database.damage import reading
 from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
 from rise_engine.project.records import FrameState, Instance, Source
+from rise_engine.project.wording import number_of
 
 _ROWS_A_TRANSACTION = 1000
 """A person's stroke waits for no longer than one of these takes."""
@@ -126,7 +127,7 @@ class Predictions:
         """
         rows = [self._row(number) for number in ids]
         accepted: list[int] = []
-        with self._journal.edit(f"accepted {_count(ids)}", frame=_only_frame(rows)) as edit:
+        with self._journal.edit(f"accepted {number_of(len(ids), 'prediction')}", frame=_only_frame(rows)) as edit:
             known = {row["id"] for row in edit.connection.execute("SELECT id FROM categories")}
             for row in rows:
                 require_category(known, row["category"])
@@ -141,7 +142,7 @@ class Predictions:
     def reject(self, ids: Sequence[int]) -> None:
         """Throw predictions away; one edit."""
         rows = [self._row(number) for number in ids]
-        with self._journal.edit(f"rejected {_count(ids)}", frame=_only_frame(rows)) as edit:
+        with self._journal.edit(f"rejected {number_of(len(ids), 'prediction')}", frame=_only_frame(rows)) as edit:
             for number in ids:
                 edit.delete("predictions", number)
 
@@ -176,10 +177,6 @@ class Predictions:
 def _only_frame(rows: Sequence[sqlite3.Row]) -> int | None:
     frames = {int(row["frame"]) for row in rows}
     return frames.pop() if len(frames) == 1 else None
-
-
-def _count(ids: Sequence[int]) -> str:
-    return "1 prediction" if len(ids) == 1 else f"{len(ids)} predictions"
 
 
 def _prediction(row: sqlite3.Row) -> Instance:

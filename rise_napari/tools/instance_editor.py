@@ -13,6 +13,7 @@ from rise_engine.annotation.split import along, connected_parts, cut
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
+from rise_engine.project.wording import number_of
 from rise_napari.layers.label_view import Piece
 from rise_napari.workspace import Workspace
 
@@ -49,7 +50,7 @@ class Editor:
             if project.probe(before.id) != project.probe(frame.id):
                 workspace.notify(f"{before.name} has another size, so its instances do not fit here.", "warning")
                 return
-        words = f"copied {_count(copied)} from {before.name}"
+        words = f"copied {number_of(len(copied), 'instance')} from {before.name}"
         if workspace.edit(words, lambda project, frame: project.annotations.add(frame.id, copied)) is not None:
             workspace.notify(f"{words.capitalize()}.")
 
@@ -69,7 +70,7 @@ class Editor:
             project.annotations.delete(others)
             return kept
 
-        kept = workspace.edit(f"merged {_count(chosen)}", change)
+        kept = workspace.edit(f"merged {number_of(len(chosen), 'instance')}", change)
         workspace.select(kept)
 
     def split(self, instance_id: int | None) -> None:
@@ -140,7 +141,7 @@ class Editor:
             return True
 
         if changed:
-            self._workspace.edit(f"made {_count(changed)} {name}", change)
+            self._workspace.edit(f"made {number_of(len(changed), 'instance')} {name}", change)
 
     def rename_category(self, category: int, name: str) -> None:
         """Gives a category another name."""
@@ -191,7 +192,3 @@ def taken_by(instances: Sequence[Instance], size: tuple[int, int]) -> Mask:
 def _size(project: Project, frame: FrameRecord) -> tuple[int, int]:
     width, height = project.probe(frame.id)
     return height, width
-
-
-def _count(instances: Sequence[object]) -> str:
-    return "1 instance" if len(instances) == 1 else f"{len(instances)} instances"

@@ -7,8 +7,8 @@ import time
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
-from rise_engine.duration import duration
 from rise_engine.project.records import FrameState
+from rise_engine.project.wording import duration
 from rise_napari.training.session import RunState
 from rise_napari.ui.colours import MESSAGES, pill
 from rise_napari.workspace import Workspace

@@ -12,6 +12,7 @@ from psygnal import Signal
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.project.records import Category, FrameRecord, FrameState, Instance
+from rise_engine.project.wording import number_of
 from rise_napari.engine.process import EngineProcess
 from rise_napari.training.session import TrainerFactory, TrainingSession, spawn_training
 from rise_napari.workspace.frame_list import FrameList
@@ -362,7 +363,7 @@ class Workspace:
             return True
 
         if ids:
-            self.edit(f"rejected {len(ids)} prediction{'s' * (len(ids) > 1)}", change)
+            self.edit(f"rejected {number_of(len(ids), 'prediction')}", change)
 
     def undo(self) -> None:
         """Takes back the last action, whichever frame it was on."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rise_engine.config import RiseConfig
-from rise_engine.duration import duration
 from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.cell import Cell
 from rise_engine.experiments.reproduce.grid_project import TEST_LIST, held_out, open_copy
@@ -24,6 +23,7 @@ from rise_engine.prediction.load import load_model
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
+from rise_engine.project.wording import duration
 from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
 from rise_engine.training.checkpoint import load_state
 from rise_engine.training.events import Finished, Started, event_from_record

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rise_engine.config import PseudoLabelConfig, RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.experiments.reproduce.cell import Cell
+from rise_engine.project.wording import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class Job:
         return self.config.schedule.seed
 
     def __str__(self) -> str:
-        frames = "1 labelled frame" if self.labelled == 1 else f"{self.labelled:,} labelled frames"
-        return f"{self.cell.method}, {frames}, subset {self.subset}, seed {self.seed}"
+        return (
+            f"{self.cell.method}, {number_of(self.labelled, 'labelled frame')}, subset {self.subset}, seed {self.seed}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

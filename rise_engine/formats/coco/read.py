@@ -22,6 +22,7 @@ from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.frames import found_frame
 from rise_engine.project.project import Project
 from rise_engine.project.records import Source
+from rise_engine.project.wording import number_of
 
 _LARGEST_ID = 2**63 - 1
 """Of the database's numbers; a category with a larger one gets another."""
@@ -173,9 +174,8 @@ class _Import:
         )
 
     def _words(self, frames: int) -> str:
-        count = self._instances
-        instances = f"{count:,} instance{'s' * (count != 1)}"
-        return f"imported {self._file.path.name}: {instances} in {frames:,} frame{'s' * (frames != 1)}"
+        instances = number_of(self._instances, "instance")
+        return f"imported {self._file.path.name}: {instances} in {number_of(frames, 'frame')}"
 
     @property
     def _instances(self) -> int:

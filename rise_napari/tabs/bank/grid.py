@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from rise_engine.project.bank_listing import BankEntry, bank_entries
 from rise_engine.project.project import Project
+from rise_engine.project.wording import number_of
 from rise_napari.engine.background import run_in_background
 from rise_napari.tabs.bank.page import SIDE, Thumbnail, pixmap, read_page
 from rise_napari.tabs.tab import button
@@ -136,9 +137,10 @@ class BankGrid(QWidget):
         if project is None or not chosen or not self._workspace.writable:
             return
         exclude = not all(entry.excluded for entry in chosen)
-        words = f"kept {len(chosen)} cut-outs out of the bank" if exclude else f"let {len(chosen)} cut-outs in again"
+        cut_outs = number_of(len(chosen), "cut-out")
+        words = f"kept {cut_outs} out of the bank" if exclude else f"let {cut_outs} in again"
         with self._workspace.reporting_errors():
-            with project.journal.edit(words.replace("1 cut-outs", "1 cut-out")):
+            with project.journal.edit(words):
                 for entry in chosen:
                     project.annotations.set_bank_excluded(entry.instance, exclude)
             self._stale = True

@@ -6,7 +6,7 @@ import time
 
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
-from rise_engine.duration import duration
+from rise_engine.project.wording import duration
 from rise_napari.tabs.project.importing import CocoImport
 from rise_napari.tabs.tab import button
 

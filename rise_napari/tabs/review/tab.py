@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.project.records import FrameState, Instance
+from rise_engine.project.wording import number_of
 from rise_engine.resources import starter_path
 from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.instance_table import ROW_HEIGHT
@@ -281,7 +282,7 @@ class ReviewTab(Tab):
             sure = project.predictions.sure(self.min_score)
             self._sure = {frame: ids for frame, ids in sure.items() if frame in open_frames}
         count = sum(map(len, self._sure.values()))
-        frames = "1 sure frame" if len(self._sure) == 1 else f"{len(self._sure):,} sure frames"
+        frames = number_of(len(self._sure), "sure frame")
         self.accept_sure.setText(f"Accept {frames}: {count:,} in all…" if self._sure else "No frame is sure throughout")
         self.accept_sure.setToolTip(
             f"Frames of which no prediction has a score below {self.min_score:.2f}, as the slider says; "

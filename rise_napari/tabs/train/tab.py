@@ -24,9 +24,9 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from rise_engine.config import PRESETS, RECIPES, RiseConfig
-from rise_engine.duration import duration
 from rise_engine.project.interrupted import CHECKPOINT, interrupted_run, run_settings
 from rise_engine.project.records import FrameState
+from rise_engine.project.wording import duration
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, ToBeat
 from rise_napari.engine.background import stream_in_background
 from rise_napari.tabs.model_in_use import ModelInUse

@@ -6,7 +6,7 @@ import pytest
 
 from rise_engine.commands import progress
 from rise_engine.commands.progress import with_progress
-from rise_engine.duration import duration
+from rise_engine.project.wording import duration
 
 
 @pytest.mark.parametrize(
