@@ -29,7 +29,7 @@ class Person:
     def pool(self) -> list[str]:
         """Names of the frames that may be labelled."""
         frames = self.truth.frames.all(split=Split.TRAIN)
-        return [frame.name for frame in frames if frame.state in (FrameState.LABELLED, FrameState.REVIEWED)]
+        return [frame.name for frame in frames if frame.state.is_annotated]
 
     @property
     def test(self) -> list[int]:

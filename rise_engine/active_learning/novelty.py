@@ -11,7 +11,7 @@ from rise_engine.errors import RiseError
 from rise_engine.project.image_file import read_image
 from rise_engine.project.ordering import shuffled
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Instance, Split
+from rise_engine.project.records import FrameRecord, Instance, Split
 from rise_engine.project.segmentation import to_patch
 
 SHORT_SIDE = 96
@@ -32,8 +32,7 @@ def unfamiliar(project: Project, frames: Sequence[FrameRecord], *, min_score: fl
     An object is familiar when one in the bank is as near in looks as most of the bank's objects are to their nearest
     in another frame. Empty where the bank is too small to tell; frames that cannot be read are left out.
     """
-    known = project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN)
-    known += project.frames.all(state=FrameState.REVIEWED, split=Split.TRAIN)
+    known = project.frames.annotated(split=Split.TRAIN)
     excluded = project.annotations.bank_excluded()
     groups: list[Looks] = []
     for frame in shuffled(known, "queue")[:BANK_FRAMES]:

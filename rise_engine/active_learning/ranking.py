@@ -178,8 +178,7 @@ def _distances(
 
 
 def _labelled_vectors(project: Project) -> list[NDArray[np.float32]]:
-    labelled = project.frames.all(state=FrameState.LABELLED) + project.frames.all(state=FrameState.REVIEWED)
-    return list(appearances(project, shuffled(labelled, "queue")[:_REFERENCES]).values())
+    return list(appearances(project, shuffled(project.frames.annotated(), "queue")[:_REFERENCES]).values())
 
 
 def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[QueueEntry]:

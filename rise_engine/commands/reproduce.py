@@ -236,7 +236,7 @@ def _lasting(project: Project, weights: str) -> str:
             number = None if weights == "last" else int(weights.removeprefix("run:"))
         except ValueError:
             raise RiseError(f"weights {weights!r}: write run:N with the number of a run, such as run:3") from None
-        weights = str(project.runs.get(number).folder / "weights.safetensors")
+        weights = str(project.runs.get(number).files.weights)
     if not Path(weights).expanduser().is_file():
         raise RiseError(
             f"weights {weights!r} are no file; known names: {', '.join(NAMED_WEIGHTS)}, last, run:N, or a path"

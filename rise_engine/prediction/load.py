@@ -15,9 +15,7 @@ from rise_engine.errors import RiseError
 from rise_engine.model.device import choose_device
 from rise_engine.model.segmenter import Segmenter
 from rise_engine.prediction.postprocess import NMS_IOU
-
-RUN_WEIGHTS = ("best.safetensors", "weights.safetensors")
-"""The weights of a run folder, the preferred ones first."""
+from rise_engine.project.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def load_model(source: Path | str, *, device: str = "auto") -> LoadedModel:
     target = choose_device(device)
     if source.is_dir():
         config, class_names = read_run_config(source)
-        weights = next((source / name for name in RUN_WEIGHTS if (source / name).is_file()), None)
+        weights = RunFolder(source).prediction_weights
         if weights is None:
             raise RiseError(f"run {source} has no weights yet: train it on with `rise train --resume`")
     elif source.is_file():
@@ -65,7 +63,7 @@ def _network(config: ModelConfig, weights: Path) -> nn.Module:
 
 def read_run_config(folder: Path) -> tuple[RiseConfig, tuple[str, ...]]:
     """The settings of a run and the names of its classes. Raises RiseError when they cannot be read."""
-    path = folder / "config.json"
+    path = RunFolder(folder).config
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return RiseConfig.model_validate(record["config"]), tuple(record["class_names"])

@@ -36,8 +36,8 @@ def latest_or_starter_run(project: Project) -> RunRecord:
     config = RiseConfig.preset("laptop")
     run = project.runs.start(preset="laptop", recipe=config.recipe_name, steps=0, base="starter")
     description = {"config": config.model_dump(mode="json"), "class_names": ["object"]}
-    write_text(run.folder / "config.json", json.dumps(description, indent=1))
-    shutil.copyfile(weights, run.folder / "weights.safetensors")
+    write_text(run.files.config, json.dumps(description, indent=1))
+    shutil.copyfile(weights, run.files.weights)
     project.runs.finish(run.number, steps=0)
     return project.runs.get(run.number)
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
-from rise_engine.prediction.load import RUN_WEIGHTS, LoadedModel
+from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.predict import predict_stream
 from rise_engine.project.records import Instance, PredictedInstance, Source
+from rise_engine.project.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
@@ -78,7 +79,7 @@ def frames_left(
     With ``again`` they are all left, until they have been predicted from now on. Weights that were written again, by
     more training, start anew, and so does another number of ``looks``: the project remembers what it asked last.
     """
-    weights = next((model / name for name in RUN_WEIGHTS if (model / name).is_file()), model)
+    weights = RunFolder(model).prediction_weights or model
     state = weights.stat()
     asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns, *([looks] if looks != 1 else [])]}
     key = f"predicted_with_{run}"

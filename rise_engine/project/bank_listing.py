@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Split
+from rise_engine.project.records import ANNOTATED_STATES, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,6 @@ def bank_entries(project: Project) -> list[BankEntry]:
         f"FROM {INSTANCES} JOIN frames ON frames.id = instances.frame "
         "WHERE frames.state IN (?, ?) AND frames.split = ? AND instances.crowd = 0 "
         "ORDER BY frames.sort_key, frames.name, instances.id",
-        (FrameState.LABELLED.value, FrameState.REVIEWED.value, Split.TRAIN.value),
+        (*ANNOTATED_STATES, Split.TRAIN),
     )
     return [BankEntry(row["id"], row["frame"], row["name"], row["category"], bool(row["excluded"])) for row in rows]

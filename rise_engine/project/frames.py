@@ -63,6 +63,10 @@ class Frames:
         )
         return [_record(row) for row in rows]
 
+    def annotated(self, *, split: Split | None = None) -> list[FrameRecord]:
+        """The labelled and the reviewed frames, in natural order of their names."""
+        return [frame for frame in self.all(split=split) if frame.state.is_annotated]
+
     @reading("frames")
     def get(self, name_or_id: str | int) -> FrameRecord:
         """One frame. Raises RiseError when the project does not know it."""

@@ -11,14 +11,13 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord
 from rise_engine.project.splits import TrainingSplit, choose_split
 
-CHECKPOINT = "training_state/state.safetensors"
 ALIVE_SECONDS = 30.0
 """A run whose curves grew this recently is still training somewhere."""
 
 
 def run_settings(project: Project, run: RunRecord) -> tuple[RiseConfig, TrainingSplit]:
     """The settings and frames that a run was started with. Raises RiseError when they cannot be read."""
-    path = run.folder / "config.json"
+    path = run.files.config
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         config = RiseConfig.model_validate(record["config"])
@@ -37,9 +36,9 @@ def latest_training(project: Project, preset: str | None = None) -> RunRecord | 
 def interrupted_run(project: Project) -> RunRecord | None:
     """The latest training, when it was cut short with a checkpoint and nobody trains it now."""
     run = latest_training(project)
-    if run is None or run.finished is not None or not (run.folder / CHECKPOINT).is_file():
+    if run is None or run.finished is not None or not run.files.checkpoint.is_file():
         return None
-    log = run.folder / "metrics.jsonl"
+    log = run.files.metrics
     if log.is_file() and time.time() - log.stat().st_mtime < ALIVE_SECONDS:
         return None
     return run

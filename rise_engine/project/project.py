@@ -29,6 +29,7 @@ from rise_engine.project.records import (
 from rise_engine.project.runs import Runs
 
 FILE_NAME = "project.sqlite"
+RUNS = "runs"
 
 
 class Project:
@@ -56,7 +57,7 @@ class Project:
         self.frames = Frames(self.store, self.journal)
         self.annotations = Annotations(self.store, self.journal)
         self.predictions = Predictions(self.store, self.journal)
-        self.runs = Runs(self.store, path / "runs")
+        self.runs = Runs(self.store, path / RUNS)
 
     @staticmethod
     def default_path(images: Path) -> Path:

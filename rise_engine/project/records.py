@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.segmentation import Segmentation
 
 
@@ -18,8 +19,16 @@ class FrameState(StrEnum):
     LABELLED = "labelled"
     """Drawn or imported; marked as done with nothing in it counts too."""
     REVIEWED = "reviewed"
-    """Predictions accepted or mended; trains like labelled."""
+    """Predictions accepted or corrected; trains like labelled."""
     SKIPPED = "skipped"
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the annotations of such a frame are complete, so that they can be targets: labelled or reviewed."""
+        return self in ANNOTATED_STATES
+
+
+ANNOTATED_STATES = (FrameState.LABELLED, FrameState.REVIEWED)
 
 
 class Split(StrEnum):
@@ -104,9 +113,27 @@ class RunRecord:
     base: str
 
     @property
+    def files(self) -> RunFolder:
+        """The files in ``folder``."""
+        return RunFolder(self.folder)
+
+    @property
     def untrained(self) -> bool:
         """Ended without a step: weights as they were shipped, kept as a run since predictions belong to one."""
         return self.finished is not None and self.steps == 0
+
+
+@dataclass(frozen=True, slots=True)
+class EditSummary:
+    """An edit that was just undone or redone; ``frame`` is the id of the one frame that it changed, if there is one."""
+
+    action: str
+    frame: int | None = None
+    frame_name: str | None = None
+
+    def __str__(self) -> str:
+        """The edit in words, such as "drew 2 instances in tote1.png"."""
+        return self.action if self.frame_name is None else f"{self.action} in {self.frame_name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ CURRENT = "current_run"
 
 
 class Runs:
-    """Rows of the table ``runs``; ``folder`` is where the run folders lie."""
+    """Rows of the table ``runs``; ``folder`` holds the run folders."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
-        self._folder = folder
+        self.folder = folder
 
     def start(self, *, preset: str, recipe: str, steps: int, base: str) -> RunRecord:
         """A new run with the next free number and an empty folder. Raises RiseError when the folder cannot be made."""
@@ -34,9 +34,9 @@ class Runs:
             number = int(cursor.lastrowid or 0)
             name = f"{number:04d}-{preset}"
             try:
-                (self._folder / name).mkdir(parents=True)
+                (self.folder / name).mkdir(parents=True)
             except OSError as error:
-                raise RiseError(f"Could not make the run folder {self._folder / name} ({error.strerror}).") from error
+                raise RiseError(f"Could not make the run folder {self.folder / name} ({error.strerror}).") from error
             connection.execute("UPDATE runs SET folder = ? WHERE number = ?", (name, number))
         return self.get(number)
 
@@ -79,12 +79,12 @@ class Runs:
         if number is None:
             current = self.current()
             if current is None:
-                raise RiseError(f"The project {self._folder.parent} has no finished run; train one first.")
+                raise RiseError(f"The project {self.folder.parent} has no finished run; train one first.")
             return current
         rows = self._store.read("SELECT * FROM runs WHERE number = ?", (number,))
         if not rows:
             known = ", ".join(str(run.number) for run in self.all()) or "none"
-            raise RiseError(f"The project {self._folder.parent} has no run {number}; it has {known}.")
+            raise RiseError(f"The project {self.folder.parent} has no run {number}; it has {known}.")
         return self._record(rows[0])
 
     def delete(self, number: int) -> None:
@@ -103,7 +103,7 @@ class Runs:
             raise ValueError(f"the folder {name!r} of run {row['number']} is not inside the project")
         return RunRecord(
             number=row["number"],
-            folder=self._folder / row["folder"],
+            folder=self.folder / row["folder"],
             preset=row["preset"],
             recipe=row["recipe"],
             steps=row["steps"],

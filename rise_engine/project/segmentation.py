@@ -88,6 +88,14 @@ def box_of(segmentation: Segmentation, height: int, width: int) -> tuple[float, 
     return x, y, x + w, y + h
 
 
+def mask_region(mask: NDArray[Any]) -> tuple[slice, slice] | None:
+    """The rows and the columns that the non-zero pixels of an (H, W) array span; None when there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def area_of(segmentation: Segmentation, height: int, width: int) -> int:
     """Number of pixels."""
     return int(coco_mask.area(to_rle(segmentation, height, width)))

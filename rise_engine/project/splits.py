@@ -11,7 +11,6 @@ from rise_engine.project.ordering import shuffled
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Split
 
-_TRAINS = frozenset({FrameState.LABELLED, FrameState.REVIEWED})
 _ONE_IN = 10
 
 
@@ -58,7 +57,7 @@ def choose_split(
         if both:
             raise RiseError(f"The frame {both[0]} is both labelled for training and held out; take it out of one list.")
     else:
-        labelled = [frame for frame in known.values() if frame.state in _TRAINS and frame.id not in held_out]
+        labelled = [frame for frame in known.values() if frame.state.is_annotated and frame.id not in held_out]
         if not held_out and len(labelled) >= _ONE_IN:
             shown = project.annotations.frames_with_objects()
             measurable = [frame for frame in shuffled(labelled, "hold-out") if frame.id in shown]
@@ -75,7 +74,7 @@ def choose_split(
     return TrainingSplit(
         labelled=[frame for frame in known if frame in chosen],
         unlabelled=unlabelled or trains,
-        holdout=[frame.id for frame in known.values() if frame.id in held_out and frame.state in _TRAINS],
+        holdout=[frame.id for frame in known.values() if frame.id in held_out and frame.state.is_annotated],
     )
 
 
@@ -94,7 +93,7 @@ def read_name_list(path: Path) -> list[str]:
 def _labelled_by_name(project: Project, names: Sequence[str], purpose: str) -> list[FrameRecord]:
     frames = [project.frames.get(name) for name in dict.fromkeys(names)]
     for frame in frames:
-        if frame.state not in _TRAINS:
+        if not frame.state.is_annotated:
             raise RiseError(
                 f"The frame {frame.name} is in the {purpose} list but it is {frame.state}; annotate it or take it out."
             )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rise_engine.project.frame import LabelledFrame
+from rise_engine.project.segmentation import mask_region
 
 MAX_FRAME_SHARE = 0.6
 """An object whose box covers more of its frame would hide whatever it is pasted onto."""
@@ -102,10 +103,9 @@ class InstanceBank:
 
 def _tight_box(mask: NDArray[np.bool_], min_area: int) -> tuple[slice, slice] | None:
     """The rows and columns that ``mask`` spans, or None when it does not belong in the bank."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = mask_region(mask)
+    if box is None:
         return None
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     height, width = box[0].stop - box[0].start, box[1].stop - box[1].start
     if min(height, width) < MIN_SIDE or height * width > MAX_FRAME_SHARE * mask.size:
         return None

@@ -11,7 +11,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.project.frame import LabelledFrame
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_engine.project.records import FrameRecord, Split
 from rise_engine.pseudo_sequences.bank import InstanceBank
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def bank_frames(project: Project) -> list[FrameRecord]:
     """The frames whose objects may be cut out: labelled or reviewed, and never of the hold-out."""
-    states = (FrameState.LABELLED, FrameState.REVIEWED)
-    return [frame for frame in project.frames.all(split=Split.TRAIN) if frame.state in states]
+    return project.frames.annotated(split=Split.TRAIN)
 
 
 def require_bank_frames(project: Project) -> list[FrameRecord]:

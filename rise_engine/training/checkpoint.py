@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from rise_engine.atomic import write_bytes
 from rise_engine.errors import RiseError
-
-FILE_NAME = "training_state/state.safetensors"
+from rise_engine.project.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def save_state(
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
     metadata = asdict(state)
-    path = folder / FILE_NAME
+    path = RunFolder(folder).checkpoint
     path.parent.mkdir(exist_ok=True)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(contiguous, metadata={"state": json.dumps(metadata)}))
@@ -63,9 +62,10 @@ def load_state(
     optimiser: torch.optim.Optimizer,
 ) -> TrainingState:
     """Puts everything back; ``RiseError`` when there is no state or it belongs to another network."""
-    path = folder / FILE_NAME
+    path = RunFolder(folder).checkpoint
     if not path.is_file():
-        raise RiseError(f"nothing to resume in {folder}: the run has no {FILE_NAME}; start it without --resume")
+        name = path.relative_to(folder).as_posix()
+        raise RiseError(f"nothing to resume in {folder}: the run has no {name}; start it without --resume")
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("state", "{}"))

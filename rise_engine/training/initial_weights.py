@@ -56,7 +56,7 @@ def _file(project: Project | None, name: str) -> Path:
         if project is None:
             raise WeightsError(f"weights {name!r} need a project with runs")
         number = None if name == "last" else _run_number(name)
-        return project.runs.get(number).folder / "weights.safetensors"
+        return project.runs.get(number).files.weights
     path = Path(name).expanduser()
     if not path.is_file():
         raise WeightsError(

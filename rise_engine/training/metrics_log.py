@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rise_engine.atomic import write_text
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.training.events import Event, HoldoutScore, Losses, Preview, PseudoLabelScore, Thresholds
 
 CURVES = (Losses, Thresholds, HoldoutScore, PseudoLabelScore)
@@ -20,7 +21,7 @@ class MetricsLog:
 
     def __init__(self, folder: Path, *, keep_until: int | None = None) -> None:
         """``keep_until``: drop the lines of steps after this one, which a resumed run will write again."""
-        self.path = folder / "metrics.jsonl"
+        self.path = RunFolder(folder).metrics
         if keep_until is not None and self.path.is_file():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_until]
@@ -30,7 +31,7 @@ class MetricsLog:
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=keep_until)
+            self._board = SummaryWriter(str(RunFolder(folder).tensorboard), purge_step=keep_until)
 
     def write(self, event: Event) -> None:
         """One line per event, flushed at once so that a listener can follow the file."""

@@ -21,10 +21,10 @@ from rise_engine.prediction.load import LoadedModel, read_run_config
 from rise_engine.project.interrupted import latest_training
 from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.splits import TrainingSplit, choose_split
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training import events
-from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
 from rise_engine.training.checkpoint import TrainingState, load_state, save_state
 from rise_engine.training.data.classes import class_names
 from rise_engine.training.data.source import SequenceSource
@@ -171,7 +171,7 @@ class Trainer:
             "unlabelled": len(self.split.unlabelled),
             "holdout": [names[frame] for frame in self.split.holdout],
         }
-        write_text(run.folder / "config.json", json.dumps(description, indent=1))
+        write_text(run.files.config, json.dumps(description, indent=1))
         self._ranks.gather([run.number, str(run.folder)])
         return run.folder
 
@@ -247,7 +247,7 @@ class Trainer:
             )
         except RiseError as error:
             self._ranks.fail(str(error))
-            saved = " What was learnt is saved and can be resumed." if (folder / STATE_FILE).is_file() else ""
+            saved = " What was learnt is saved and can be resumed." if RunFolder(folder).checkpoint.is_file() else ""
             yield events.Failed(step, kind="data", message=str(error), hint=f"Mend it, then train again.{saved}")
         finally:
             self._scenes.close()
@@ -280,7 +280,7 @@ class Trainer:
                     for event in self._measure(step, best):
                         if isinstance(event, events.HoldoutScore) and event.best:
                             best = event.ap
-                            self._save_weights(folder / "best.safetensors")
+                            self._save_weights(RunFolder(folder).best_weights)
                         yield event
                 if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
                     yield self._checkpoint(folder, step, best)
@@ -379,7 +379,7 @@ class Trainer:
             teacher=learner.averaged,
             optimiser=learner.optimiser,
         )
-        path = folder / "weights.safetensors"
+        path = RunFolder(folder).weights
         self._save_weights(path)
         return events.Checkpoint(step, path=str(path))
 

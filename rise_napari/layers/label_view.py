@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rise_engine.project.segmentation import Segmentation, to_patch
+from rise_engine.project.segmentation import Segmentation, mask_region, to_patch
 
 Mask = NDArray[np.bool_]
 Region = tuple[slice, slice]
@@ -34,11 +34,10 @@ class Piece:
     @classmethod
     def of(cls, mask: Mask, *, at: tuple[int, int] = (0, 0)) -> Piece:
         """The piece of a mask whose top left pixel lies ``at`` a row and column of the frame."""
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
+        region = mask_region(mask)
+        if region is None:
             return cls(0, 0, np.zeros((0, 0), np.bool_))
-        row, column = int(rows[0]), int(columns[0])
-        return cls(at[0] + row, at[1] + column, mask[row : rows[-1] + 1, column : columns[-1] + 1].copy())
+        return cls(at[0] + region[0].start, at[1] + region[1].start, mask[region].copy())
 
     @classmethod
     def decoded(cls, segmentation: Segmentation, size: tuple[int, int]) -> Piece:
@@ -155,11 +154,7 @@ class LabelView:
         return bool(np.array_equal(self.shown[region], data[region]))
 
     def _moved_region(self, data: Labelling) -> Region | None:
-        moved = data != self.shown
-        rows, columns = np.flatnonzero(moved.any(axis=1)), np.flatnonzero(moved.any(axis=0))
-        if not len(rows):
-            return None
-        return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        return mask_region(data != self.shown)
 
     def _above(self, region: Region, after: Labelling, moved: Mask) -> dict[int, Mask]:
         """For each instance, its pixels (inside the region) that would lie on what was just painted.

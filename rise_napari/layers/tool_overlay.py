@@ -10,6 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
+from rise_engine.project.segmentation import mask_region
 from rise_napari.layers.label_view import Mask, Piece
 from rise_napari.layers.outlines import Outline, outlines, step_for
 
@@ -54,12 +55,12 @@ class Overlay:
             self._viewer.layers.remove(NAME)
 
     def _show(self, picture: NDArray[np.uint8], *, step: int, opacity: float) -> None:
-        rows, columns = np.flatnonzero(picture.any(axis=1)), np.flatnonzero(picture.any(axis=0))
-        if not len(rows):
+        span = mask_region(picture)
+        if span is None:
             self.clear()
             return
-        top, left = int(rows[0]), int(columns[0])
-        region = picture[top : rows[-1] + 1, left : columns[-1] + 1]
+        top, left = span[0].start, span[1].start
+        region = picture[span]
         if NAME in self._viewer.layers:
             layer = self._viewer.layers[NAME]
             layer.data = region

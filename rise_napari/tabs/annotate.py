@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QInputDialog, QLabel
 from superqt.utils import signals_blocked
 
-from rise_engine.project.records import FrameState
+from rise_engine.project.records import ANNOTATED_STATES, FrameState
 from rise_napari.tabs.instance_table import InstanceTable
 from rise_napari.tabs.tab import NO_PROJECT, Tab, button
 from rise_napari.tools.toolbox import Toolbox
@@ -155,7 +155,7 @@ class AnnotateTab(Tab):
             return NO_PROJECT
         if not workspace.writable:
             return "This project is read-only here. You cannot draw in it."
-        labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
+        labelled = workspace.count(*ANNOTATED_STATES)
         if labelled < GOOD_START:
             return (
                 "Press S, click on an object or drag a box around it, and press Enter to accept the mask. Or press N "
@@ -164,7 +164,7 @@ class AnnotateTab(Tab):
         return f"{labelled} frames are labelled. Go to the Train tab, or label more frames."
 
     def finished(self) -> bool:
-        return self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED) >= GOOD_START
+        return self.workspace.count(*ANNOTATED_STATES) >= GOOD_START
 
     def refresh(self) -> None:
         super().refresh()

@@ -32,12 +32,6 @@ class FrameList:
         known = self._names.get(name)
         return None if known is None else self.get(known.id)
 
-    def ending(self, sentence: str) -> FrameRecord | None:
-        """The frame whose name stands at the end of a sentence after "in"; the name may have that word in it too."""
-        words = sentence.split(" in ")
-        ends = (self.named(" in ".join(words[start:])) for start in range(1, len(words)))
-        return next((found for found in ends if found is not None), None)
-
     def count(self, *states: FrameState) -> int:
         """How many frames are in one of these states."""
         return sum(self._states[state] for state in set(states))

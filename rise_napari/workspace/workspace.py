@@ -20,7 +20,6 @@ from rise_napari.workspace.frame_list import FrameList
 Level = Literal["info", "warning", "error"]
 Result = TypeVar("Result")
 
-DONE_STATES = (FrameState.LABELLED, FrameState.REVIEWED)
 FIRST_CATEGORY = "object"
 LAST_FRAME = "window.last_frame"
 PROJECT_SUFFIX = ".rise"
@@ -378,12 +377,12 @@ class Workspace:
             return
         self.save_requested.emit()
         with self.reporting_errors():
-            told = self.project.journal.undo() if way == "undo" else self.project.journal.redo()
-            if told is None:
+            edit = self.project.journal.undo() if way == "undo" else self.project.journal.redo()
+            if edit is None:
                 self.notify(f"Nothing to {way}.")
                 return
-            self.notify(f"{way.capitalize()}: {told}")
-            touched = self._list.ending(told)
+            self.notify(f"{way.capitalize()}: {edit}")
+            touched = self._list.get(edit.frame)
             self._edited(touched.id if touched is not None else None)
             if touched is not None:
                 self.show(touched.id)

@@ -13,6 +13,7 @@ from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
 from rise_engine.experiments.reproduce.run_log import logged
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.wording import number_of
 from rise_engine.training.events import HoldoutScore
 
@@ -44,7 +45,7 @@ def panels_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, dict[str, list[Curve
     panels: dict[str, dict[str, list[Curve]]] = {}
     for job in jobs:
         result = grid.result(job)
-        if result is not None and (result.folder / "metrics.jsonl").is_file():
+        if result is not None and RunFolder(result.folder).metrics.is_file():
             title = number_of(job.labelled, "labelled frame")
             panels.setdefault(title, {}).setdefault(job.cell.method, []).append(curve_of(result.folder))
     return panels

@@ -21,10 +21,10 @@ from rise_engine.experiments.reproduce.pace import Pace
 from rise_engine.formats.ocid import whole_sequences
 from rise_engine.prediction.load import load_model
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, RunRecord
+from rise_engine.project.records import RunRecord
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.splits import TrainingSplit, choose_split
 from rise_engine.project.wording import duration
-from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
 from rise_engine.training.checkpoint import load_state
 from rise_engine.training.events import Finished, Started, event_from_record
 from rise_engine.training.holdout import score_holdout
@@ -58,9 +58,8 @@ class Grid:
         except RiseError:
             self.project.close()
             raise
-        states = (FrameState.LABELLED, FrameState.REVIEWED)
         apart = set(self.holdout)
-        self.available = sum(frame.state in states and frame.id not in apart for frame in self.project.frames.all())
+        self.available = sum(frame.id not in apart for frame in self.project.frames.annotated())
         self._records = GridRecords(folder)
         self._pace = Pace(self.project, self._records, self.split)
 
@@ -97,12 +96,12 @@ class Grid:
         record = self._records.find(job.identity)
         if record is None:
             return None
-        folder = self.project.path / "runs" / record["run"]
+        folder = self.project.runs.folder / record["run"]
         return Result(record["scores"], record["frames"], record["seconds"], folder)
 
     def begun(self, job: Job) -> RunRecord | None:
         """The run of a job that was begun, and saved, but not finished."""
-        return next((run for run in self._runs_of(job) if (run.folder / STATE_FILE).is_file()), None)
+        return next((run for run in self._runs_of(job) if run.files.checkpoint.is_file()), None)
 
     def seconds(self, jobs: Sequence[Job]) -> float:
         """How long the unfinished ones of the jobs may take; where nothing is known yet, a few steps are timed."""
@@ -173,8 +172,8 @@ class Grid:
         }
         self._records.add(job.record, record)
         # The optimiser's state and a second set of weights are several times what the result needs.
-        shutil.rmtree((folder / STATE_FILE).parent, ignore_errors=True)
-        (folder / "best.safetensors").unlink(missing_ok=True)
+        shutil.rmtree(RunFolder(folder).checkpoint.parent, ignore_errors=True)
+        RunFolder(folder).best_weights.unlink(missing_ok=True)
 
     def _begun_trainer(self, job: Job, say: Say) -> Trainer | None:
         """Goes on with what was begun earlier; None when that is nothing, or nothing that can be gone on with."""
@@ -187,7 +186,7 @@ class Grid:
             # The trainer reads it once more; here it only shows whether it fits.
             load_state(run.folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         except RiseError:
-            say(f"{run.folder / STATE_FILE} is damaged or of another version: this training begins anew.")
+            say(f"{run.files.checkpoint} is damaged or of another version: this training begins anew.")
             self.project.runs.delete(run.number)
             return None
         return trainer
@@ -195,7 +194,7 @@ class Grid:
     def _to_go_on_with(self, job: Job) -> RunRecord | None:
         """The run of the job that was begun earlier; what was begun and never saved is deleted."""
         for run in self._runs_of(job):
-            if (run.folder / STATE_FILE).is_file():
+            if run.files.checkpoint.is_file():
                 return run
             self.project.runs.delete(run.number)
         return None
@@ -209,7 +208,7 @@ class Grid:
             if run.folder.name in done:
                 continue
             try:
-                description = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+                description = json.loads(run.files.config.read_text(encoding="utf-8"))
                 about = {"labelled": job.labelled, "subset": job.subset, "config": description["config"]}
                 about["config"]["model"]["num_classes"] = job.config.model.num_classes
                 same = identity_of(about) == job.identity and set(description["labelled"]) == wanted
@@ -221,13 +220,13 @@ class Grid:
 
     def _measure(self, folder: Path, job: Job) -> dict[str, float]:
         """Mask AP of the last step's weights, which no hold-out score has chosen."""
-        loaded = load_model(folder / "weights.safetensors", device=job.config.device)
+        loaded = load_model(RunFolder(folder).weights, device=job.config.device)
         mask = score_holdout(loaded, self.project, self.measured)
         return {"AP": mask.ap, "AP50": mask.ap50, "AP75": mask.ap75}
 
 
 def _began_at(folder: Path) -> int:
     """The step at which the run was last begun or resumed."""
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = RunFolder(folder).metrics.read_text(encoding="utf-8").splitlines()
     starts = [record for record in map(json.loads, lines) if record["event"] == Started.__name__]
     return event_from_record(starts[-1]).step if starts else 0

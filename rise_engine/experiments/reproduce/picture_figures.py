@@ -25,6 +25,7 @@ from rise_engine.method.batch import collate
 from rise_engine.method.pseudo_labels import mask_iou
 from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.postprocess import NMS_IOU
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.pseudo_sequences.from_project import fill_bank, read_for_training
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
 from rise_engine.pseudo_sequences.views import View
@@ -125,9 +126,9 @@ def look(loaded: LoadedModel, scene: View) -> Seen:
 
 def _loaded(grid: Grid, job: Job) -> LoadedModel:
     result = grid.result(job)
-    if result is None or not (result.folder / "weights.safetensors").is_file():
+    if result is None or not RunFolder(result.folder).weights.is_file():
         raise RiseError(f"the weights of {job} are gone: delete {grid.folder / 'cells.jsonl'} and train again")
-    return load_model(result.folder / "weights.safetensors", device=job.config.device)
+    return load_model(RunFolder(result.folder).weights, device=job.config.device)
 
 
 def _plain_scene(grid: Grid, job: Job, frame: int) -> View:

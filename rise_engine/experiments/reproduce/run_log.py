@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rise_engine.errors import RiseError
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.training.events import Event, event_from_record
 
 Kind = TypeVar("Kind", bound=Event)
@@ -14,7 +15,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 def logged(folder: Path, kind: type[Kind]) -> list[Kind]:
     """A run's events of one kind, in their order. Raises RiseError when the log is gone."""
-    path = folder / "metrics.jsonl"
+    path = RunFolder(folder).metrics
     if not path.is_file():
         raise RiseError(f"{path} is gone: delete the line of {folder.name} in cells.jsonl and train it again")
     records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())

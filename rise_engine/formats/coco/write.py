@@ -157,8 +157,7 @@ class _Export:
 
     def _chosen(self, frames: Collection[int] | None) -> dict[int, FrameRecord]:
         project = self._project
-        states = {FrameState.LABELLED, FrameState.REVIEWED}
-        chosen = {frame.id for frame in project.frames.all() if frame.state in states}
+        chosen = {frame.id for frame in project.frames.annotated()}
         if self._source == "drawn":
             # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
             rows = project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE source IN ('drawn', 'imported')")

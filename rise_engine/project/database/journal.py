@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from rise_engine.project.database.damage import reading
 from rise_engine.project.database.store import Store
-from rise_engine.project.records import HistoryEntry
+from rise_engine.project.records import EditSummary, HistoryEntry
 
 UNDO_REACH = 1_000
 """So many edits can be undone."""
@@ -49,13 +49,6 @@ class Edit:
         row = _insert(self.connection, kind, values)
         self._remember(kind, row, None)
         return row
-
-    def insert_many(
-        self, kind: Literal["instances", "frames"], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-    ) -> None:
-        """Add many rows, each with a value for every column; the quick way for tens of thousands."""
-        numbers = insert_numbered(self.connection, kind, columns, rows)
-        self._remember_many(kind, [(number, None) for number in numbers])
 
     def update(self, kind: Kind, row: int, values: Mapping[str, Any]) -> None:
         """Change some columns of a row; nothing is remembered when they already have these values."""
@@ -156,15 +149,15 @@ class Journal:
             edit.finish()
 
     @reading("changes")
-    def undo(self) -> str | None:
-        """Take the last edit back and return what it was; None when there is none."""
+    def undo(self) -> EditSummary | None:
+        """Undo the last edit and return which one it was; None when there is none."""
         return self._swap(
             "SELECT id, action, frame FROM journal WHERE status = 'done' ORDER BY id DESC", "undone", "DESC"
         )
 
     @reading("changes")
-    def redo(self) -> str | None:
-        """Do the edit that was undone last again and return what it is; None when there is none."""
+    def redo(self) -> EditSummary | None:
+        """Redo the edit that was undone last and return which one it is; None when there is none."""
         return self._swap("SELECT id, action, frame FROM journal WHERE status = 'undone' ORDER BY id", "done", "ASC")
 
     @reading("edits")
@@ -206,7 +199,7 @@ class Journal:
             return None
         return {int(row["frame"]) for row in rows if row["frame"] is not None}
 
-    def _swap(self, query: str, status: str, order: str) -> str | None:
+    def _swap(self, query: str, status: str, order: str) -> EditSummary | None:
         with self._store.write() as connection:
             entry = connection.execute(f"{query} LIMIT 1").fetchone()
             if entry is None:
@@ -220,8 +213,8 @@ class Journal:
                 if len(found) < _MANY or not _swap_many(connection, kind, entry["id"], found):
                     _swap_each(connection, kind, entry["id"], found)
             connection.execute("UPDATE journal SET status = ? WHERE id = ?", (status, entry["id"]))
-            name = connection.execute("SELECT name FROM frames WHERE id = ?", (entry["frame"],)).fetchone()
-            return str(entry["action"]) if name is None else f"{entry['action']} in {name['name']}"
+            frame = connection.execute("SELECT id, name FROM frames WHERE id = ?", (entry["frame"],)).fetchone()
+            return EditSummary(entry["action"], *(() if frame is None else (frame["id"], frame["name"])))
 
 
 def insert_numbered(

@@ -50,7 +50,7 @@ def _copy_database(project: Project, target: Path) -> None:
 
 def _pack(project: Project, target: Path) -> None:
     root = Path(project.path.name)
-    runs = project.path / "runs"
+    runs = project.runs.folder
     with tempfile.TemporaryDirectory(dir=target.parent) as folder, zipfile.ZipFile(target, "w") as archive:
         database = Path(folder) / FILE_NAME
         _copy_database(project, database)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from rise_engine.errors import RiseError
 from rise_engine.project.database.schema import INSTANCES
@@ -103,10 +102,10 @@ def _runs(project: Project) -> Iterator[str]:
     for run in runs:
         if not run.folder.is_dir():
             yield f"run {run.number}: its folder {run.folder} is gone; delete the run"
-        elif run.finished is not None and not (run.folder / "weights.safetensors").is_file():
-            yield f"run {run.number}: its weights {run.folder / 'weights.safetensors'} are gone; delete the run"
-    folder = project.path / "runs"
+        elif run.finished is not None and not run.files.weights.is_file():
+            yield f"run {run.number}: its weights {run.files.weights} are gone; delete the run"
+    folder = project.runs.folder
     known = {run.folder.name for run in runs}
     strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in known) if folder.is_dir() else []
     for name in strangers:
-        yield f"{Path('runs') / name} belongs to no run; it can be deleted"
+        yield f"{folder.name}/{name} belongs to no run; it can be deleted"

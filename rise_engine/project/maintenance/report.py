@@ -18,7 +18,7 @@ def best_holdout_ap(run: RunRecord) -> float | None:
 
     A line that a sudden end cut off is left out.
     """
-    path = run.folder / "metrics.jsonl"
+    path = run.files.metrics
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", errors="replace") as lines:

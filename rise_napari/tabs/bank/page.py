@@ -15,7 +15,7 @@ from qtpy.QtGui import QImage, QPixmap
 from rise_engine.errors import RiseError
 from rise_engine.project.bank_listing import BankEntry
 from rise_engine.project.project import Project
-from rise_engine.project.segmentation import to_mask
+from rise_engine.project.segmentation import mask_region, to_mask
 
 SIDE, SHARPNESS = 72, 2
 """How large in the window, and how many of the picture's pixels are one of the window's: fine screens show them all."""
@@ -59,10 +59,9 @@ def _cut_out(image: NDArray[np.uint8], segmentation: object, *, excluded: bool) 
         mask = to_mask(segmentation, *image.shape[:2])  # type: ignore[arg-type]
     except (RiseError, TypeError):
         return None
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = mask_region(mask)
+    if box is None:
         return None
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     cut = np.where(mask[box][..., None], image[box], np.uint8(BACKGROUND))
     factor = min(SHARPNESS, (PIXELS - 2 * MARGIN) / max(cut.shape[:2]))
     size = tuple(max(1, round(side * factor)) for side in (cut.shape[1], cut.shape[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rise_engine.project.records import FrameState
+from rise_engine.project.records import ANNOTATED_STATES
 from rise_napari.tabs.bank.grid import BankGrid
 from rise_napari.tabs.bank.sequence_preview import SequencePreview
 from rise_napari.tabs.tab import Tab
@@ -34,7 +34,7 @@ class BankTab(Tab):
     def advice(self) -> str:
         if self.workspace.project is None:
             return "Open a folder of images in the Project tab first."
-        if not self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED):
+        if not self.workspace.count(*ANNOTATED_STATES):
             return "The bank is empty: draw the objects of a frame in the Annotate tab, and they appear here."
         return "These cut-outs are pasted, moved and removed to stage interactions. Exclude those that are cut badly."
 
@@ -49,7 +49,7 @@ class BankTab(Tab):
         self.preview.arrange(2 if self.height() >= ROOMY else 3)
 
     def finished(self) -> bool:
-        return bool(self.workspace.count(FrameState.LABELLED, FrameState.REVIEWED))
+        return bool(self.workspace.count(*ANNOTATED_STATES))
 
     def showEvent(self, event: object) -> None:
         super().showEvent(event)

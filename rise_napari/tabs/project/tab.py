@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Instance, Split
+from rise_engine.project.records import ANNOTATED_STATES, FrameRecord, FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
 from rise_napari.engine.background import run_in_background
 from rise_napari.tabs.project.frame_sizes import FrameSizes, Size
@@ -207,7 +207,7 @@ class ProjectTab(Tab):
             return "Open a folder of images, or drop one here; a project or a COCO file will do too."
         if not workspace.frames:
             return "This folder has no images: open another one."
-        labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
+        labelled = workspace.count(*ANNOTATED_STATES)
         if not labelled:
             return "Next: draw the objects of a handful of frames in the Annotate tab, or import a COCO file."
         return f"{labelled} of {len(workspace.frames):,} frames are labelled; a click shows a frame."

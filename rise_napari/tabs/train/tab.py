@@ -24,8 +24,9 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from rise_engine.config import PRESETS, RECIPES, RiseConfig
-from rise_engine.project.interrupted import CHECKPOINT, interrupted_run, run_settings
-from rise_engine.project.records import FrameState
+from rise_engine.project.interrupted import interrupted_run, run_settings
+from rise_engine.project.records import ANNOTATED_STATES
+from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.wording import duration
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, ToBeat
 from rise_napari.engine.background import stream_in_background
@@ -206,7 +207,7 @@ class TrainTab(Tab):
             return "Paused: the training holds still until you press Resume."
         if state is RunState.STOPPING:
             return "Stopping: the step in hand is finished and everything is saved."
-        if not workspace.count(FrameState.LABELLED, FrameState.REVIEWED):
+        if not workspace.count(*ANNOTATED_STATES):
             return "There is nothing to learn from yet: draw the objects of a few frames in the Annotate tab."
         if state is RunState.FINISHED:
             return "Finished: go to the Review tab to accept or mend the predictions."
@@ -223,7 +224,7 @@ class TrainTab(Tab):
         workspace, training = self.workspace, self.workspace.training
         idle = not training.running
         self.steps.setVisible(self.budget.currentData() is None)
-        labelled = workspace.count(FrameState.LABELLED, FrameState.REVIEWED)
+        labelled = workspace.count(*ANNOTATED_STATES)
         # What cannot be changed now makes room for what happens.
         self.settings.setVisible(idle)
         self.start.setEnabled(idle and workspace.writable and labelled > 0)
@@ -246,7 +247,7 @@ class TrainTab(Tab):
         self._remedy = None
         if usable and training.failure is not None and training.job is not None:
             started = training.started
-            saved = started is not None and (Path(started.folder) / CHECKPOINT).is_file()
+            saved = started is not None and RunFolder(Path(started.folder)).checkpoint.is_file()
             self._remedy = remedy(training.failure, training.job.config, checkpoint=saved)
         self.fix.setVisible(self._remedy is not None)
         self.fix.setText(self._remedy.words if self._remedy is not None else "")

@@ -167,7 +167,7 @@ def test_a_zip_backup_made_beside_an_open_window_brings_everything_back(made: Pa
         assert project.frames.get("a.jpg").state is FrameState.REVIEWED
         assert project.journal.history() == history[1:]
         assert (project.runs.get().folder / "weights.safetensors").read_bytes() == b"weights"
-        assert project.journal.undo() == "marked as reviewed in a.jpg"
+        assert str(project.journal.undo()) == "marked as reviewed in a.jpg"
 
 
 def test_a_database_backup_is_one_file_that_a_new_folder_makes_a_project(made: Path, rise: Any) -> None:

@@ -27,7 +27,6 @@ from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_3, TABLES, Table, with_counts
 from rise_engine.project.project import Project
 from rise_engine.project.records import Split
-from rise_engine.training.checkpoint import FILE_NAME as STATE_FILE
 from rise_engine.training.events import Finished, HoldoutScore, Progress
 from rise_engine.training.trainer import Trainer
 
@@ -262,7 +261,7 @@ def test_an_unusable_checkpoint_costs_its_training_and_not_the_grid(
         grid.run([job], follow=follow_one_step, say=lambda text: None)
     begun = grid.begun(job)
     assert begun is not None
-    state = begun.folder / STATE_FILE
+    state = begun.folder / "training_state/state.safetensors"
     if damage == "cut off":
         state.write_bytes(state.read_bytes()[:5000])
     else:

@@ -216,9 +216,9 @@ def test_a_clock_that_goes_back_changes_no_order(project_path: Path, monkeypatch
         latest = project.journal.history(3)
         assert [entry.frame for entry in latest] == ["tote2.png", "tote1.png", "tote0.png"]
         assert latest[0].when < latest[1].when
-        assert project.journal.undo() == "drew 1 instance in tote2.png"
-        assert project.journal.undo() == "drew 1 instance in tote1.png"
-        assert project.journal.redo() == "drew 1 instance in tote1.png"
+        assert str(project.journal.undo()) == "drew 1 instance in tote2.png"
+        assert str(project.journal.undo()) == "drew 1 instance in tote1.png"
+        assert str(project.journal.redo()) == "drew 1 instance in tote1.png"
         assert [len(project.annotations.of_frame(frame)) for frame in (1, 2, 3)] == [1, 1, 0]
 
 

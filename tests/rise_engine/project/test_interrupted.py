@@ -8,7 +8,7 @@ import pytest
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.project.interrupted import CHECKPOINT, interrupted_run, run_settings
+from rise_engine.project.interrupted import interrupted_run, run_settings
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
 
@@ -20,8 +20,8 @@ def test_only_an_unfinished_run_with_a_checkpoint_can_go_on(make_project: MakePr
     assert interrupted_run(project) is None
     run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     assert interrupted_run(project) is None, "nothing was saved yet"
-    (run.folder / CHECKPOINT).parent.mkdir()
-    (run.folder / CHECKPOINT).write_bytes(b"")
+    (run.folder / "training_state/state.safetensors").parent.mkdir()
+    (run.folder / "training_state/state.safetensors").write_bytes(b"")
     log = run.folder / "metrics.jsonl"
     log.write_text("")
     assert interrupted_run(project) is None, "it is being written right now"

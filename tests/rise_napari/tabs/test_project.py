@@ -89,9 +89,9 @@ def test_napari_opens_a_coco_file_with_the_images_beside_it(viewer: Any, folder:
 
 
 def workspace_states() -> tuple[Any, ...]:
-    from rise_napari.workspace import DONE_STATES
+    from rise_engine.project.records import ANNOTATED_STATES
 
-    return DONE_STATES
+    return ANNOTATED_STATES
 
 
 def test_what_is_dropped_on_the_window_opens(workbench: Any, folder: Path, disc: Any, qtbot: Any) -> None:

@@ -44,9 +44,3 @@ def test_unknown_frames_have_no_place() -> None:
     assert known.place(None) is None
     assert known.get(99) is None
     assert known.named("none.png") is None
-
-
-def test_a_sentence_ends_in_a_frame_whatever_its_name_has_in_it() -> None:
-    known = FrameList([replace(frame, name=f"bin in {frame.name}") for frame in frames(2)])
-    assert known.ending("drew an object in bin in f1.png") == known.all[1]
-    assert known.ending("added the category box in blue") is None

@@ -141,7 +141,7 @@ def test_importing_the_same_file_twice_adds_nothing(project: Project, tmp_path: 
 def test_an_import_is_one_edit(project: Project, tmp_path: Path) -> None:
     import_coco(project, _write(tmp_path, _dataset()), empty_is_labelled=True)
     after = to_coco(project)
-    assert project.journal.undo() == "imported in.json: 4 instances in 2 frames"
+    assert str(project.journal.undo()) == "imported in.json: 4 instances in 2 frames"
     assert project.annotations.categories() == []
     assert project.frames.counts()[FrameState.UNLABELLED] == 4
     assert to_coco(project) == {"images": [], "categories": [], "annotations": []}

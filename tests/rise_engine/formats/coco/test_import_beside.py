@@ -97,11 +97,11 @@ def test_others_write_while_an_import_goes_on_and_see_nothing_of_it(
     assert seen == [([0, 0, 0, 0, n], n, 1, ["object"]) for n in (1, 2, 3)]
     assert _counts(project) == [EACH] * FRAMES + [3]
     # The strokes were there first, so the import is what undo takes back first, at once and whole.
-    assert project.journal.undo() == "imported in.json: 40 instances in 4 frames"
+    assert str(project.journal.undo()) == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [0, 0, 0, 0, 3]
     assert project.frames.counts()[FrameState.LABELLED] == 1
     assert to_coco(project)["annotations"][0]["segmentation"] == STROKE
-    assert project.journal.redo() == "imported in.json: 40 instances in 4 frames"
+    assert str(project.journal.redo()) == "imported in.json: 40 instances in 4 frames"
     assert _counts(project) == [EACH] * FRAMES + [3]
     assert len(to_coco(project)["annotations"]) == FRAMES * EACH + 3
 
@@ -218,7 +218,7 @@ def test_an_import_inside_a_larger_edit_is_part_of_it(project: Project, file: Pa
     assert _counts(project) == [0] * (FRAMES + 1)
     with project.journal.edit("brought in"):
         import_coco(project, file)
-    assert project.journal.undo() == "brought in"
+    assert str(project.journal.undo()) == "brought in"
     assert _counts(project) == [0] * (FRAMES + 1)
 
 

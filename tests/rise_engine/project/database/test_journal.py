@@ -11,7 +11,7 @@ from rise_engine.errors import RiseError
 from rise_engine.formats.coco import import_coco
 from rise_engine.project.database import journal
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState, Instance, Source, Split
+from rise_engine.project.records import EditSummary, FrameState, Instance, Source, Split
 from rise_engine.project.segmentation import from_mask
 
 MakeProject = Callable[[int], Project]
@@ -97,7 +97,7 @@ def test_undo_of_a_large_import_brings_every_text_and_state_back(make_project: M
     kept = {json.loads(str(row[-1]))["file_name"]: json.loads(str(row[-1]))["note"] for row in after}
     assert kept == {name: odd[n % len(odd)] for n, name in enumerate(names)}
     for _ in range(2):
-        assert project.journal.undo() == "imported in.json: 119 instances in 119 frames"
+        assert str(project.journal.undo()) == "imported in.json: 119 instances in 119 frames"
         assert content() == before
         project.journal.redo()
         assert content() == after
@@ -112,18 +112,29 @@ def test_undo_of_many_scores_brings_every_digit_back(make_project: MakeProject) 
     with project.journal.edit("scored them") as edit:
         for number in ids:
             edit.update("instances", number, {"score": 1 / 3})
-    assert project.journal.undo() == "scored them"
+    assert str(project.journal.undo()) == "scored them"
     assert {instance.score for instance in project.annotations.of_frame(frame)} == {third}
-    assert project.journal.redo() == "scored them"
+    assert str(project.journal.redo()) == "scored them"
     assert {instance.score for instance in project.annotations.of_frame(frame)} == {1 / 3}
+
+
+def test_undo_names_its_frame_whatever_words_the_names_hold(make_project: MakeProject) -> None:
+    project = make_project(2)
+    with project.store.write() as connection:
+        connection.execute("UPDATE frames SET name = 'bin in ' || name")
+    category = project.annotations.add_category("box in blue").id
+    project.annotations.add(2, [_square(2, category)])
+    assert project.journal.undo() == EditSummary("drew 1 instance", 2, "bin in tote1.png")
+    assert project.journal.undo() == EditSummary("added the category box in blue", None, None)
 
 
 def test_undo_says_what_it_took_back_and_where(make_project: MakeProject) -> None:
     project = make_project(2)
     category = project.annotations.add_category("object").id
     project.annotations.add(2, [_square(2, category), _square(2, category)])
-    assert project.journal.undo() == "drew 2 instances in tote1.png"
-    assert project.journal.redo() == "drew 2 instances in tote1.png"
+    undone = project.journal.undo()
+    assert undone == project.journal.redo() == EditSummary("drew 2 instances", 2, "tote1.png")
+    assert str(undone) == "drew 2 instances in tote1.png"
     latest = project.journal.history(limit=1)[0]
     assert (latest.action, latest.frame, latest.undone) == ("drew 2 instances", "tote1.png", False)
 
@@ -137,8 +148,8 @@ def test_an_edit_after_an_undo_ends_the_redo(make_project: MakeProject) -> None:
     assert project.journal.redo() is None
     assert project.annotations.of_frame(1) == []
     assert [entry.undone for entry in project.journal.history()] == [False, True, False]
-    assert project.journal.undo() == "drew 1 instance in tote1.png"
-    assert project.journal.undo() == "added the category object"
+    assert str(project.journal.undo()) == "drew 1 instance in tote1.png"
+    assert str(project.journal.undo()) == "added the category object"
 
 
 def test_undo_is_remembered_over_closing(make_project: MakeProject) -> None:
@@ -214,7 +225,7 @@ def test_edits_together_are_one_undo_with_its_own_words(make_project: MakeProjec
         project.annotations.update(kept, segmentation=[[1, 1, 9, 1, 9, 9]])
         project.annotations.update(kept, segmentation=[[2, 2, 9, 2, 9, 9]])
     after = _everything(project)
-    assert project.journal.undo() == f"painted 2 instances in {project.frames.get(1).name}"
+    assert str(project.journal.undo()) == f"painted 2 instances in {project.frames.get(1).name}"
     assert _everything(project) == before
     project.journal.redo()
     assert _everything(project) == after
