@@ -1,5 +1,5 @@
 """What the tabs share, without widgets: the open project, the frame in view, the running training."""
 
-from rise_napari.workspace.workspace import DONE_STATES, FIRST_CATEGORY, Workspace
+from rise_napari.workspace.workspace import FIRST_CATEGORY, Workspace
 
-__all__ = ["DONE_STATES", "FIRST_CATEGORY", "Workspace"]
+__all__ = ["FIRST_CATEGORY", "Workspace"]
