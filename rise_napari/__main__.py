@@ -11,11 +11,11 @@ from rise_napari.ui.identity import PLUGIN, WIDGET
 
 
 def main(path: Path | None) -> None:
-    """Runs until the window is closed; without a path the window starts empty."""
+    """Runs until the window is closed; without a path, the window starts without a project."""
     viewer = napari.Viewer()
-    _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    _, window = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     if path is not None:
-        bench.open_path(path)
+        window.open_path(path)
     napari.run()
 
 

@@ -1,4 +1,4 @@
-"""The dock widget "RISE: train from annotations": a header that always tells the state, and one tab per step."""
+"""The dock widget "RISE: train from annotations": creates and connects header, tabs, layers and tools."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from napari.viewer import Viewer
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
-from qtpy.QtWidgets import QApplication, QDialog, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from rise_napari.engine.garbage_collection import CalmCollector
+from rise_napari.engine.garbage_collection import PausedGarbageCollection
 from rise_napari.layers.project_layers import ProjectLayers
 from rise_napari.manifest.preferences import reopens_last
 from rise_napari.tabs.annotate import AnnotateTab
@@ -20,16 +20,16 @@ from rise_napari.tabs.project.tab import ProjectTab
 from rise_napari.tabs.review.tab import ReviewTab
 from rise_napari.tabs.tab import Tab
 from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainTab
-from rise_napari.tools.select_predictions import PredictionPicker
+from rise_napari.tools.select_predictions import PredictionSelector
 from rise_napari.tools.toolbox import Toolbox
 from rise_napari.training.curves import Curves
 from rise_napari.training.session import RunState
 from rise_napari.ui.colours import FOCUS
-from rise_napari.ui.commands import actions
 from rise_napari.ui.header import Header
 from rise_napari.ui.identity import PLUGIN
 from rise_napari.ui.introduction import Introductions
 from rise_napari.ui.shortcuts import Shortcuts
+from rise_napari.ui.shortcuts_dialog import ShortcutsDialog
 from rise_napari.workspace import Workspace
 
 CURVES_NAME = "RISE: curves"
@@ -37,9 +37,9 @@ WIDTH, MINIMUM_WIDTH = 440, 360
 
 
 class Workbench(QWidget):
-    """Everything between a folder of images and a COCO file and a model, in one dock.
+    """The whole plugin in one dock: a header, and the tabs from a folder of images to an exported model.
 
-    ``workspace`` is for tests that bring their own trainer.
+    Tests pass a ``workspace`` with a trainer of their own.
     """
 
     def __init__(self, napari_viewer: Viewer, workspace: Workspace | None = None) -> None:
@@ -49,32 +49,44 @@ class Workbench(QWidget):
         self.layers = ProjectLayers(napari_viewer, self.workspace)
         self.tools = Toolbox(napari_viewer, self.workspace, self.layers)
         self.header = Header(self.workspace)
+        self._create_tabs()
+        self.curves = Curves(self.workspace)
+        self._curves_dock: QWidget | None = None
+        self.shortcuts = Shortcuts(napari_viewer, self)
+        self._garbage_collection = PausedGarbageCollection(self.workspace.training)
+        self._arrange()
+        self._connect()
+        self._mark_next_tab()
+        if reopens_last():
+            # Later, because the code that created the window may open another project now.
+            QTimer.singleShot(0, self._reopen)
+
+    def _create_tabs(self) -> None:
         self.project = ProjectTab(self.workspace)
         self.annotate = AnnotateTab(self.workspace, self.tools)
         self.bank = BankTab(self.workspace, use_settings=self._use_settings)
         self.train = TrainTab(self.workspace, hide_live_below=self.layers.set_live_min_score)
-        self.picker = PredictionPicker(
-            napari_viewer,
+        self.prediction_selector = PredictionSelector(
+            self._viewer,
             self.layers,
             shown=lambda: self.review.shown_predictions(),
-            choose=lambda ids: self.review.select(ids),
+            select=lambda ids: self.review.select(ids),
         )
         self.review = ReviewTab(
             self.workspace,
             hide_below=self.layers.set_min_score,
-            highlight=self.picker.highlight,
-            pick=self.picker.take,
+            highlight=self.prediction_selector.highlight,
+            pick=self.prediction_selector.activate,
             train_again=self._train_again,
         )
         self.export = ExportTab(self.workspace)
-        self.curves = Curves(self.workspace)
-        self._collector = CalmCollector(self.workspace.training)
-        self._curves_dock: QWidget | None = None
+
+    def _arrange(self) -> None:
         self.tabs = QTabWidget()
         self.tabs.setTabPosition(QTabWidget.TabPosition.West)
-        for step in self.steps:
-            self.tabs.addTab(step, step.name)
-        self.introductions = Introductions(self.steps, self.project.remembered)
+        for tab in self.all_tabs:
+            self.tabs.addTab(tab, tab.name)
+        self.introductions = Introductions(self.all_tabs, self.project.remembered)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -83,80 +95,77 @@ class Workbench(QWidget):
         self.setMinimumWidth(MINIMUM_WIDTH)
         self.setAcceptDrops(True)
         self.setStyleSheet(FOCUS)
-        self.shortcuts = Shortcuts(napari_viewer, actions(self))
-        self.shortcuts.let_through(self)
+        self.shortcuts.pass_keys_through(self)
+
+    def _connect(self) -> None:
         self.layers.annotations_added.connect(self.shortcuts.bind_layer)
-        self.header.keys.clicked.connect(lambda _checked=False: self.show_keys())
-        self.workspace.project_changed.connect(self._drop_sample_layers)
+        self.header.shortcuts.clicked.connect(lambda _checked=False: self.show_shortcuts())
+        self.workspace.project_changed.connect(self._remove_sample_layers)
         for signal in (self.workspace.project_changed, self.workspace.frames_changed):
-            signal.connect(self._mark_step)
+            signal.connect(self._mark_next_tab)
         self.workspace.training.state_changed.connect(self._training_changed)
-        self._mark_step()
-        if reopens_last():
-            # In a moment, for whoever made the window may open something himself.
-            QTimer.singleShot(0, self._reopen)
-        self.destroyed.connect(partial(_end, self.workspace, self._collector))
+        self.destroyed.connect(partial(_release, self.workspace, self._garbage_collection))
         application = QApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
 
     def sizeHint(self) -> QSize:
-        """Wide enough for every tab, and no wider: the picture needs the room."""
+        """Just wide enough for every tab, so that the canvas gets the rest."""
         return QSize(WIDTH, super().sizeHint().height())
 
     @property
-    def steps(self) -> tuple[Tab, ...]:
-        """The tabs in their order."""
+    def all_tabs(self) -> tuple[Tab, ...]:
+        """The tabs, from top to bottom."""
         return self.project, self.annotate, self.bank, self.train, self.review, self.export
 
-    def keys_dialog(self) -> QDialog:
-        """The list of keys, and of what has none."""
-        return self.shortcuts.dialog(self, introduce=self.introductions.show_again)
+    def shortcuts_dialog(self) -> ShortcutsDialog:
+        """The list of commands and their keys."""
+        return ShortcutsDialog(self, show_introductions=self.introductions.show_again)
 
-    def show_keys(self) -> None:
-        """Shows the list of keys."""
-        self.keys_dialog().open()
+    def show_shortcuts(self) -> None:
+        """Opens the list of commands and their keys."""
+        self.shortcuts_dialog().open()
 
-    def go_to(self, step: Tab) -> None:
-        """Brings a tab into view, with the keyboard in its first control."""
-        self.tabs.setCurrentWidget(step)
-        self._focus_controls()
+    def go_to_tab(self, index: int) -> None:
+        """Shows a tab and moves the keyboard focus to it."""
+        self.tabs.setCurrentIndex(index)
+        self._focus_tab()
 
     def switch_focus(self) -> None:
-        """Moves the keyboard from the picture to the controls of the tab, and back."""
+        """Moves the keyboard focus from the image to the tab, or back."""
         focused = QApplication.focusWidget()
         if focused is not None and self.isAncestorOf(focused):
-            # The main window has it then, which hands keys on to the picture.
+            # The focus falls back to napari's main window, which passes keys on to the canvas.
             focused.clearFocus()
         else:
-            self._focus_controls()
+            self._focus_tab()
 
-    def _focus_controls(self) -> None:
+    def _focus_tab(self) -> None:
         self.tabs.tabBar().setFocus(Qt.FocusReason.TabFocusReason)
 
-    def press(self, button: QPushButton) -> None:
-        """Presses a button of a tab in front of the person's eyes; says so where it cannot be pressed now."""
-        for step in self.steps:
-            if step.isAncestorOf(button):
-                self.tabs.setCurrentWidget(step)
+    def click(self, button: QPushButton) -> None:
+        """Shows the tab of a button and clicks the button; a warning explains why a disabled button does nothing."""
+        for tab in self.all_tabs:
+            if tab.isAncestorOf(button):
+                self.tabs.setCurrentWidget(tab)
                 if not button.isEnabled():
-                    self.workspace.notify(f"{button.text().strip('…')} is not possible now. {step.advice()}", "warning")
+                    name = button.text().strip("…")
+                    self.workspace.notify(f"{name} is not possible now. {tab.advice()}", "warning")
         button.click()
 
-    def _mark_step(self) -> None:
-        """Marks the first step that is not finished."""
-        open_steps = [step for step in self.steps if not step.finished()]
-        for index, step in enumerate(self.steps):
-            mark = "● " if open_steps and step is open_steps[0] else ""
-            self.tabs.setTabText(index, f"{mark}{step.name}")
+    def _mark_next_tab(self) -> None:
+        """Marks the first tab with unfinished work."""
+        unfinished = next((tab for tab in self.all_tabs if not tab.finished()), None)
+        for index, tab in enumerate(self.all_tabs):
+            self.tabs.setTabText(index, f"● {tab.name}" if tab is unfinished else tab.name)
 
     def _use_settings(self, settings: list[str]) -> None:
-        """Writes settings into the Train tab, in place of others of the same section."""
+        """Writes settings of pseudo-sequences into the Train tab; they replace the earlier ones."""
         typed = [one for one in BETWEEN_SETTINGS.split(self.train.more.text().strip(" ,")) if one]
         others = [one for one in typed if not one.startswith("sequence.")]
         self.train.more.setText(", ".join([*others, *settings]))
-        taken = ", ".join(settings) or "the usual settings"
-        self.workspace.notify(f"The next training takes {taken}.")
+        used = ", ".join(settings) or "the default settings"
+        self.workspace.notify(f"The next training uses {used}.")
 
     def _train_again(self) -> None:
         self.tabs.setCurrentWidget(self.train)
@@ -172,7 +181,7 @@ class Workbench(QWidget):
             self.workspace.notify(f"{failure.message} {failure.hint}".strip(), "error")
         if state is RunState.FINISHED:
             self.workspace.refresh_frames()
-        self._mark_step()
+        self._mark_next_tab()
 
     def _open_curves(self) -> None:
         if self._curves_dock is None:
@@ -182,18 +191,18 @@ class Workbench(QWidget):
     # -- opening ----------------------------------------------------------------------------------------------------
 
     def open_path(self, path: Path) -> None:
-        """Opens a folder of images, a project, or a COCO file beside its images."""
+        """Opens a folder of images, a project, or a COCO file next to its images."""
         self.tabs.setCurrentWidget(self.project)
         self.project.open_path(path)
 
     def open_samples(self) -> None:
-        """Opens sample totes to work with."""
+        """Opens a new project with sample totes."""
         if not self.workspace.ended:
             self.tabs.setCurrentWidget(self.project)
             self.project.open_samples()
 
-    def _drop_sample_layers(self) -> None:
-        """What File > Open Sample put into the viewer gives way to the project that it opened."""
+    def _remove_sample_layers(self) -> None:
+        """Removes the layers that File > Open Sample added, once its project is open."""
         if self.workspace.project is not None:
             layers = self._viewer.layers
             for layer in [one for one in layers if one.source.sample is not None and one.source.sample[0] == PLUGIN]:
@@ -213,22 +222,22 @@ class Workbench(QWidget):
             event.acceptProposedAction()
             self.open_path(paths[0])
 
-    # -- the end ----------------------------------------------------------------------------------------------------
+    # -- closing ----------------------------------------------------------------------------------------------------
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Out of sight may be the last that is heard of the window: what was drawn is saved."""
+        """Saves unsaved strokes, because a hidden window may be closed without another event."""
         if not self.workspace.ended:
             self.workspace.save_requested.emit()
         super().hideEvent(event)
 
     def shut_down(self) -> None:
-        """Saves what is unsaved, ends the training and lets the project go."""
+        """Saves unsaved strokes, stops the training and closes the project."""
         if not self.workspace.ended:
             self.layers.close()
             self.shortcuts.close()
-            _end(self.workspace, self._collector)
+            _release(self.workspace, self._garbage_collection)
 
 
-def _end(workspace: Workspace, collector: CalmCollector, _widget: object = None) -> None:
+def _release(workspace: Workspace, garbage_collection: PausedGarbageCollection, _widget: object = None) -> None:
     workspace.end()
-    collector.release()
+    garbage_collection.resume()

@@ -1,7 +1,7 @@
-"""Python's garbage collector, kept from holding the window up beside a training.
+"""Keeps Python's garbage collector from blocking the window during a training.
 
-Every so often it looks through all there is, which in a window of napari takes it an eighth of a second and more. While
-a training runs it passes over what was there at the start.
+A full collection in a napari window takes an eighth of a second and more. During a training, the collector skips the
+objects that existed at its start.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import gc
 from rise_napari.training.session import TrainingSession
 
 
-class CalmCollector:
-    """Follows a training session; ``release`` when the window ends."""
+class PausedGarbageCollection:
+    """Follows a training session. Call ``resume`` when the window closes."""
 
     def __init__(self, training: TrainingSession) -> None:
         self._training = training
-        self._calm = False
+        self._frozen = False
         training.state_changed.connect(self._follow)
 
     def _follow(self) -> None:
-        if self._training.running and not self._calm:
-            self._calm = True
-            # What nobody holds any more goes now, for it would stay until the training's end.
+        if self._training.running and not self._frozen:
+            self._frozen = True
+            # Unreachable objects are freed now, because frozen ones would stay until the end of the training.
             gc.collect()
             gc.freeze()
         elif not self._training.running:
-            self.release()
+            self.resume()
 
-    def release(self) -> None:
-        """Lets the collector look through everything again."""
-        if self._calm:
-            self._calm = False
+    def resume(self) -> None:
+        """Lets the collector inspect all objects again."""
+        if self._frozen:
+            self._frozen = False
             gc.unfreeze()

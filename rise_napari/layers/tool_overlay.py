@@ -20,7 +20,7 @@ OUTLINE_SHARE = 1 / 240
 """An outline is this share of the frame's shorter side wide, so that it is seen with the whole frame in view."""
 
 
-class Overlay:
+class ToolOverlay:
     """Shows outlines or pixels on a frame (H, W).
 
     Between uses the layer is hidden: to take it away and to make it anew costs napari a tenth of a second each.
@@ -40,7 +40,7 @@ class Overlay:
         found = [Outline.of(piece, size, width=width) for piece in pieces]
         self._show(np.minimum(outlines(found, size), 1), step=step, opacity=1.0)
 
-    def stroke(self, mask: Mask) -> None:
+    def show_pixels(self, mask: Mask) -> None:
         """The pixels of ``mask`` bool (H, W) themselves."""
         self._show(mask.astype(np.uint8), step=1, opacity=0.9)
 

@@ -1,4 +1,4 @@
-"""The plugin's page in napari's preferences, where napari stores it too."""
+"""Reads the plugin's page of napari's preferences."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ def _value(section: str, name: str, default: bool) -> bool:
     try:
         return bool(getattr(getattr(get_plugin_settings(PLUGIN), section), name))
     except (KeyError, AttributeError):
-        # The widget may run without its plugin being known to napari, as in a script.
+        # A script may create the widget without a registered plugin.
         return default
 
 
 def reopens_last() -> bool:
-    """Whether a new window opens the last project by itself."""
+    """Whether a new window opens the last project."""
     return _value("opening", "reopen_last", False)
 
 
 def asks_the_model() -> bool:
-    """Whether suggestions may come from the model, which takes its memory."""
+    """Whether mask suggestions may use the model, which then stays in memory."""
     return _value("suggestions", "ask_the_model", True)

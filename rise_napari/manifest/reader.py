@@ -1,4 +1,4 @@
-"""Opens what RISE knows: in the window where there is a viewer, as plain layers for a script."""
+"""Opens folders, projects and COCO files: in the RISE window with a viewer, as plain layers in a script."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from rise_engine.project.project import Project
 from rise_engine.project.segmentation import to_mask
 from rise_napari.ui.identity import PLUGIN, WIDGET
 
-LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | Sequence[str]], list[Any]]
 
 COCO_HEAD_BYTES = 4_000_000
-LOOKED_AT = 2000
-"""So many entries of a folder are looked at for an image."""
+INSPECTED_ENTRIES = 2000
+"""The maximum number of folder entries that are checked for an image."""
 NO_LAYER: list[Any] = [(None,)]
-"""What napari takes for: it was opened, but not as a layer."""
+"""Reports to napari that the file was opened without adding a layer."""
 
 
 def get_reader(path: str | Sequence[str] | None = None) -> Reader | None:
-    """napari's question whether we can read ``path``; None when not."""
+    """The reader for ``path``, as napari asks for it; None for anything that RISE cannot open."""
     if path is None or not isinstance(path, str):
         return None
-    place = Path(path)
-    if place.is_dir():
-        if place.suffix == ".rise":
-            return read_project if (place / "project.sqlite").is_file() else None
-        return read_folder if _has_images(place) else None
-    return read_coco if place.suffix.lower() == ".json" and _is_coco(place) else None
+    file = Path(path)
+    if file.is_dir():
+        if file.suffix == ".rise":
+            return read_project if (file / "project.sqlite").is_file() else None
+        return read_folder if _has_images(file) else None
+    return read_coco if file.suffix.lower() == ".json" and _is_coco(file) else None
 
 
 def read_folder(path: str | Sequence[str]) -> list[Any]:
-    """A folder of images, opened in the RISE window by way of the project beside it."""
+    """Opens a folder of images in the RISE window, with the project next to it. Raises RiseError without a viewer."""
     if not open_in_window(Path(str(path))):
-        raise RiseError(f"The folder {path} opens in the RISE window only, and there is no viewer.")
+        raise RiseError(f"The folder {path} can only be opened in the RISE window, and there is no viewer.")
     return NO_LAYER
 
 
 def read_project(path: str | Sequence[str]) -> list[Any]:
-    """A project, opened in the RISE window.
+    """Opens a project in the RISE window.
 
-    Without a viewer: the first annotated frame (else the first frame) with its annotations, as layers.
+    Without a viewer, returns the first annotated frame (or the first frame) and its annotations as layers. Raises
+    RiseError for a project without frames.
     """
     if open_in_window(Path(str(path))):
         return NO_LAYER
@@ -58,7 +58,7 @@ def read_project(path: str | Sequence[str]) -> list[Any]:
         frames = project.frames.all()
         if not frames:
             raise RiseError(
-                f"The project {path} has no frames: open it in the RISE window and choose a folder of images."
+                f"The project {path} has no frames. Open it in the RISE window and choose a folder of images."
             )
         frame = next((one for one in frames if project.annotations.of_frame(one.id)), frames[0])
         image = project.image(frame.id)
@@ -72,18 +72,19 @@ def read_project(path: str | Sequence[str]) -> list[Any]:
 
 
 def read_coco(path: str | Sequence[str]) -> list[Any]:
-    """A COCO file with its images, opened in the RISE window.
+    """Opens a COCO file with its images in the RISE window.
 
-    Without a viewer, or without the images: the annotations of its first annotated image, as a layer.
+    Without a viewer or without the images, returns the annotations of the first annotated image as a layer. Raises
+    RiseError for a file without annotations.
     """
-    place = Path(str(path))
-    if napari.current_viewer() is not None and _has_its_images(place) and open_in_window(place):
+    file = Path(str(path))
+    if napari.current_viewer() is not None and _has_its_images(file) and open_in_window(file):
         return NO_LAYER
-    content = json.loads(place.read_text(encoding="utf-8"))
+    content = json.loads(file.read_text(encoding="utf-8"))
     annotated = {annotation["image_id"] for annotation in content["annotations"]}
     image = next((one for one in content["images"] if one["id"] in annotated), None)
     if image is None:
-        raise RiseError(f"{path} has no annotation: choose a file that has some.")
+        raise RiseError(f"{path} has no annotations. Choose another file.")
     labels = np.zeros((image["height"], image["width"]), np.int32)
     for label, annotation in enumerate((a for a in content["annotations"] if a["image_id"] == image["id"]), start=1):
         labels[to_mask(annotation["segmentation"], *labels.shape)] = label
@@ -91,18 +92,18 @@ def read_coco(path: str | Sequence[str]) -> list[Any]:
 
 
 def open_in_window(path: Path) -> bool:
-    """Opens ``path`` in the RISE window of the current viewer, which is docked when it is not; False without one."""
+    """Opens ``path`` in the RISE window of the current viewer, creating it if needed; False without a viewer."""
     viewer = napari.current_viewer()
     if viewer is None:
         return False
-    _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-    bench.open_path(path)
+    _, window = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    window.open_path(path)
     return True
 
 
 def _has_images(folder: Path) -> bool:
     try:
-        entries = islice(folder.rglob("*"), LOOKED_AT)
+        entries = islice(folder.rglob("*"), INSPECTED_ENTRIES)
         return any(entry.suffix.lower() in SUFFIXES for entry in entries)
     except OSError:
         return False
@@ -123,7 +124,7 @@ def _is_coco(path: Path) -> bool:
             if len(head) < COCO_HEAD_BYTES:
                 content = json.loads(head)
                 return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
-        # Too long to parse for a question: one of COCO's long lists is named near the start.
+        # Too large to parse here; the name of a COCO list is near the start of the file.
         return head.lstrip().startswith("{") and ('"images"' in head or '"annotations"' in head)
     except (OSError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""Sample totes, drawn on the spot; nothing is downloaded."""
+"""Sample totes for File > Open Sample, generated locally without a download."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIZE = (480, 640)
 
 
 def sample_totes() -> list[tuple[Any, dict[str, Any], str]]:
-    """One drawn tote and its true masks as a Labels layer.
+    """One generated tote and its exact masks as a Labels layer.
 
-    Where there is a viewer, the RISE window opens as well, on a folder of such totes to work with. napari insists on
-    layers from a sample; the window takes them away as soon as the project is open.
+    With a viewer, the RISE window also opens a project with such totes. napari requires layers from sample data, so the
+    window removes these layers when the project is open.
     """
     from rise_engine.synthetic import draw_tote
 
@@ -28,9 +28,9 @@ def sample_totes() -> list[tuple[Any, dict[str, Any], str]]:
         labels[mask] = label
     viewer = napari.current_viewer()
     if viewer is not None:
-        _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-        # In a moment, for napari adds these layers first.
-        QTimer.singleShot(0, bench.open_samples)
+        _, window = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+        # Later, because napari adds these layers first.
+        QTimer.singleShot(0, window.open_samples)
     return [
         (tote.image, {"name": "tote", "rgb": True}, "image"),
         (labels, {"name": "tote annotations", "opacity": 0.5}, "labels"),

@@ -1,4 +1,4 @@
-"""Saves any Labels layer as a COCO file, one annotation for each label."""
+"""Saves a Labels layer as a COCO file, with one annotation per label."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rise_engine.project.segmentation import area_of, box_of, from_mask
 
 
 def write_coco(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Writes a two-dimensional label picture (H, W) to ``path`` and returns the paths written."""
+    """Writes a label image (H, W) to ``path`` and returns the written paths. Raises RiseError for other shapes."""
     labels = np.asarray(data)
     if labels.ndim != 2:
-        raise RiseError("Only a two-dimensional label picture can be saved as COCO: choose one frame of it.")
+        raise RiseError("Only a two-dimensional label image can be saved as COCO. Select one frame of the layer.")
     height, width = labels.shape
     annotations = []
     for label in np.unique(labels[labels != 0]).tolist():

@@ -10,12 +10,11 @@ from rise_engine.project.records import ANNOTATED_STATES, FrameState
 from rise_napari.tabs.instance_table import InstanceTable
 from rise_napari.tabs.tab import NO_PROJECT, Tab, button
 from rise_napari.tools.toolbox import Toolbox
+from rise_napari.ui.commands import CATEGORY_KEYS
 from rise_napari.workspace import Workspace
 
 COLUMNS = ("#", "Category", "Source", "Score")
 GOOD_START = 5
-CATEGORY_KEYS = 9
-"""The first categories have keys: Ctrl + 1 to Ctrl + 9. napari uses 1 to 7 without Ctrl for its own tools."""
 
 
 class AnnotateTab(Tab):

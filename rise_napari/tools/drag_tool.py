@@ -1,4 +1,4 @@
-"""Tools on the picture besides napari's own: press, drag, let go. One at a time; any of napari's tools ends it."""
+"""Base of the mouse tools on the image: press, drag, release. Selecting one of napari's own tools deactivates it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ Point = tuple[float, float]
 
 
 class DragTool:
-    """Hears the mouse on the annotation layer while it is in hand.
+    """Receives the mouse events of the annotation layer while it is active.
 
-    ``moved`` gets the way so far, ``finished`` the whole of it, each a list of (row, column); a click has one point.
+    ``moved`` receives the path so far and ``finished`` the whole path, each a list of (row, column). A click is a path
+    of one point. ``keys`` are bound while the tool is active.
     """
 
     changed = Signal()
-    """It was taken in hand or put away."""
+    """The tool was activated or deactivated."""
 
     def __init__(
         self,
@@ -32,31 +33,31 @@ class DragTool:
         self._layer: Labels | None = None
         self.active = False
 
-    def serve(self, layer: Labels) -> None:
-        """There is a new annotation layer."""
-        self.put_away()
+    def attach(self, layer: Labels) -> None:
+        """Uses a new annotation layer from now on."""
+        self.deactivate()
         self._layer = layer
         layer.mouse_drag_callbacks.append(self._drag)
         layer.events.mode.connect(self._mode_changed)
 
-    def take(self) -> bool:
-        """Takes the tool in hand; False when there is nothing to use it on."""
+    def activate(self) -> bool:
+        """Activates the tool; False when there is no editable layer."""
         layer = self._layer
         if layer is None or not layer.editable:
             return False
         layer.mode = "pan_zoom"
-        # The left button is the tool's; the wheel still zooms.
+        # The left button belongs to the tool; the wheel still zooms.
         layer.mouse_pan = False
         if not self.active:
             self.active = True
-            # Bound only now, for these keys mean something else to napari's own tools.
+            # Bound only while active, because napari's own tools use the same keys.
             for key, action in self._keys.items():
                 layer.bind_key(key, _handler(action), overwrite=True)
             self.changed.emit()
         return True
 
-    def put_away(self) -> None:
-        """Gives the mouse back to napari."""
+    def deactivate(self) -> None:
+        """Returns the mouse to napari."""
         layer = self._layer
         if not self.active or layer is None:
             return
@@ -68,27 +69,27 @@ class DragTool:
 
     def _mode_changed(self, _event: object) -> None:
         if self._layer is not None and str(self._layer.mode) != "pan_zoom":
-            self.put_away()
+            self.deactivate()
 
     def _drag(self, layer: Labels, event: Any) -> Iterator[None]:
         if not self.active or event.button != 1:
             return
-        way = [_place(layer, event)]
+        path = [_position(layer, event)]
         yield
         while event.type == "mouse_move":
-            way.append(_place(layer, event))
-            self._moved(way)
+            path.append(_position(layer, event))
+            self._moved(path)
             yield
-        self._finished(way)
+        self._finished(path)
 
 
-def _place(layer: Labels, event: Any) -> Point:
+def _position(layer: Labels, event: Any) -> Point:
     row, column = layer.world_to_data(event.position)[-2:]
     return float(row) + 0.5, float(column) + 0.5
 
 
 def _handler(action: Callable[[], None]) -> Callable[[Any], None]:
-    # napari asks a handler for its name, so it is a function and no partial.
+    # A function, because napari reads its name; a partial has none.
     def handle(_layer: Any) -> None:
         action()
 

@@ -20,7 +20,7 @@ from rise_napari.workspace import Workspace
 Mask = NDArray[np.bool_]
 
 
-class Editor:
+class InstanceEditor:
     """Edits of the frame in view. Each is one entry of the journal, so one undo takes it back whole."""
 
     def __init__(self, workspace: Workspace) -> None:

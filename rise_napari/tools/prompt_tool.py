@@ -15,10 +15,10 @@ from rise_engine.annotation.prompt import Suggestion, suggest_at, suggest_in_box
 from rise_engine.project.records import Instance, PredictedInstance
 from rise_engine.project.segmentation import box_of
 from rise_napari.engine.background import run_in_background, stream_in_background
-from rise_napari.layers.tool_overlay import Overlay
+from rise_napari.layers.tool_overlay import ToolOverlay
 from rise_napari.manifest.preferences import asks_the_model
 from rise_napari.tools.drag_tool import DragTool, Point
-from rise_napari.tools.instance_editor import Editor, taken_by
+from rise_napari.tools.instance_editor import InstanceEditor, taken_by
 from rise_napari.workspace import Workspace
 
 CANDIDATE_SCORE = 0.02
@@ -49,8 +49,8 @@ class PromptTool:
     def __init__(
         self,
         workspace: Workspace,
-        editor: Editor,
-        overlay: Overlay,
+        editor: InstanceEditor,
+        overlay: ToolOverlay,
         picture: Callable[[], NDArray[np.uint8] | None],
     ) -> None:
         self._workspace, self._editor, self._overlay, self._picture = workspace, editor, overlay, picture
@@ -71,9 +71,9 @@ class PromptTool:
         self.tool.changed.connect(self._tool_changed)
         workspace.frame_changed.connect(self._frame_changed)
 
-    def serve(self, layer: Labels) -> None:
+    def attach(self, layer: Labels) -> None:
         """There is a new annotation layer."""
-        self.tool.serve(layer)
+        self.tool.attach(layer)
 
     @property
     def active(self) -> bool:
@@ -102,14 +102,14 @@ class PromptTool:
         if self._suggestions:
             self._place = (self._place + 1) % len(self._suggestions)
             self._show()
-        elif self._workspace.writable and self.tool.take():
+        elif self._workspace.writable and self.tool.activate():
             self._workspace.select(None)
             self._look_ahead()
 
     def stop(self) -> None:
         """Puts the tool away."""
         self._drop()
-        self.tool.put_away()
+        self.tool.deactivate()
 
     def accept(self) -> None:
         """Makes an instance of the suggestion in view."""
@@ -123,7 +123,7 @@ class PromptTool:
         if self._suggestions:
             self._drop()
         else:
-            self.tool.put_away()
+            self.tool.deactivate()
 
     # -- the prompt -------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class PromptTool:
             frame = np.zeros(picture.shape[:2], np.bool_)
             frame[y0:y1, x0:x1] = True
             frame[y0 + width : max(y0, y1 - width), x0 + width : max(x0, x1 - width)] = False
-            self._overlay.stroke(frame)
+            self._overlay.show_pixels(frame)
 
     def _finished(self, way: Sequence[Point]) -> None:
         workspace, picture = self._workspace, self._picture()

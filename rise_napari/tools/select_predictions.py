@@ -1,4 +1,4 @@
-"""Predictions taken on the picture: a click takes the one under it, a box those whose middle lies inside."""
+"""Selects predictions on the image: a click selects the prediction under it, a box those with their centre inside."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from napari.viewer import Viewer
 from rise_engine.project.records import Instance
 from rise_napari.layers.label_view import Piece
 from rise_napari.layers.project_layers import ProjectLayers
-from rise_napari.layers.tool_overlay import Overlay
+from rise_napari.layers.tool_overlay import ToolOverlay
 from rise_napari.tools.drag_tool import DragTool, Point
 
-CLICK = 3.0
-"""Pixels; a way that stays within is a click and no box."""
+CLICK_PIXELS = 3.0
+"""A drag that stays within this distance is a click."""
 
 
-class PredictionPicker:
-    """The tool, and the highlight of what is chosen."""
+class PredictionSelector:
+    """The tool behind "Select on image", and the outlines of the selected predictions."""
 
     def __init__(
         self,
@@ -26,76 +26,76 @@ class PredictionPicker:
         layers: ProjectLayers,
         *,
         shown: Callable[[], Sequence[Instance]],
-        choose: Callable[[list[int]], None],
+        select: Callable[[list[int]], None],
     ) -> None:
-        """``shown`` are the predictions to choose from; ``choose`` gets the ids of those that were taken."""
-        self._overlay = Overlay(viewer)
+        """``shown`` returns the predictions that can be selected; ``select`` receives the ids of the selected ones."""
+        self._overlay = ToolOverlay(viewer)
         self._layers = layers
-        self._shown, self._choose = shown, choose
-        self.tool = DragTool(moved=self._draw_box, finished=self._finish, keys={"Escape": self.put_away})
-        layers.annotations_added.connect(self.tool.serve)
+        self._shown, self._select = shown, select
+        self.tool = DragTool(moved=self._show_box, finished=self._finish, keys={"Escape": self.deactivate})
+        layers.annotations_added.connect(self.tool.attach)
 
-    def take(self) -> bool:
-        """Takes the tool in hand."""
-        return self.tool.take()
+    def activate(self) -> bool:
+        """Activates the tool; False when there is no editable layer."""
+        return self.tool.activate()
 
-    def put_away(self) -> None:
-        """Gives the mouse back."""
+    def deactivate(self) -> None:
+        """Returns the mouse to napari."""
         self._overlay.clear()
-        self.tool.put_away()
+        self.tool.deactivate()
 
-    def highlight(self, chosen: Sequence[Instance]) -> None:
-        """Outlines predictions on the picture; none takes the outline away."""
+    def highlight(self, selected: Sequence[Instance]) -> None:
+        """Outlines the selected predictions on the image; an empty list removes the outlines."""
         size = self._size()
-        if size is None or not chosen:
+        if size is None or not selected:
             self._overlay.clear()
             return
-        self._overlay.outline_all([Piece.decoded(one.segmentation, size) for one in chosen], size)
+        self._overlay.outline_all([Piece.decoded(one.segmentation, size) for one in selected], size)
 
     def _size(self) -> tuple[int, int] | None:
         layer = self._layers.annotations
         return None if layer is None else (int(layer.data.shape[0]), int(layer.data.shape[1]))
 
-    def _draw_box(self, way: Sequence[Point]) -> None:
+    def _show_box(self, path: Sequence[Point]) -> None:
         size = self._size()
         if size is not None:
-            top, left, bottom, right = (round(side) for side in _box(way))
+            top, left, bottom, right = (round(side) for side in _box(path))
             rows = slice(max(0, top), min(size[0], bottom))
             columns = slice(max(0, left), min(size[1], right))
             inside = np.ones((max(0, rows.stop - rows.start), max(0, columns.stop - columns.start)), bool)
             self._overlay.outline_all([Piece(rows.start, columns.start, inside)], size)
 
-    def _finish(self, way: Sequence[Point]) -> None:
+    def _finish(self, path: Sequence[Point]) -> None:
         self._overlay.clear()
         size = self._size()
         if size is None:
             return
-        pieces = {one.id: Piece.decoded(one.segmentation, size) for one in self._shown() if one.id is not None}
-        top, left, bottom, right = _box(way)
-        if bottom - top <= CLICK and right - left <= CLICK:
-            place = int(way[0][0]), int(way[0][1])
-            hit = [number for number, piece in pieces.items() if _covers(piece, *place)]
-            # Of several that lie over each other, the smallest is the hardest to reach otherwise.
-            self._choose(sorted(hit, key=lambda number: int(pieces[number].mask.sum()))[:1])
+        patches = {one.id: Piece.decoded(one.segmentation, size) for one in self._shown() if one.id is not None}
+        top, left, bottom, right = _box(path)
+        if bottom - top <= CLICK_PIXELS and right - left <= CLICK_PIXELS:
+            row, column = int(path[0][0]), int(path[0][1])
+            hit = [number for number, patch in patches.items() if _covers(patch, row, column)]
+            # Of several overlapping predictions the smallest, which is the hardest to select otherwise.
+            self._select(sorted(hit, key=lambda number: int(patches[number].mask.sum()))[:1])
             return
-        chosen = []
-        for number, piece in pieces.items():
-            rows, columns = np.nonzero(piece.mask)
+        inside = []
+        for number, patch in patches.items():
+            rows, columns = np.nonzero(patch.mask)
             if not len(rows):
                 continue
-            row, column = piece.row + rows.mean(), piece.column + columns.mean()
-            if top <= row <= bottom and left <= column <= right:
-                chosen.append(number)
-        self._choose(chosen)
+            row_centre, column_centre = patch.row + rows.mean(), patch.column + columns.mean()
+            if top <= row_centre <= bottom and left <= column_centre <= right:
+                inside.append(number)
+        self._select(inside)
 
 
-def _covers(piece: Piece, row: int, column: int) -> bool:
-    row, column = row - piece.row, column - piece.column
-    height, width = piece.mask.shape
-    return 0 <= row < height and 0 <= column < width and bool(piece.mask[row, column])
+def _covers(patch: Piece, row: int, column: int) -> bool:
+    row, column = row - patch.row, column - patch.column
+    height, width = patch.mask.shape
+    return 0 <= row < height and 0 <= column < width and bool(patch.mask[row, column])
 
 
-def _box(way: Sequence[Point]) -> tuple[float, float, float, float]:
-    """Top, left, bottom, right around the first and the last point of a way."""
-    (row, column), (to_row, to_column) = way[0], way[-1]
+def _box(path: Sequence[Point]) -> tuple[float, float, float, float]:
+    """Top, left, bottom, right of the box between the first and the last point."""
+    (row, column), (to_row, to_column) = path[0], path[-1]
     return min(row, to_row), min(column, to_column), max(row, to_row), max(column, to_column)

@@ -1,10 +1,10 @@
-"""Colours that can be read in a dark and in a light window alike."""
+"""Colours and style sheets that are readable in the dark and in the light theme."""
 
 from __future__ import annotations
 
 from rise_napari.training.session import RunState
 
-# White on these has a contrast of at least 4.5 to 1, whatever lies around them.
+# White text on these colours has a contrast of at least 4.5 to 1.
 RUN_STATES = {
     RunState.IDLE: "#5c6470",
     RunState.STARTING: "#946200",
@@ -15,8 +15,8 @@ RUN_STATES = {
     RunState.FINISHED: "#1f6fb2",
     RunState.FAILED: "#b8322f",
 }
-# No padding here: a label that wraps does not reckon with it, and loses its last line. Such labels have a margin.
-# A tint behind text in the theme's own colour: coloured letters would be hard to read in one of the themes.
+# Only the background is coloured: coloured text would be hard to read in one of the themes. Instead of padding,
+# these labels have a margin: a label with word wrap ignores padding in its height and cuts off the last line.
 MESSAGES = {
     "info": "",
     "warning": "background: rgba(224, 176, 58, 75); border-radius: 3px",
@@ -25,7 +25,8 @@ MESSAGES = {
 ADVICE = "background: rgba(61, 143, 209, 45); border-radius: 4px"
 INTRODUCTION = "border: 1px solid rgba(61, 143, 209, 160); border-radius: 4px"
 
-# At least 3 to 1 against the grounds of both themes. The padding makes room for the ring, so that nothing jumps.
+# Contrast of at least 3 to 1 with the backgrounds of both themes. The padding keeps controls from moving when the ring
+# appears.
 RING = "#2f7fc4"
 FOCUS = f"""
 QPushButton:focus {{ border: 2px solid {RING}; padding: 2px; }}
@@ -36,6 +37,6 @@ QTabBar::tab:focus {{ border: 2px solid {RING}; padding: 2px 5px 1px 5px; }}
 """
 
 
-def pill(state: RunState) -> str:
-    """The look of a run's state: white letters on its colour."""
+def run_state_style(state: RunState) -> str:
+    """The style of the label that shows a run state: white text on the colour of the state."""
     return f"background: {RUN_STATES[state]}; color: white; font-weight: bold; padding: 1px 8px; border-radius: 8px"

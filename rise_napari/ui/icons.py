@@ -1,4 +1,4 @@
-"""The pictures of ``resources/icons``: sharp on every screen, in colours that stand out from the theme's ground."""
+"""Icons from the SVG files in ``resources/icons``, rendered in colours that contrast with the theme's background."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rise_engine.errors import RiseError
 from rise_engine.resources import resource_path
 
 SIZES = (16, 20, 24, 32, 40, 48, 64)
-"""Pixels of the screen: what a button or a list asks for, at 100 to 300 %."""
-# What a colour of the files becomes on a dark and on a light ground: at least 3 to 1 against those of napari's buttons
-# and lists.
+"""Side lengths in pixels that buttons and lists request at a screen scale of 100 to 300 %."""
+# Colour in the file -> (colour on a dark background, colour on a light background). The contrast with the backgrounds
+# of napari's buttons and lists is at least 3 to 1.
 COLOURS = {
     "#8a8f98": ("#c3c8cf", "#4a4f57"),
     "#39a98e": ("#4fc3a1", "#0f6b55"),
@@ -28,43 +28,43 @@ COLOURS = {
 
 
 def on_dark(widget: QWidget) -> bool:
-    """Whether a widget has a dark ground."""
+    """Whether a widget has a dark background."""
     return widget.palette().color(QPalette.ColorRole.Window).lightness() < 128
 
 
 @cache
 def shipped_icon(name: str, *, dark: bool) -> QIcon:
-    """A picture for a dark or a light ground; an empty one where it is missing, since a word stands beside each."""
+    """The icon for a dark or a light background; an empty icon for a missing file, because every icon has a label."""
     try:
-        drawing = resource_path(f"icons/{name}.svg").read_text(encoding="utf-8")
+        svg = resource_path(f"icons/{name}.svg").read_text(encoding="utf-8")
     except (RiseError, OSError):
         return QIcon()
-    for written, (bright, deep) in COLOURS.items():
-        drawing = drawing.replace(written, bright if dark else deep)
-    renderer, icon = QSvgRenderer(QByteArray(drawing.encode())), QIcon()
+    for original, (bright, deep) in COLOURS.items():
+        svg = svg.replace(original, bright if dark else deep)
+    renderer, icon = QSvgRenderer(QByteArray(svg.encode())), QIcon()
     for size in SIZES:
-        picture = QPixmap(size, size)
-        picture.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(picture)
+        pixmap = QPixmap(size, size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
         renderer.render(painter, QRectF(0, 0, size, size))
         painter.end()
-        icon.addPixmap(picture)
+        icon.addPixmap(pixmap)
     return icon
 
 
 class IconButton(QPushButton):
-    """A push button whose picture follows the theme."""
+    """A push button with an icon that follows the theme."""
 
-    def __init__(self, text: str, picture: str) -> None:
-        """``picture`` names a file of ``resources/icons``."""
+    def __init__(self, text: str, icon: str) -> None:
+        """``icon`` names a file of ``resources/icons``."""
         super().__init__(text)
-        self._picture = picture
-        self._draw()
+        self._icon_name = icon
+        self._update_icon()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
-            self._draw()
+            self._update_icon()
 
-    def _draw(self) -> None:
-        self.setIcon(shipped_icon(self._picture, dark=on_dark(self)))
+    def _update_icon(self) -> None:
+        self.setIcon(shipped_icon(self._icon_name, dark=on_dark(self)))

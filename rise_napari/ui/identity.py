@@ -1,4 +1,4 @@
-"""What the manifest calls the plugin and its widget."""
+"""The names of the plugin and of its widget in the manifest."""
 
 from __future__ import annotations
 

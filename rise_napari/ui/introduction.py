@@ -1,4 +1,4 @@
-"""What a person reads once in each tab, the first time: why the step is there and how it is begun."""
+"""The introduction at the top of each tab: its purpose and the first action, shown until the user confirms it."""
 
 from __future__ import annotations
 
@@ -11,86 +11,88 @@ from rise_napari.tabs.tab import Tab, button
 from rise_napari.ui.colours import INTRODUCTION
 
 READ = "introductions.read"
-WORDS = {
+TEXTS = {
     "Project": (
-        "<b>Welcome.</b> RISE learns to outline objects from a handful of frames that you draw, and from all the "
-        "others as they are. Begin with a folder of images: nothing in it is changed, the project is kept beside it. "
-        "No images at hand? <b>Sample totes</b> draws a dozen, some of them labelled already."
+        "<b>Welcome.</b> RISE learns to segment objects from a few annotated frames and from all unlabelled ones. "
+        "Start with a folder of images. RISE never changes the images; it keeps the project next to the folder. To try "
+        "it without images of your own, press <b>Sample totes</b>: it generates twelve frames, some of them labelled."
     ),
     "Annotate": (
-        "<b>Draw every object of a frame</b>, the half hidden ones too, then say <b>Done</b>: only frames that are "
-        "done teach. Suggest (S) draws most outlines for you. Every stroke is saved at once, and Ctrl + Z takes back "
-        "anything, whichever frame it was on."
+        "<b>Annotate every object of a frame</b>, also partly hidden ones, then press <b>Done</b>. The model learns "
+        "only from frames that are done. Suggest (S) proposes most outlines. Every stroke is saved immediately. "
+        "Ctrl + Z undoes the last action, on any frame."
     ),
     "Bank": (
-        "<b>Nothing has to be done here.</b> What you drew is cut out, pasted, moved and taken away, to stage what "
-        "happens in a tote between two pictures. Look whether the cut-outs are clean, and exclude those that are not."
+        "<b>This tab is optional.</b> RISE cuts out the annotated instances and pastes, moves and removes them, to "
+        "simulate what happens in a tote between two images. Check that the cut-outs are clean, and exclude the others."
     ),
     "Train": (
-        "<b>Press Start.</b> The training runs beside the window: go on drawing meanwhile, your labels are never "
-        "touched. The frame in view shows what the model sees so far. A new model takes over only when it is not worse "
-        "on the hold-out."
+        "<b>Press Start.</b> You can continue to annotate while the model trains: the training never changes "
+        "annotations. The current frame shows live predictions. A new model replaces the old one only if it is not "
+        "worse on the hold-out."
     ),
     "Review": (
-        "<b>Correct instead of drawing.</b> Predict all fills the list with the frames that are worth most, and says "
-        "why. A accepts what is shown and goes on; reject (R) or mend what is wrong. Then train again: a few rounds "
-        "of this cost far less than drawing every frame."
+        "<b>Correct predictions instead of drawing masks.</b> Predict all fills the list. The most useful frames come "
+        "first, each with the reason. Accept all shown predictions with A, reject a wrong one with R, or edit it. Then "
+        "train again. A few such rounds take much less time than annotating every frame."
     ),
     "Export": (
-        "<b>Take it with you.</b> The annotations as a COCO file, the model as ONNX, which runs without this program, "
-        "and a page of counts. The project itself stays as it is."
+        "<b>Save your results.</b> Export the annotations as a COCO file, the model as an ONNX file that runs without "
+        "RISE, and a report of counts. The export does not change the project."
     ),
 }
 
 
 class Introductions:
-    """Puts an introduction on top of each step until it has been read; what was read is remembered."""
+    """Shows an introduction at the top of each tab until it is confirmed; confirmations are stored in the settings."""
 
-    def __init__(self, steps: Sequence[Tab], remembered: Callable[[], QSettings]) -> None:
-        """``remembered`` gives the window's settings."""
-        self._remembered = remembered
-        self.frames = {step.name: self._introduce(step) for step in steps}
+    def __init__(self, tabs: Sequence[Tab], settings: Callable[[], QSettings]) -> None:
+        """``settings`` returns the stored settings of the window."""
+        self._settings = settings
+        self.frames = {tab.name: self._add_introduction(tab) for tab in tabs}
         self._show()
 
     def show_again(self) -> None:
-        """All of them are unread again."""
-        self._remembered().setValue(READ, [])
+        """Shows all introductions, also confirmed ones."""
+        self._settings().setValue(READ, [])
         self._show()
 
-    def _introduce(self, step: Tab) -> QFrame:
+    def _add_introduction(self, tab: Tab) -> QFrame:
         frame = QFrame()
         frame.setObjectName("introduction")
         frame.setStyleSheet(f"QFrame#introduction {{ {INTRODUCTION} }}")
-        words = QLabel(WORDS[step.name])
-        words.setTextFormat(Qt.TextFormat.RichText)
-        words.setWordWrap(True)
-        read = button("Got it", lambda: self._mark_read(step.name), "Do not show this again; Keys brings it back")
+        text = QLabel(TEXTS[tab.name])
+        text.setTextFormat(Qt.TextFormat.RichText)
+        text.setWordWrap(True)
+        confirm = button(
+            "Got it", lambda: self._mark_read(tab.name), "Hide this introduction; the Shortcuts dialog shows it again"
+        )
         row = QHBoxLayout()
         row.addStretch(1)
-        row.addWidget(read)
+        row.addWidget(confirm)
         column = QVBoxLayout(frame)
         column.setContentsMargins(8, 6, 8, 6)
-        column.addWidget(words)
+        column.addWidget(text)
         column.addLayout(row)
-        step.body.insertWidget(0, frame)
-        self._reach_first(step, read)
+        tab.body.insertWidget(0, frame)
+        self._focus_first(tab, confirm)
         return frame
 
     @staticmethod
-    def _reach_first(step: Tab, read: QPushButton) -> None:
-        """It stands first, so the Tab key comes to it first: after whatever it comes to before the step."""
-        before = step.previousInFocusChain()
-        while before is not step and before.focusPolicy() == Qt.FocusPolicy.NoFocus:
+    def _focus_first(tab: Tab, confirm: QPushButton) -> None:
+        """Makes the button the first stop of the Tab key: right after the last stop before the tab."""
+        before = tab.previousInFocusChain()
+        while before is not tab and before.focusPolicy() == Qt.FocusPolicy.NoFocus:
             before = before.previousInFocusChain()
-        if before is not step:
-            QWidget.setTabOrder(before, read)
+        if before is not tab:
+            QWidget.setTabOrder(before, confirm)
 
     def _read(self) -> list[str]:
-        stored = self._remembered().value(READ, [])
+        stored = self._settings().value(READ, [])
         return [stored] if isinstance(stored, str) else list(stored or [])
 
     def _mark_read(self, name: str) -> None:
-        self._remembered().setValue(READ, [*self._read(), name])
+        self._settings().setValue(READ, [*self._read(), name])
         self._show()
 
     def _show(self) -> None:

@@ -1,152 +1,81 @@
-"""The one list of actions: bound to keys on the viewer and on our annotation layer, and shown in a dialog."""
+"""Binds the keys of ``ui/commands.py`` to the viewer and to the annotation layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from napari.layers import Labels
 from napari.viewer import Viewer
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QAbstractSpinBox,
-    QComboBox,
-    QDialog,
-    QDialogButtonBox,
-    QLabel,
-    QLineEdit,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QWidget
 
-DIALOG = 620, 680
-PALETTE = (
-    "Everything here is in napari's command palette as well (Ctrl + Shift + P, then type RISE). The keys work wherever "
-    "the window is in focus, except in fields that take letters for themselves: F6 leads out of them."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Shortcut:
-    """A key in napari's spelling (or none), what it does in the person's words, and the call behind it."""
-
-    key: str
-    does: str
-    action: Callable[[], object]
-    layer_only: bool = False
-    """Bound on the annotation layer alone, where napari uses the key for something else on other layers."""
-    listed: bool = True
-    """Off for one of a row of keys of which the first is listed for all."""
-    command: str = ""
-    """Its name in the manifest, by which the command palette calls it."""
-
-    @property
-    def shown(self) -> str:
-        """The key as a person reads it."""
-        if not self.key:
-            return "palette"
-        *held, last = self.key.replace("Control", "Ctrl").split("-")
-        return " + ".join([*held, last.upper() if len(last) == 1 else last])
+from rise_napari.ui.commands import COMMANDS, Command, Window
 
 
 class Shortcuts:
-    """Binds shortcuts, and takes them off again."""
+    """The bound keys of one window; ``close`` unbinds them."""
 
-    def __init__(self, viewer: Viewer, shortcuts: Sequence[Shortcut]) -> None:
-        self.listed = tuple(shortcut for shortcut in shortcuts if shortcut.listed)
-        self.all = tuple(shortcut for shortcut in shortcuts if shortcut.key)
-        self.commands = {shortcut.command: shortcut for shortcut in shortcuts if shortcut.command}
-        self._viewer = viewer
-        for shortcut in self.all:
-            if not shortcut.layer_only:
-                viewer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
+    def __init__(self, viewer: Viewer, window: Window) -> None:
+        self.bound = tuple(command for command in COMMANDS if command.key)
+        self._viewer, self._window = viewer, window
+        for command in self.bound:
+            if not command.layer_only:
+                viewer.bind_key(command.key, self._handler(command), overwrite=True)
 
     def bind_layer(self, layer: Labels) -> None:
-        """Binds all keys on an annotation layer, so that napari's own meaning of them there gives way."""
-        for shortcut in self.all:
-            layer.bind_key(shortcut.key, _handler(shortcut), overwrite=True)
+        """Binds all keys to an annotation layer, where they replace napari's own."""
+        for command in self.bound:
+            layer.bind_key(command.key, self._handler(command), overwrite=True)
 
-    def let_through(self, widget: QWidget) -> None:
-        """Lists and tables inside ``widget`` hand letters on, instead of looking for a row that begins with one.
+    def pass_keys_through(self, widget: QWidget) -> None:
+        """Makes controls inside ``widget`` pass shortcuts on to the viewer instead of using them as input.
 
-        They and the fields for numbers and words hand on Alt + 1 to 9 as well, which they would write.
+        Lists and tables pass letters on, which Qt would use to find a row. They and the input fields also pass on
+        Alt + 1 to 9, which the fields would insert as text.
         """
-        self._passages = _Passage(widget, letters=True), _Passage(widget, letters=False)
+        self._filters = _KeyFilter(widget, letters=True), _KeyFilter(widget, letters=False)
         boxes = widget.findChildren(QComboBox)
         lists = [*widget.findChildren(QAbstractItemView), *(box for box in boxes if not box.isEditable())]
-        typed = [*widget.findChildren(QAbstractSpinBox), *widget.findChildren(QLineEdit)]
-        fields = [*typed, *(box for box in boxes if box.isEditable())]
-        for passage, ones in zip(self._passages, (lists, fields), strict=True):
-            for one in ones:
-                one.installEventFilter(passage)
+        inputs = [*widget.findChildren(QAbstractSpinBox), *widget.findChildren(QLineEdit)]
+        fields = [*inputs, *(box for box in boxes if box.isEditable())]
+        for key_filter, controls in zip(self._filters, (lists, fields), strict=True):
+            for control in controls:
+                control.installEventFilter(key_filter)
 
     def close(self) -> None:
-        """Takes the keys off the viewer."""
-        for shortcut in self.all:
-            if not shortcut.layer_only:
-                self._viewer.bind_key(shortcut.key, None, overwrite=True)
+        """Unbinds the keys of the viewer."""
+        for command in self.bound:
+            if not command.layer_only:
+                self._viewer.bind_key(command.key, None, overwrite=True)
 
-    def run(self, command: str) -> None:
-        """Does what the command palette asks for, by its name in the manifest."""
-        self.commands[command].action()
+    def _handler(self, command: Command) -> Callable[[Any], None]:
+        # A function, because napari reads its name; a partial has none.
+        def handle(_target: Any) -> None:
+            command.run(self._window)
 
-    def dialog(self, parent: QWidget, *, introduce: Callable[[], object]) -> QDialog:
-        """A window that lists every action; ``introduce`` shows the introductions of the tabs again."""
-        dialog = QDialog(parent)
-        dialog.setWindowTitle("RISE: keys")
-        rows = "".join(
-            f"<tr><td style='padding-right:18px; white-space: nowrap'><b>{shortcut.shown}</b></td>"
-            f"<td>{shortcut.does}</td></tr>"
-            for shortcut in self.listed
-        )
-        text = QLabel(f"<p>{PALETTE}</p><table cellspacing='4'>{rows}</table>")
-        text.setTextFormat(Qt.TextFormat.RichText)
-        text.setWordWrap(True)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setWidget(text)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        again = buttons.addButton("Show the introductions again", QDialogButtonBox.ButtonRole.ActionRole)
-        again.clicked.connect(lambda _checked=False: introduce())
-        buttons.rejected.connect(dialog.reject)
-        layout = QVBoxLayout(dialog)
-        layout.addWidget(scroll, 1)
-        layout.addWidget(buttons)
-        dialog.resize(*DIALOG)
-        return dialog
+        handle.__doc__ = command.explanation
+        return handle
 
 
-class _Passage(QObject):
-    """Leaves keys of the window to whatever lies behind a list or a field."""
+class _KeyFilter(QObject):
+    """Keeps a list or a field from handling the window's shortcuts."""
 
     def __init__(self, parent: QWidget, *, letters: bool) -> None:
         super().__init__(parent)
         self._letters = letters
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if isinstance(event, QKeyEvent) and self._is_ours(event):
-            # Taken from the widget, but not accepted: Qt offers it to the parents then, up to napari's window.
+        if isinstance(event, QKeyEvent) and self._is_shortcut(event):
+            # Filtered but not accepted: Qt then offers it to the parents, up to napari's main window.
             event.ignore()
             return event.type() == QEvent.Type.KeyPress
         return super().eventFilter(watched, event)
 
-    def _is_ours(self, event: QKeyEvent) -> bool:
-        held = event.modifiers()
-        if held == Qt.KeyboardModifier.AltModifier:
+    def _is_shortcut(self, event: QKeyEvent) -> bool:
+        modifiers = event.modifiers()
+        if modifiers == Qt.KeyboardModifier.AltModifier:
             return Qt.Key.Key_1 <= event.key() <= Qt.Key.Key_9
-        bare = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
-        return self._letters and held in bare and event.text().isalpha()
-
-
-def _handler(shortcut: Shortcut) -> Callable[[Any], None]:
-    # napari asks a handler for its name, so it is a function and no partial.
-    def handle(_target: Any) -> None:
-        shortcut.action()
-
-    handle.__doc__ = shortcut.does
-    return handle
+        plain = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+        return self._letters and modifiers in plain and event.text().isalpha()

@@ -11,6 +11,8 @@ from pathlib import Path
 from npe2 import PluginManifest
 
 import rise_napari
+from rise_napari.ui.commands import COMMANDS, PALETTE
+from rise_napari.ui.identity import PLUGIN
 
 MANIFEST = Path(rise_napari.__file__).with_name("napari.yaml")
 
@@ -25,6 +27,23 @@ def test_the_manifest_is_valid_and_every_command_can_be_imported() -> None:
     for command in found.contributions.commands or []:
         module, _, name = str(command.python_name).partition(":")
         assert callable(getattr(import_module(module), name))
+
+
+def test_the_manifest_names_the_commands_of_the_window() -> None:
+    offered = {
+        command.id: command.title
+        for command in manifest().contributions.commands or []
+        if str(command.python_name).startswith("rise_napari.manifest.palette:")
+    }
+    assert offered == {f"{PLUGIN}.{name}": command.title for name, command in PALETTE.items()}
+    assert len({command.name for command in COMMANDS}) == len(COMMANDS)
+
+
+def test_each_palette_command_calls_its_own_function() -> None:
+    for command in manifest().contributions.commands or []:
+        module, _, name = str(command.python_name).partition(":")
+        if module == "rise_napari.manifest.palette":
+            assert command.id == f"{PLUGIN}.{name}"
 
 
 def test_the_menu_reads_as_it_was_asked_for() -> None:

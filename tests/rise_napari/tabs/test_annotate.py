@@ -47,9 +47,9 @@ def test_an_empty_folder_and_a_missing_one_are_told(workbench: Any, tmp_path: Pa
 
 
 def test_every_tab_says_what_to_do_next_with_and_without_a_project(workbench: Any, folder: Path) -> None:
-    assert all(step.hint.text() for step in workbench.steps)
+    assert all(step.hint.text() for step in workbench.all_tabs)
     workbench.workspace.open_path(folder)
-    assert all(step.hint.text() for step in workbench.steps)
+    assert all(step.hint.text() for step in workbench.all_tabs)
     assert workbench.tabs.tabText(1).startswith("●"), "annotating is the first unfinished step"
 
 
@@ -248,9 +248,9 @@ def test_categories_name_new_and_selected_instances(opened: Any, disc: Any, stro
 
 
 def test_keys_are_listed_and_bound(opened: Any) -> None:
-    keys = {shortcut.key for shortcut in opened.shortcuts.all}
+    keys = {shortcut.key for shortcut in opened.shortcuts.bound}
     assert {"n", "g", "a", "r", "Control-Z"} <= keys
-    assert len(keys) == len(opened.shortcuts.all), "no key means two things"
+    assert len(keys) == len(opened.shortcuts.bound), "no key means two things"
     bound = {str(key).lower() for key in opened.layers.annotations.keymap}
     assert {"n", "a", "r"} <= bound
 

@@ -154,15 +154,15 @@ def test_the_queue_gives_reasons_and_next_goes_on(predicted: Any, qtbot: Any) ->
 def test_predictions_are_taken_on_the_picture_by_click_and_by_box(predicted: Any, disc: Any) -> None:
     review = predicted.review
     review.slider.setValue(30)
-    predicted.picker._finish([(20.5, 20.5)])
+    predicted.prediction_selector._finish([(20.5, 20.5)])
     assert [row.row() for row in review.table.selectionModel().selectedRows()] == [0]
     assert review.accept_chosen.text() == "Accept 1"
-    predicted.picker._finish([(30.0, 10.0), (35.0, 40.0), (59.0, 79.0)])
+    predicted.prediction_selector._finish([(30.0, 10.0), (35.0, 40.0), (59.0, 79.0)])
     assert [row.row() for row in review.table.selectionModel().selectedRows()] == [1, 2]
     assert review.reject_chosen.text() == "Reject 2"
     review.reject_selected()
     assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9]
-    predicted.picker._finish([(2.0, 2.0)])
+    predicted.prediction_selector._finish([(2.0, 2.0)])
     assert not review.accept_chosen.isEnabled()
 
 

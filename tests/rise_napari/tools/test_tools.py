@@ -256,13 +256,13 @@ def test_painting_the_lowest_of_three_shows_it(window: Any, disc: Any, stroke: A
 
 
 def test_a_read_only_window_edits_nothing(window: Any, folder: Path, disc: Any) -> None:
-    from rise_napari.tools.instance_editor import Editor
+    from rise_napari.tools.instance_editor import InstanceEditor
     from rise_napari.workspace import Workspace
 
     numbers = add(window, disc(20, 20), disc(40, 60))
     other = Workspace()
     other.open_path(folder)
-    editor = Editor(other)
+    editor = InstanceEditor(other)
     editor.merge(numbers)
     editor.copy_from_previous()
     assert len(other.instances()) == 2

@@ -13,12 +13,12 @@ from rise_napari.ui.introduction import Introductions
 
 def test_each_tab_is_introduced_until_it_was_read(workbench: Any) -> None:
     shown = workbench.introductions.frames
-    assert list(shown) == [step.name for step in workbench.steps]
+    assert list(shown) == [step.name for step in workbench.all_tabs]
     assert not any(frame.isHidden() for frame in shown.values())
     read = shown["Annotate"].findChild(QPushButton)
     QTest.keyClick(read, Qt.Key.Key_Space)
     assert [name for name, frame in shown.items() if frame.isHidden()] == ["Annotate"]
-    later = Introductions(workbench.steps, workbench.project.remembered)
+    later = Introductions(workbench.all_tabs, workbench.project.remembered)
     assert [name for name, frame in later.frames.items() if frame.isHidden()] == ["Annotate"], "another window knows it"
     workbench.introductions.show_again()
     assert not shown["Annotate"].isHidden()
@@ -28,7 +28,7 @@ def test_the_list_of_keys_brings_the_introductions_back(workbench: Any) -> None:
     frame = workbench.introductions.frames["Project"]
     frame.findChild(QPushButton).click()
     assert frame.isHidden()
-    dialog = workbench.keys_dialog()
+    dialog = workbench.shortcuts_dialog()
     again = next(one for one in dialog.findChildren(QPushButton) if "introductions" in one.text())
     again.click()
     assert not frame.isHidden()

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from napari.viewer import Viewer
-from npe2 import PluginManifest
 from qtpy.QtCore import QSettings, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -27,15 +26,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-import rise_napari
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask
 from rise_napari.tabs.project import tab as project_tab
+from rise_napari.ui.commands import BUTTONS, COMMANDS, PALETTE, TABS
 from rise_napari.ui.identity import PLUGIN, WIDGET
+from rise_napari.ui.shortcuts_dialog import LISTED
 
 ALT, PLAIN = Qt.KeyboardModifier.AltModifier, Qt.KeyboardModifier.NoModifier
 RINGED = QPushButton, QComboBox, QAbstractSpinBox, QLineEdit, QAbstractItemView, QSlider, QTabBar
-MANIFEST = Path(rise_napari.__file__).with_name("napari.yaml")
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_from_a_folder_to_coco_without_the_mouse(
 
 def test_every_button_of_every_tab_is_reached_with_tab(shown: Any, folder: Path, qtbot: Any) -> None:
     shown.workspace.open_path(folder)
-    for place, step in enumerate(shown.steps):
+    for place, step in enumerate(shown.all_tabs):
         press(Qt.Key(Qt.Key.Key_1 + place), ALT)
         assert shown.tabs.currentWidget() is step
         if step is shown.review:
@@ -148,23 +147,16 @@ def test_f6_goes_to_the_controls_and_back(shown: Any, folder: Path) -> None:
     assert focused is None or not shown.isAncestorOf(focused)
 
 
-def test_the_command_palette_has_every_action(shown: Any, folder: Path) -> None:
-    commands = {
-        command.id.removeprefix(f"{PLUGIN}."): str(command.python_name)
-        for command in PluginManifest.from_file(MANIFEST).contributions.commands or []
-        if "rise_napari.manifest.palette:" in str(command.python_name)
-    }
-    assert set(commands) == set(shown.shortcuts.commands)
-    assert {one.command for one in shown.shortcuts.listed if "Control-1" not in one.key} == set(commands) - {
-        f"show_{step.name.lower()}" for step in shown.steps[1:]
-    }
-    for python_name in commands.values():
-        module, _, name = python_name.partition(":")
-        call = getattr(import_module(module), name)
-        assert typing.get_type_hints(call)["viewer"] is Viewer, "napari gives the viewer and nothing else"
+def test_the_command_palette_has_every_command(shown: Any, folder: Path) -> None:
+    palette = import_module("rise_napari.manifest.palette")
+    for name in PALETTE:
+        call = getattr(palette, name)
+        assert typing.get_type_hints(call)["viewer"] is Viewer, "napari passes the viewer and nothing else"
+    listed = {command.name for command in LISTED}
+    other_tabs = {f"show_{tab.name.lower()}" for tab in shown.all_tabs[1:]}
+    assert listed - {"category_1"} == set(PALETTE) - other_tabs
     viewer = shown.viewer_for_tests
     shown.workspace.open_path(folder)
-    palette = import_module("rise_napari.manifest.palette")
     palette.show_export(viewer)
     assert shown.tabs.currentWidget() is shown.export
     palette.next_unlabelled(viewer)
@@ -174,13 +166,21 @@ def test_the_command_palette_has_every_action(shown: Any, folder: Path) -> None:
     assert "not possible now" in shown.header.message.text()
 
 
-def test_the_list_of_keys_names_every_action(shown: Any) -> None:
-    dialog = shown.keys_dialog()
-    text = next(label.text() for label in dialog.findChildren(QWidget, None) if "command palette" in _words(label))
-    for shortcut in shown.shortcuts.listed:
-        assert shortcut.does in text
-        assert shortcut.shown in text
+def test_the_tabs_have_the_names_of_their_commands(shown: Any) -> None:
+    assert [tab.name for tab in shown.all_tabs] == list(TABS)
 
 
-def _words(widget: Any) -> str:
-    return widget.text() if hasattr(widget, "text") else ""
+def test_every_command_runs_without_a_project(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clicked: list[QPushButton] = []
+    monkeypatch.setattr(shown, "click", clicked.append)
+    for command in COMMANDS:
+        command.run(shown)
+    assert len(clicked) == len(BUTTONS)
+    assert all(isinstance(button, QPushButton) for button in clicked)
+
+
+def test_the_shortcuts_dialog_lists_every_command(shown: Any) -> None:
+    text = shown.shortcuts_dialog().text.text()
+    for command in LISTED:
+        assert command.explanation in text
+        assert command.shown_key in text

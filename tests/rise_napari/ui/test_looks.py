@@ -77,7 +77,7 @@ def test_no_tab_scrolls_on_a_small_screen(opened: Any, disc: Any, stroke: Any) -
     window = opened.viewer_for_tests.window
     window.show()
     window.resize(*SMALL)
-    for step in opened.steps:
+    for step in opened.all_tabs:
         opened.tabs.setCurrentWidget(step)
         for _ in range(5):
             QApplication.processEvents()
