@@ -24,7 +24,7 @@ import torch
 from labelled_project import Person, train
 
 from rise_engine.active_learning.ranking import rank_frames
-from rise_engine.active_learning.uncertainty import StrongLook
+from rise_engine.active_learning.uncertainty import StrongViewDisagreement
 from rise_engine.config import RiseConfig
 from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.project import Project
@@ -108,7 +108,9 @@ def one_curve(
             rest = [frame.id for frame in project.frames.all(state=FrameState.UNLABELLED)]
             if order == "queue" and rest and count != counts[-1]:
                 run = project.runs.get().number
-                for _ in predict_into_store(loaded, project, run, rest, second_look=StrongLook(loaded, project)):
+                for _ in predict_into_store(
+                    loaded, project, run, rest, measure_disagreement=StrongViewDisagreement(loaded, project)
+                ):
                     pass
             minutes = (time.monotonic() - began) / 60
             names = " ".join(sorted(frame.name for frame in project.frames.all(state=FrameState.LABELLED)))

@@ -30,12 +30,14 @@ from pycocotools import mask as rle_codec
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from rise_engine.evaluation.coco import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import AveragePrecision, evaluate
+from rise_engine.evaluation.ground_truth import ground_truth_of
+from rise_engine.formats.coco.results import OBJECT_CATEGORY, coco_results
 from rise_engine.model.onnx import OUTPUTS, ExportedSegmenter
+from rise_engine.prediction.default_model import default_model, default_run
 from rise_engine.prediction.load import LoadedModel, load_model
-from rise_engine.prediction.onnx_export import export_onnx_from_run
+from rise_engine.prediction.onnx_export import export_run_to_onnx
 from rise_engine.prediction.predict import predict
-from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, PredictedInstance, Split
 from rise_engine.project.segmentation import from_mask
@@ -81,7 +83,7 @@ def draw_project(folder: Path) -> Path:
             project.annotations.add(record.id, [Instance(None, record.id, category, mask) for mask in masks])
             project.frames.set_state(record.id, FrameState.LABELLED)
         project.frames.set_split([record.id for record in project.frames.all()], Split.HOLDOUT)
-        latest_or_starter_run(project)
+        default_run(project)
     return folder / "totes.rise"
 
 
@@ -154,8 +156,8 @@ def precision(project: Project, frames: Sequence[int], see: See) -> AveragePreci
     """Class-agnostic mask AP."""
     results: list[dict[str, Any]] = []
     for frame in frames:
-        results += coco_results(frame, see(project.image(frame)), [OBJECT["id"]])
-    return evaluate(truth_of(project, frames), results, class_agnostic=True).mask
+        results += coco_results(frame, see(project.image(frame)), [OBJECT_CATEGORY["id"]])
+    return evaluate(ground_truth_of(project, frames), results, class_agnostic=True).mask
 
 
 @torch.no_grad()
@@ -176,12 +178,12 @@ def main() -> None:
             frames = [frame.id for frame in project.frames.all(split=Split.HOLDOUT)][: options.frames]
             if not frames:
                 sys.exit("mark frames as hold-out first: rise new ... --holdout-list FILE")
-            loaded = load_model(latest_model(project, options.run), device="cpu")
+            loaded = load_model(default_model(project, options.run), device="cpu")
             frame = project.image(frames[0])
             ways = []
             for name, half in (("onnxruntime", False), ("onnxruntime, --half", True)):
                 file = Path(scratch) / f"{'half' if half else 'full'}.onnx"
-                report = export_onnx_from_run(project, file, run=options.run, half=half, dynamic=options.dynamic)
+                report = export_run_to_onnx(project, file, run=options.run, half=half, dynamic=options.dynamic)
                 facts = f"largest difference {report.max_difference:.0e}"
                 ways.append(way_of_file(name, file, example, frame, facts))
             resized = example.Model(file).input_size

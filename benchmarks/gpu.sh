@@ -13,7 +13,7 @@ workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))
 forms=(torch)
 if python3 -c 'import deformops' 2>/dev/null; then
   forms+=(deformops)
-  python3 -m pytest -q tests/rise_engine/model/deformable_detr/test_fused_sampling.py 2>&1 | tee "$out/gpu-tests.log"
+  python3 -m pytest -q tests/rise_engine/model/deformable_detr/test_deformops_sampling.py 2>&1 | tee "$out/gpu-tests.log"
 fi
 for form in "${forms[@]}"; do
   for precision in "" --bf16; do

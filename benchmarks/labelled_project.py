@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation.coco import OBJECT, AveragePrecision, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import AveragePrecision, evaluate, results_of_frames
+from rise_engine.evaluation.ground_truth import ground_truth_of
+from rise_engine.formats.coco.results import OBJECT_CATEGORY
 from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
@@ -64,10 +66,8 @@ class Person:
 
     def measure(self, loaded: LoadedModel) -> AveragePrecision:
         """Class-agnostic mask AP on the test frames."""
-        results = []
-        for frame, found in predict_frames(loaded, self.truth, self.test):
-            results += coco_results(frame, found, [OBJECT["id"]])
-        return evaluate(truth_of(self.truth, self.test), results, class_agnostic=True).mask
+        results = results_of_frames(predict_frames(loaded, self.truth, self.test), [OBJECT_CATEGORY["id"]])
+        return evaluate(ground_truth_of(self.truth, self.test), results, class_agnostic=True).mask
 
 
 def _anew(instance: Instance, frame: int, category: int) -> Instance:

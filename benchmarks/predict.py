@@ -24,7 +24,7 @@ from rise_engine.config import RiseConfig
 from rise_engine.model import build_segmenter
 from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.predict import predict, predict_frames
-from rise_engine.prediction.test_time import looking
+from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
 from rise_engine.project.project import Project
 from rise_engine.resources import starter_path
 from rise_engine.synthetic import write_sample_folder
@@ -70,7 +70,7 @@ def measure_ways(loaded: LoadedModel, project: Project, ids: list[int], name: st
     for batch in BATCHES:
         if batch <= len(ids):
             seconds.append(measure(f"{name}, read ahead, batch {batch}", len(ids), partial(together, loaded, batch)))
-    measure(f"{name}, --looks 2", len(ids), partial(together, looking(loaded, 2), 1))
+    measure(f"{name}, --looks 2", len(ids), partial(together, with_test_time_augmentation(loaded, 2), 1))
     return min(seconds)
 
 

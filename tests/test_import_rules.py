@@ -36,7 +36,7 @@ MAY_USE = {
     "synthetic": {"project"},
     "annotation": {"project"},
     "method": {"model", "pseudo_sequences", "training"},
-    "prediction": {"method", "model", "project"},
+    "prediction": {"method", "model", "formats", "project"},
     "evaluation": {"formats", "project"},
     "active_learning": {"prediction", "pseudo_sequences", "project"},
     "training": {"method", "prediction", "evaluation", "model", "pseudo_sequences", "project"},

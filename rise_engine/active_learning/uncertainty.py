@@ -24,7 +24,7 @@ LONGEST = 640
 """Pixels; a strong view of the whole frame would cost more than the network, which sees less than that anyway."""
 
 
-class StrongLook:
+class StrongViewDisagreement:
     """Predicts each frame once more in a strong view (grey, dim, flat and mirrored), and compares.
 
     It also keeps how the frames look, since their pictures are at hand.

@@ -87,9 +87,9 @@ def export_onnx_file(
     require_no_folder(file)
     with Project.open(project, read_only=True) as opened:
         folder = opened.runs.get(run)
-        from rise_engine.prediction.onnx_export import export_onnx_from_run
+        from rise_engine.prediction.onnx_export import export_run_to_onnx
 
-        report = export_onnx_from_run(opened, file, run=folder.number, size=parsed, half=half, dynamic=dynamic)
+        report = export_run_to_onnx(opened, file, run=folder.number, size=parsed, half=half, dynamic=dynamic)
     typer.echo(report.summary)
 
 

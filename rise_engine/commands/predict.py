@@ -1,4 +1,4 @@
-"""Predicting with a run, and measuring how good it is."""
+"""`rise predict` and `rise evaluate`: predict with a run, and measure its average precision."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def predict(
     project: ProjectPath,
     run: RunNumber = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Predict this folder instead of the project's; needs --out.")
+        Path | None, typer.Option(metavar="DIR", help="Predict the images of this folder instead; needs --out.")
     ] = None,
     frames: FrameList = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Write a COCO file, and leave the project as it is.")
+        Path | None, typer.Option(metavar="FILE.json", help="Write a COCO file and do not change the project.")
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Predict into the project what this run has predicted already, too.")
+        bool, typer.Option("--again", help="Predict frames again that this run has already predicted.")
     ] = False,
     looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
-    """Predict the frames of a project, all but the skipped ones, into it or into a COCO file.
+    """Predict all frames of a project except the skipped ones, into the project or into a COCO file.
 
-    What was interrupted goes on where it stopped: frames that the same weights have predicted are left as they are,
-    unless they were looked at another number of times.
+    An interrupted prediction continues where it stopped: frames that the same weights have already predicted are not
+    predicted again, unless --looks has changed.
 
     \b
     Example:
@@ -54,57 +54,90 @@ def predict(
     """
     from rise_engine.atomic import require_no_folder
     from rise_engine.project.project import Project
-    from rise_engine.project.splits import read_name_list
 
     if out is not None:
         require_no_folder(out)
     elif images is not None:
-        raise RiseError("--images predicts frames that are not in the project, so say where to write with --out")
+        raise RiseError("--images predicts frames that are not in the project: give a file for the result with --out.")
     with Project.open(project, read_only=out is not None) as opened:
-        from rise_engine.active_learning.uncertainty import StrongLook
-        from rise_engine.commands.coco_predictions import predict_folder, predict_to_file
-        from rise_engine.commands.project import take_new_images
-        from rise_engine.prediction.load import load_model
-        from rise_engine.prediction.starter_run import latest_model, latest_or_starter_run
-        from rise_engine.prediction.store import frames_left, predict_into_store
-        from rise_engine.prediction.test_time import looking
-
-        number = 0
         if out is None:
-            take_new_images(opened)
-            number = opened.runs.get(run).number if run is not None else latest_or_starter_run(opened).number
-        model = latest_model(opened, number or run)
-        plain = load_model(model, device=device)
-        loaded = looking(plain, looks)
-        unreadable: list[RiseError] = []
-        if out is None:
-            asked = frames_to_predict(opened, frames)
-            chosen = frames_left(opened, number, model, asked, again=again, looks=looks)
-            storing = predict_into_store(
-                loaded, opened, number, chosen, unreadable=unreadable, second_look=StrongLook(plain, opened)
-            )
-            counts = [len(found) for found in with_progress(storing, total=len(chosen), doing="predicting")]
-            if len(chosen) < len(asked):
-                typer.echo(
-                    f"{number_of(len(asked) - len(chosen), 'frame')} had been predicted by run {number} before and "
-                    "stayed as they were; --again predicts them anew."
-                )
-            typer.echo(
-                f"{number_of(sum(counts), 'prediction')} of run {number} on {number_of(len(counts), 'frame')} are "
-                f"stored. Next: `rise queue {project}` says which frame to fix first."
-            )
+            unreadable = _predict_into_project(opened, run, frames, again=again, looks=looks, device=device)
         else:
-            if images is None:
-                written = predict_to_file(loaded, opened, frames_to_predict(opened, frames), out, unreadable)
-            else:
-                names = None if frames is None else read_name_list(frames)
-                written = predict_folder(loaded, opened, images, out, unreadable, names)
-            typer.echo(
-                f"{number_of(written.instances, 'prediction')} of {words_for_run(opened, run)} on "
-                f"{number_of(written.frames, 'frame')}: {out}"
-            )
+            unreadable = _predict_into_file(opened, run, frames, images, out, looks=looks, device=device)
     for error in unreadable:
-        typer.echo(f"left out: {error}", err=True)
+        typer.echo(f"Skipped: {error}", err=True)
+
+
+def _predict_into_project(
+    project: Project, run: int | None, listed: Path | None, *, again: bool, looks: int, device: str
+) -> list[RiseError]:
+    """Stores predictions and reports them; returns the errors of unreadable frames."""
+    from rise_engine.active_learning.uncertainty import StrongViewDisagreement
+    from rise_engine.commands.project import take_new_images
+    from rise_engine.prediction.default_model import default_model, default_run
+    from rise_engine.prediction.load import load_model
+    from rise_engine.prediction.store import predict_into_store, remaining_frames
+    from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
+
+    take_new_images(project)
+    number = project.runs.get(run).number if run is not None else default_run(project).number
+    model = default_model(project, number)
+    loaded = load_model(model, device=device)
+    augmented = with_test_time_augmentation(loaded, looks)
+    asked = frames_to_predict(project, listed)
+    chosen = remaining_frames(project, number, model, asked, again=again, passes=looks)
+    unreadable: list[RiseError] = []
+    storing = predict_into_store(
+        augmented,
+        project,
+        number,
+        chosen,
+        unreadable=unreadable,
+        measure_disagreement=StrongViewDisagreement(loaded, project),
+    )
+    counts = [len(found) for found in with_progress(storing, total=len(chosen), doing="predicting")]
+    if len(chosen) < len(asked):
+        typer.echo(
+            f"{number_of(len(asked) - len(chosen), 'frame')} had already been predicted by run {number} and did not "
+            "change; --again predicts them again."
+        )
+    typer.echo(
+        f"{number_of(sum(counts), 'prediction')} of run {number} on {number_of(len(counts), 'frame')} are "
+        f"stored. Next: `rise queue {project.path}` shows which frame to fix first."
+    )
+    return unreadable
+
+
+def _predict_into_file(
+    project: Project,
+    run: int | None,
+    listed: Path | None,
+    images: Path | None,
+    out: Path,
+    *,
+    looks: int,
+    device: str,
+) -> list[RiseError]:
+    """Writes a COCO file and reports it; returns the errors of unreadable frames."""
+    from contextlib import nullcontext
+
+    from rise_engine.prediction.coco_file import coco_categories, predict_into_file, temporary_project
+    from rise_engine.prediction.default_model import default_model
+    from rise_engine.prediction.load import load_model
+    from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
+
+    loaded = with_test_time_augmentation(load_model(default_model(project, run), device=device), looks)
+    categories = coco_categories(project, loaded)
+    unreadable: list[RiseError] = []
+    with nullcontext(project) if images is None else temporary_project(images) as source:
+        chosen = frames_to_predict(source, listed)
+        writing = predict_into_file(loaded, source, chosen, out, categories=categories, unreadable=unreadable)
+        counts = list(with_progress(writing, total=len(chosen), doing="predicting"))
+    typer.echo(
+        f"{number_of(sum(counts), 'prediction')} of {run_in_words(project, run)} on "
+        f"{number_of(len(counts), 'frame')}: {out}"
+    )
+    return unreadable
 
 
 def evaluate(
@@ -112,15 +145,15 @@ def evaluate(
     run: RunNumber = None,
     frames: FrameList = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE.json", help="Take the truth from this COCO file.")
+        Path | None, typer.Option(metavar="FILE.json", help="Take the ground truth from this COCO file.")
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers, in percent.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the scores to this file, in percent.")
     ] = None,
     looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
-    """Measure a run's average precision, on the hold-out unless other frames are named.
+    """Measure the average precision of a run, by default on the hold-out.
 
     \b
     Example:
@@ -132,14 +165,15 @@ def evaluate(
     if json_file is not None:
         require_no_folder(json_file)
     with Project.open(project, read_only=True) as opened:
-        truth = truth_to_measure(opened, frames, against)
+        truth = evaluation_ground_truth(opened, frames, against)
         from rise_engine.evaluation import coco
+        from rise_engine.prediction.default_model import default_model
         from rise_engine.prediction.load import load_model
-        from rise_engine.prediction.starter_run import latest_model
-        from rise_engine.prediction.test_time import looking
+        from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
 
-        loaded, used = looking(load_model(latest_model(opened, run), device=device), looks), words_for_run(opened, run)
-        results = list(results_on(loaded, opened, truth))
+        loaded = with_test_time_augmentation(load_model(default_model(opened, run), device=device), looks)
+        model = run_in_words(opened, run)
+        results = list(coco_results_of_frames(loaded, opened, truth))
         ocid = ocid_scores(opened, truth, results)
         scores = coco.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
     for kind, values in (("mask", scores.mask), ("box", scores.box)):
@@ -147,14 +181,14 @@ def evaluate(
         typer.echo(f"{kind:5}" + "  ".join(numbers))
     if ocid is not None:
         print_ocid(ocid)
-    typer.echo(f"{used} on {number_of(scores.frames, 'frame')}")
+    typer.echo(f"{model} on {number_of(scores.frames, 'frame')}")
     if json_file is not None:
         record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
         write_text(json_file, json.dumps(record, indent=1) + "\n")
 
 
-def words_for_run(project: Project, run: int | None) -> str:
-    """What predicts when this run is asked for, or None is: ``run 3 (in use)``, or the starter weights."""
+def run_in_words(project: Project, run: int | None) -> str:
+    """The model that predicts for ``--run`` (None without it): ``run 3 (in use)``, or ``the starter weights``."""
     current = project.runs.current()
     if run is None and current is None:
         return "the starter weights"
@@ -163,7 +197,7 @@ def words_for_run(project: Project, run: int | None) -> str:
 
 
 def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The measures that OCID is compared by; None for a project of other images."""
+    """The measures of the OCID benchmark; None for a project of other images."""
     from rise_engine.formats.ocid import scene_of
 
     if project.setting("dataset") != "ocid":
@@ -184,7 +218,7 @@ def print_ocid(scores: dict[str, Any]) -> None:
 
 
 def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
-    """The frames that a list file names, or all that are not skipped."""
+    """The frames of a list file, or all frames that are not skipped."""
     from rise_engine.project.records import FrameState
 
     if listed is not None:
@@ -192,9 +226,9 @@ def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
     return [frame.id for frame in project.frames.all() if frame.state is not FrameState.SKIPPED]
 
 
-def truth_to_measure(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
-    """The truth as a COCO dataset whose image ids are the project's frames; RiseError when there is none."""
-    from rise_engine.evaluation.coco import truth_of
+def evaluation_ground_truth(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
+    """The ground truth as a COCO dataset, with frame ids as image ids; RiseError when there is none."""
+    from rise_engine.evaluation.ground_truth import ground_truth_of
     from rise_engine.project.records import Split
 
     chosen = (
@@ -204,24 +238,22 @@ def truth_to_measure(project: Project, frames: Path | None, against: Path | None
     )
     if not chosen:
         raise RiseError(
-            f"{project.path} has no hold-out to measure on: mark frames as hold-out, or name annotated frames with "
-            "--frames FILE"
+            f"{project.path} has no hold-out to evaluate on: mark frames as hold-out, or list annotated frames with "
+            "--frames FILE."
         )
     if against is not None:
-        from rise_engine.commands.coco_predictions import truth_from_file
+        from rise_engine.evaluation.ground_truth import ground_truth_from_file
 
-        return truth_from_file(project, against, set(chosen))
-    return truth_of(project, chosen)
+        return ground_truth_from_file(project, against, set(chosen))
+    return ground_truth_of(project, chosen)
 
 
-def results_on(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """COCO results on the truth's images."""
-    from rise_engine.evaluation.coco import coco_results, result_categories
+def coco_results_of_frames(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """COCO results for the images of the ground truth."""
+    from rise_engine.evaluation.coco import result_categories, results_of_frames
     from rise_engine.prediction.predict import predict_frames
 
     frames = [image["id"] for image in truth["images"]]
     ids = result_categories(loaded.class_names, truth)
-    for frame, predictions in with_progress(
-        predict_frames(loaded, project, frames), total=len(frames), doing="predicting"
-    ):
-        yield from coco_results(frame, predictions, ids)
+    predicted = with_progress(predict_frames(loaded, project, frames), total=len(frames), doing="predicting")
+    return results_of_frames(predicted, ids)

@@ -19,10 +19,12 @@ from skimage.segmentation import find_boundaries
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.evaluation.coco import OBJECT, Scores, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import Scores, evaluate, results_of_frames
+from rise_engine.evaluation.ground_truth import ground_truth_of
 from rise_engine.formats.coco import export_coco, import_coco
+from rise_engine.formats.coco.results import OBJECT_CATEGORY
 from rise_engine.prediction.load import LoadedModel, load_model
-from rise_engine.prediction.onnx_export import export_onnx_from_run
+from rise_engine.prediction.onnx_export import export_run_to_onnx
 from rise_engine.prediction.predict import predict_frames
 from rise_engine.prediction.store import predict_into_store
 from rise_engine.project.frame import LabelledFrame
@@ -101,10 +103,9 @@ def make_project(out: Path) -> Project:
 def measure(loaded: LoadedModel, project: Project) -> Scores:
     """Average precision on the project's hold-out, whatever the objects are."""
     frames = [frame.id for frame in project.frames.all(split=Split.HOLDOUT)]
-    truth = truth_of(project, frames)
-    results: list[dict[str, Any]] = []
-    for frame, predictions in predict_frames(loaded, project, frames):
-        results += coco_results(frame, predictions, [OBJECT["id"]] * len(loaded.class_names))
+    truth = ground_truth_of(project, frames)
+    category_ids = [OBJECT_CATEGORY["id"]] * len(loaded.class_names)
+    results = results_of_frames(predict_frames(loaded, project, frames), category_ids)
     return evaluate(truth, results, class_agnostic=True)
 
 
@@ -185,7 +186,7 @@ def _write_files(project: Project, out: Path, run: int, say: Say) -> None:
     Image.fromarray(contact_sheet(project, shown)).save(out / "predictions.png")
     sequence = make_frame_sequence(project, bank_frames(project)[0], config, seed=0)
     Image.fromarray(render_sequence(sequence)).save(out / "sequence.png")
-    report = export_onnx_from_run(project, out / "model.onnx", run=run)
+    report = export_run_to_onnx(project, out / "model.onnx", run=run)
     say("Written:")
     say(f"  {out / 'totes.rise'}: the project; `rise demo --out {out} --gui` opens it")
     say(f"  {out / 'annotations.json'}: its annotations, COCO")
@@ -214,11 +215,11 @@ def _coco_of(frames: Sequence[LabelledFrame]) -> dict[str, Any]:
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": OBJECT["id"],
+                    "category_id": OBJECT_CATEGORY["id"],
                     "segmentation": segmentation,
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                     "area": area_of(segmentation, height, width),
                     "iscrowd": 0,
                 }
             )
-    return {"images": images, "annotations": annotations, "categories": [OBJECT]}
+    return {"images": images, "annotations": annotations, "categories": [OBJECT_CATEGORY]}

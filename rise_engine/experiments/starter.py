@@ -26,7 +26,9 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation.coco import OBJECT, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import evaluate, results_of_frames
+from rise_engine.evaluation.ground_truth import ground_truth_of
+from rise_engine.formats.coco.results import OBJECT_CATEGORY
 from rise_engine.method.batch import collate, pad_masks
 from rise_engine.method.losses import Criterion
 from rise_engine.method.targets import Targets
@@ -222,10 +224,8 @@ def score(weights: Path, project_path: Path, names: list[str] | None) -> dict[st
     with Project.open(project_path, read_only=True) as project:
         frames = [frame.id for frame in project.frames.all() if names is None or frame.name in names]
         frames = [frame for frame in frames if project.annotations.of_frame(frame)]
-        results = []
-        for frame, found in predict_frames(load_model(weights), project, frames):
-            results += coco_results(frame, found, [OBJECT["id"]])
-        return evaluate(truth_of(project, frames), results, class_agnostic=True).as_record()
+        results = results_of_frames(predict_frames(load_model(weights), project, frames), [OBJECT_CATEGORY["id"]])
+        return evaluate(ground_truth_of(project, frames), results, class_agnostic=True).as_record()
 
 
 def main(

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from rise_engine.config import ModelConfig
 from rise_engine.errors import RiseError
 from rise_engine.model.backbone.timm_backbone import STRIDES, Backbone
-from rise_engine.model.canvas import fill_canvas
-from rise_engine.model.class_prior import reset_class_head
+from rise_engine.model.class_head import reset_class_head
 from rise_engine.model.deformable_detr.transformer import PerceptronHead, refine_boxes
+from rise_engine.model.padding import pad_to_multiple
 from rise_engine.model.segmenter import LayerOutput
 
 MASK_STRIDE = 4
@@ -75,7 +75,7 @@ class Mask2FormerSegmenter(nn.Module):
         the pixel decoder, as in Mask2Former; queries never attend to it, and boxes are relative to the image alone.
         """
         size = (-(-images.shape[-2] // MASK_STRIDE), -(-images.shape[-1] // MASK_STRIDE))
-        images, padding_mask = fill_canvas(images, padding_mask)
+        images, padding_mask = pad_to_multiple(images, padding_mask)
         decoded = self.pixel_decoder(self.backbone(images, padding_mask))
         layers = self._decode(decoded.multi_scale_features, decoded.mask_features, padding_mask, size)
         last = layers[-1]

@@ -22,8 +22,8 @@ from torchvision.ops import box_convert
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
 from rise_engine.model.backbone.same_padding import spell_out_same_padding
-from rise_engine.model.canvas import CANVAS_MULTIPLE
 from rise_engine.model.deformable_detr.attention import DeformableAttention
+from rise_engine.model.padding import SIZE_MULTIPLE
 from rise_engine.model.segmenter import SegmenterOutput
 
 OUTPUTS = ("scores", "labels", "boxes", "mask_logits")
@@ -113,7 +113,7 @@ def export_onnx(
         "class_names": list(class_names),
         "size": list(size),
         "dynamic_size": dynamic,
-        "size_multiple": CANVAS_MULTIPLE,
+        "size_multiple": SIZE_MULTIPLE,
         "pixel_range": [0, 1],
         **metadata,
     }
@@ -134,7 +134,7 @@ def export_onnx(
 def _at_other_sizes(images: Tensor) -> list[Tensor]:
     """The images a little higher, and with their height and width exchanged."""
     height, width = images.shape[-2:]
-    sizes = [(height + CANVAS_MULTIPLE, width), (width + 2 * CANVAS_MULTIPLE, height)]
+    sizes = [(height + SIZE_MULTIPLE, width), (width + 2 * SIZE_MULTIPLE, height)]
     return [interpolate(images, size=size, mode="bilinear", antialias=True) for size in sizes]
 
 
@@ -199,7 +199,7 @@ def _trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> Any:
     if dynamic:
         # A map of a single row or column would be taken for a constant, too.
         example = torch.zeros(2, 3, *(max(side, SMALLEST_TRACED) for side in size))
-        free |= {2: CANVAS_MULTIPLE * torch.export.Dim("rows"), 3: CANVAS_MULTIPLE * torch.export.Dim("columns")}
+        free |= {2: SIZE_MULTIPLE * torch.export.Dim("rows"), 3: SIZE_MULTIPLE * torch.export.Dim("columns")}
     try:
         with _quiet():
             return torch.onnx.export(

@@ -1,4 +1,4 @@
-"""A run as an ONNX file that needs nothing of this project, checked on the project's own frames."""
+"""Export a run as an ONNX file, and check the file on frames of the project."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch.nn.functional import interpolate
 
 from rise_engine.errors import RiseError
 from rise_engine.model.onnx import export_onnx
+from rise_engine.model.padding import SIZE_MULTIPLE
 from rise_engine.prediction.load import load_model
 from rise_engine.prediction.postprocess import NMS_IOU
-from rise_engine.prediction.preprocess import CANVAS_MULTIPLE, resize_for_network
+from rise_engine.prediction.preprocess import resize_for_network
 from rise_engine.prediction.store import STORED_SCORE
 from rise_engine.project.project import Project
 from rise_engine.project.wording import number_of
@@ -31,7 +32,7 @@ LICENCE = "code: BSD-3-Clause; weights: under the terms of the weights and the i
 
 @dataclass(frozen=True, slots=True)
 class OnnxReport:
-    """A written file: ``size`` (H, W) of its input, and how far it is from torch on ``frames`` frames."""
+    """A written file: ``size`` (H, W) of its input, and its largest difference from torch on ``frames`` frames."""
 
     path: Path
     run: int
@@ -43,7 +44,7 @@ class OnnxReport:
 
     @property
     def summary(self) -> str:
-        """In a sentence."""
+        """One phrase for a message, without a full stop."""
         kind = " in half precision" if self.half else ""
         size = f"{'any multiples of 32, such as ' if self.dynamic else ''}{self.size[0]}x{self.size[1]}"
         return (
@@ -52,7 +53,7 @@ class OnnxReport:
         )
 
 
-def export_onnx_from_run(
+def export_run_to_onnx(
     project: Project,
     path: Path,
     *,
@@ -61,12 +62,11 @@ def export_onnx_from_run(
     half: bool = False,
     dynamic: bool = False,
 ) -> OnnxReport:
-    """Writes a run's network (by default of the run in use) to ``path``.
+    """Writes the network of a run (default: the run in use) to ``path``.
 
-    ``half``: the heavy parts in half precision. ``size`` (H, W), multiples of 32, defaults to what prediction makes
-    of the project's first readable frame; with ``dynamic`` it is only the size that the file was meant for, and it
-    takes any other multiples of 32 too. Raises RiseError without a readable frame, and when the file does not
-    compute what torch does.
+    ``half``: backbone and encoder in half precision. ``size`` (H, W) in multiples of 32; the default is the network
+    size of the project's first readable frame. With ``dynamic`` the file also takes all other multiples of 32. Raises
+    RiseError without a readable frame, and when the results of the file differ from torch.
     """
     record = project.runs.get(run)
     loaded = load_model(record.folder, device="cpu")
@@ -74,10 +74,10 @@ def export_onnx_from_run(
     if size is None:
         height, width = resize_for_network(frames[0], loaded.config.loader).images.shape[-2:]
         size = (height, width)
-    if any(side < CANVAS_MULTIPLE or side % CANVAS_MULTIPLE for side in size):
-        raise RiseError(f"a network for {size[0]}x{size[1]} cannot be exported: both sides are multiples of 32")
+    if any(side < SIZE_MULTIPLE or side % SIZE_MULTIPLE for side in size):
+        raise RiseError(f"A network for {size[0]}x{size[1]} cannot be exported: both sides must be multiples of 32.")
     report = export_onnx(
-        loaded.model,  # type: ignore[arg-type]  # our networks are modules, which the protocol does not say
+        loaded.model,  # type: ignore[arg-type]  # our networks are modules; the protocol does not state this
         path,
         size=size,
         class_names=loaded.class_names,
@@ -90,7 +90,7 @@ def export_onnx_from_run(
             "thresholds": {"score": STORED_SCORE, "box_nms_iou": NMS_IOU, "mask_logit": 0.0},
             "licence": LICENCE,
         },
-        check_images=torch.cat([_stretched(frame, size) for frame in frames]),
+        check_images=torch.cat([_resized(frame, size) for frame in frames]),
         half=half,
         dynamic=dynamic,
     )
@@ -98,7 +98,7 @@ def export_onnx_from_run(
 
 
 def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:
-    """A few of the project's frames; RiseError when there are none."""
+    """The first ``CHECKED_FRAMES`` readable images; RiseError when there are none."""
     found: list[NDArray[np.uint8]] = []
     for frame in project.frames.all():
         try:
@@ -109,13 +109,13 @@ def _readable_frames(project: Project) -> list[NDArray[np.uint8]]:
             return found
     if not found:
         raise RiseError(
-            f"there is no readable frame in {project.images} to check the export on: "
-            "put the images back, or say where they are now with `rise relink`"
+            f"There is no readable frame in {project.images} to check the export on: "
+            "put the images back, or set their new folder with `rise relink`."
         )
     return found
 
 
-def _stretched(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-    """``image`` as the file takes it, float (1, 3, H, W) RGB 0..1."""
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """``image`` as input of the ONNX file, float (1, 3, H, W) RGB 0..1; its sides are resized independently."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
     return interpolate(pixels, size=size, mode="bilinear", antialias=True).float() / 255

@@ -1,4 +1,4 @@
-"""Frames of a project on their way into a network: read ahead in a thread, and grouped where they fit together."""
+"""Read the images of frames ahead in a thread, and group consecutive frames into batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Prepared = TypeVar("Prepared")
 Item = TypeVar("Item")
 AHEAD = 3
-"""Frames that wait decoded: enough to hide the reading, few enough for pictures of many megapixels."""
+"""Decoded frames that wait: enough to hide the reading time, few enough for images of many megapixels."""
 
 
 def read_ahead(
@@ -32,10 +32,10 @@ def read_ahead(
     unreadable: list[RiseError] | None = None,
     ahead: int = AHEAD,
 ) -> Iterator[tuple[int, Prepared]]:
-    """Each frame with what ``prepare`` makes of its picture, uint8 (H, W, 3), in the given order.
+    """Yields each frame id with the result of ``prepare`` on its image, uint8 (H, W, 3), in the given order.
 
-    A thread reads and prepares up to ``ahead`` frames before they are asked for. A frame that cannot be read raises
-    its RiseError when its turn comes, or is skipped when ``unreadable`` is given, which then receives the error.
+    A thread reads and prepares up to ``ahead`` frames in advance. A frame that cannot be read raises its RiseError
+    when its turn comes. When ``unreadable`` is given, the frame is skipped and its error is appended there instead.
     """
 
     def work(path: Path) -> Prepared:
@@ -47,7 +47,7 @@ def read_ahead(
     try:
         while True:
             while len(waiting) <= ahead and (frame_id := next(remaining, None)) is not None:
-                # The store belongs to the calling thread, so the path is looked up here.
+                # Only the calling thread may use the store, so the path is read here.
                 path = project.images / project.frames.get(frame_id).name
                 waiting.append((frame_id, reader.submit(work, path)))
             if not waiting:
@@ -65,15 +65,15 @@ def read_ahead(
         reader.shutdown(wait=True, cancel_futures=True)
 
 
-def grouped(items: Iterable[Item], *, key: Callable[[Item], Hashable], most: int) -> Iterator[list[Item]]:
-    """Neighbours of equal ``key`` in lists of at most ``most``; their order stays."""
+def batches_by_key(items: Iterable[Item], *, key: Callable[[Item], Hashable], limit: int) -> Iterator[list[Item]]:
+    """Yields lists of at most ``limit`` consecutive items of equal ``key``; the order does not change."""
     group: list[Item] = []
     for item in items:
-        if group and (len(group) == most or key(item) != key(group[0])):
+        if group and (len(group) == limit or key(item) != key(group[0])):
             yield group
             group = []
         group.append(item)
-        if len(group) == most:
+        if len(group) == limit:
             yield group
             group = []
     if group:

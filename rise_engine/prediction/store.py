@@ -1,4 +1,4 @@
-"""Store the predictions of a run in the project."""
+"""Store the predictions of a run in the project, and continue after an interruption."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
 from rise_engine.prediction.load import LoadedModel
-from rise_engine.prediction.predict import predict_stream
+from rise_engine.prediction.predict import predict_frames_and_images
 from rise_engine.project.records import Instance, PredictedInstance, Source
 from rise_engine.project.run_folder import RunFolder
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from rise_engine.project.project import Project
 
 STORED_SCORE = 0.3
-"""A prediction in the store is one that a person looks at; a file for measuring keeps nearly all."""
-FRAMES_A_TRANSACTION = 20
-SecondLook = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
-"""Given a frame's number, picture and predictions: how much a second opinion differs, 0 to 1."""
+"""The store has the predictions that a person reviews; a file for evaluation keeps lower scores too."""
+FRAMES_PER_TRANSACTION = 20
+DisagreementMeasure = Callable[[int, NDArray[np.uint8], Sequence[PredictedInstance]], float]
+"""From a frame's id, image and predictions to how much a second prediction differs, 0 to 1."""
 
 
 def predict_into_store(
@@ -33,23 +33,24 @@ def predict_into_store(
     *,
     min_score: float = STORED_SCORE,
     unreadable: list[RiseError] | None = None,
-    second_look: SecondLook | None = None,
+    measure_disagreement: DisagreementMeasure | None = None,
     batch: int | None = None,
 ) -> Iterator[list[Instance]]:
-    """Stores a run's predictions as a person should see them, and yields those of each frame.
+    """Stores the predictions of a run that a person reviews, and yields those of each frame.
 
-    They are stored a few frames at a time; whatever ends the iteration, those that were yielded are kept. What
-    ``second_look`` returns is stored with the frame, for the review queue. ``batch`` is that of ``predict_frames``.
+    A transaction has a few frames. When the iteration ends early, every yielded frame is stored. The result of
+    ``measure_disagreement`` is stored with the frame for the review queue. ``unreadable`` and ``batch``: as in
+    ``predict_frames``.
     """
-    categories = category_ids(project, loaded)
+    categories = stored_category_ids(project, loaded)
     waiting: dict[int, list[Instance]] = {}
     disagreement: dict[int, float] = {}
     try:
-        for frame, image, predictions in predict_stream(
-            loaded, project, frame_ids, min_score=min_score, top=100, unreadable=unreadable, batch=batch
+        for frame, image, predictions in predict_frames_and_images(
+            loaded, project, frame_ids, min_score=min_score, unreadable=unreadable, batch=batch
         ):
-            if second_look is not None:
-                disagreement[frame] = second_look(frame, image, predictions)
+            if measure_disagreement is not None:
+                disagreement[frame] = measure_disagreement(frame, image, predictions)
             waiting[frame] = [
                 Instance(
                     id=None,
@@ -63,7 +64,7 @@ def predict_into_store(
                 for prediction in predictions
             ]
             yield waiting[frame]
-            if len(waiting) >= FRAMES_A_TRANSACTION:
+            if len(waiting) >= FRAMES_PER_TRANSACTION:
                 project.predictions.store(run, waiting, disagreement=disagreement)
                 waiting = {}
     finally:
@@ -71,17 +72,17 @@ def predict_into_store(
             project.predictions.store(run, waiting, disagreement=disagreement)
 
 
-def frames_left(
-    project: Project, run: int, model: Path, frame_ids: Sequence[int], *, again: bool = False, looks: int = 1
+def remaining_frames(
+    project: Project, run: int, model: Path, frame_ids: Sequence[int], *, again: bool = False, passes: int = 1
 ) -> list[int]:
-    """Those of ``frame_ids`` that the weights of ``model`` (a run folder or a file) have not predicted for ``run`` yet.
+    """The frames of ``frame_ids`` that the weights of ``model`` have not predicted for ``run`` yet.
 
-    With ``again`` they are all left, until they have been predicted from now on. Weights that were written again, by
-    more training, start anew, and so does another number of ``looks``: the project remembers what it asked last.
+    ``model`` is a run folder or a weights file. All frames remain when ``again`` is given, when the weights file has
+    changed since, or when the number of test-time augmentation ``passes`` has. The project remembers the last call.
     """
     weights = RunFolder(model).prediction_weights or model
     state = weights.stat()
-    asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns, *([looks] if looks != 1 else [])]}
+    asked = {"weights": [weights.name, state.st_size, state.st_mtime_ns, *([passes] if passes != 1 else [])]}
     key = f"predicted_with_{run}"
     known = project.setting(key) or {}
     if again or known.get("weights") != asked["weights"]:
@@ -91,10 +92,10 @@ def frames_left(
     return [frame for frame in frame_ids if frame not in done]
 
 
-def category_ids(project: Project, loaded: LoadedModel) -> list[int]:
-    """The project's category of each class of a network; what is missing is added to the project.
+def stored_category_ids(project: Project, loaded: LoadedModel) -> list[int]:
+    """The project's category for each class of a network; missing categories are added to the project.
 
-    A class-agnostic network finds the project's only category, or "object" when it has none or several.
+    A class-agnostic network predicts the project's only category, or "object" when there are none or several.
     """
     known = {category.name: category.id for category in project.annotations.categories()}
     if loaded.config.class_agnostic and len(known) == 1:

@@ -1,4 +1,4 @@
-"""Masks as they are stored: COCO polygons or run lengths, and their way to arrays and back (COCO format)."""
+"""Mask codec: COCO polygons and run lengths (RLE) to boolean masks, patches and boxes, and back."""
 
 from __future__ import annotations
 
@@ -69,9 +69,12 @@ def from_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return _as_text(_encode(mask))
 
 
-def from_patch(row: int, column: int, patch: NDArray[np.bool_], height: int, width: int) -> dict[str, Any]:
-    """The same for a mask (height, width) that is False but for a bool (h, w) patch with its top left pixel at
-    ``row``, ``column``, and with at least one pixel; a small object in a large frame costs by its own size.
+def from_patch(patch: NDArray[np.bool_], *, row: int, column: int, height: int, width: int) -> dict[str, Any]:
+    """Compressed RLE of a mask (height, width) that is False outside ``patch``, bool (h, w).
+
+    The inverse of ``to_patch``. ``row`` and ``column`` are those of the patch's top left pixel. The patch covers rows
+    ``row`` to ``row + h`` and columns ``column`` to ``column + w``, ends excluded, and must be inside the frame. The
+    cost depends on the size of the patch, not on the size of the frame.
     """
     columns = np.zeros((height, patch.shape[1]), dtype=np.uint8, order="F")
     columns[row : row + patch.shape[0]] = patch
@@ -125,9 +128,9 @@ def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def _encode_columns(part: NDArray[np.uint8], first: int, width: int) -> dict[str, Any]:
-    """The encoding of a mask of which only some columns, uint8 (H, w) down the columns, from ``first`` on have pixels.
+    """RLE of a mask (H, width) that is zero outside the columns ``part``, uint8 (H, w) in Fortran order.
 
-    At least one of them has.
+    ``first`` is the column in the mask of the part's first column.
     """
     height, end = part.shape[0], first + part.shape[1]
     runs = _runs_of(coco_mask.encode(part)["counts"]).tolist()

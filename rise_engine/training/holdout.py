@@ -8,7 +8,8 @@ from contextlib import suppress
 import torch
 
 from rise_engine.errors import RiseError
-from rise_engine.evaluation.coco import AveragePrecision, coco_results, evaluate, result_categories, truth_of
+from rise_engine.evaluation.coco import AveragePrecision, evaluate, result_categories, results_of_frames
+from rise_engine.evaluation.ground_truth import ground_truth_of
 from rise_engine.prediction.load import LoadedModel, load_model
 from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
@@ -17,11 +18,9 @@ from rise_engine.training.events import ToBeat
 
 def score_holdout(loaded: LoadedModel, project: Project, frames: Sequence[int]) -> AveragePrecision:
     """Mask AP of a network in evaluation mode on frames whose annotations are complete."""
-    truth = truth_of(project, frames)
+    truth = ground_truth_of(project, frames)
     categories = result_categories(loaded.class_names, truth)
-    results = []
-    for frame, found in predict_frames(loaded, project, frames):
-        results += coco_results(frame, found, categories)
+    results = results_of_frames(predict_frames(loaded, project, frames), categories)
     return evaluate(truth, results, class_agnostic=loaded.config.class_agnostic).mask
 
 

@@ -57,13 +57,13 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
 
     The result is how many were predicted.
     """
-    from rise_engine.active_learning.uncertainty import StrongLook
+    from rise_engine.active_learning.uncertainty import StrongViewDisagreement
+    from rise_engine.prediction.default_model import default_run
     from rise_engine.prediction.load import load_model
-    from rise_engine.prediction.starter_run import latest_or_starter_run
     from rise_engine.prediction.store import predict_into_store
 
     with Project.open(Path(project)) as opened:
-        run = latest_or_starter_run(opened)
+        run = default_run(opened)
         loaded = load_model(run.folder)
         unreadable: list[RiseError] = []
         storing = predict_into_store(
@@ -73,7 +73,7 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
             frames,
             min_score=min_score,
             unreadable=unreadable,
-            second_look=StrongLook(loaded, opened, min_score=min_score),
+            measure_disagreement=StrongViewDisagreement(loaded, opened, min_score=min_score),
         )
         done = 0
         for done, _ in enumerate(storing, start=1):
@@ -94,13 +94,13 @@ def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str,
 
     The result is empty where there is no model to ask.
     """
+    from rise_engine.prediction.default_model import default_model
     from rise_engine.prediction.predict import predict as predict_image
-    from rise_engine.prediction.starter_run import latest_model
 
     with Project.open(Path(project), read_only=True) as opened:
         image = opened.image(frame)
         try:
-            model = latest_model(opened)
+            model = default_model(opened)
         except RiseError:
             yield {"result": {"candidates": []}}
             return
@@ -111,10 +111,10 @@ def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str,
 
 def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, Any]]:
     """Writes a run as ONNX; the result is a sentence about it."""
-    from rise_engine.prediction.onnx_export import export_onnx_from_run
+    from rise_engine.prediction.onnx_export import export_run_to_onnx
 
     with Project.open(Path(project), read_only=True) as opened:
-        report = export_onnx_from_run(opened, Path(path), run=run)
+        report = export_run_to_onnx(opened, Path(path), run=run)
     yield {"result": {"path": str(report.path), "summary": report.summary}}
 
 

@@ -31,7 +31,9 @@ def _carry_out(project: Project, frame_id: int, change: Change, category: int, s
         if change.instance is not None:
             project.annotations.delete([change.instance])
         return None
-    shape = from_patch(change.piece.row, change.piece.column, change.piece.mask, *size)
+    height, width = size
+    piece = change.piece
+    shape = from_patch(piece.mask, row=piece.row, column=piece.column, height=height, width=width)
     if change.instance is None:
         return project.annotations.add(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
     project.annotations.update(change.instance, segmentation=shape)

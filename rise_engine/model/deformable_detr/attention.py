@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
 
-from rise_engine.model.deformable_detr.bag_sampling import BagSampling
-from rise_engine.model.deformable_detr.fused_sampling import sample_fused
+from rise_engine.model.deformable_detr.deformops_sampling import sample_deformops
+from rise_engine.model.deformable_detr.embedding_bag_sampling import EmbeddingBagSampling
 from rise_engine.model.device import moved
 
 AttentionForm = Literal["auto", "grid", "bag", "gather", "fused"]
@@ -103,7 +103,7 @@ def sample(
     """
     if form == "auto" or (form == "fused" and values.device.type != "cuda"):
         form = "bag" if values.device.type == "cpu" else "grid"
-    sampler = {"grid": _sample_grid, "bag": _sample_bag, "gather": _sample_gather, "fused": sample_fused}[form]
+    sampler = {"grid": _sample_grid, "bag": _sample_bag, "gather": _sample_gather, "fused": sample_deformops}[form]
     return sampler(values, sizes, locations, weights)
 
 
@@ -122,7 +122,7 @@ def _sample_grid(values: Tensor, sizes: LevelSizes, locations: Tensor, weights: 
 
 
 def _sample_bag(values: Tensor, sizes: LevelSizes, locations: Tensor, weights: Tensor) -> Tensor:
-    sums: Tensor = BagSampling.apply(values, sizes, locations, weights)
+    sums: Tensor = EmbeddingBagSampling.apply(values, sizes, locations, weights)
     return sums
 
 

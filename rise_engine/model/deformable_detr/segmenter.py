@@ -12,8 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from rise_engine.config import ModelConfig
 from rise_engine.model.backbone.timm_backbone import STRIDES, Backbone
-from rise_engine.model.canvas import fill_canvas
-from rise_engine.model.class_prior import reset_class_head
+from rise_engine.model.class_head import reset_class_head
 from rise_engine.model.deformable_detr.attention import AttentionForm, DeformableAttention, LevelSizes
 from rise_engine.model.deformable_detr.mask_head import MaskFeatures, dynamic_parameter_count
 from rise_engine.model.deformable_detr.output import LayerPredictions, MaskSource, Predictions
@@ -25,6 +24,7 @@ from rise_engine.model.deformable_detr.transformer import (
     pixel_references,
     refine_boxes,
 )
+from rise_engine.model.padding import pad_to_multiple
 
 LEVELS = len(STRIDES) + 1
 
@@ -105,7 +105,7 @@ class DeformableSegmenter(nn.Module):
         columns. Boxes are relative to the unpadded image.
         """
         height, width = images.shape[-2:]
-        images, padding_mask = fill_canvas(images, padding_mask)
+        images, padding_mask = pad_to_multiple(images, padding_mask)
         maps = self._project(images, padding_mask)
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
         frame = _Canvas(images, padding_mask, sizes)

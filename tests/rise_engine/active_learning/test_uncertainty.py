@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from rise_engine.active_learning.ranking import rank_frames
-from rise_engine.active_learning.uncertainty import StrongLook, disagreement
+from rise_engine.active_learning.uncertainty import StrongViewDisagreement, disagreement
 from rise_engine.config import RiseConfig
 from rise_engine.model import build_segmenter
 from rise_engine.prediction.load import LoadedModel
@@ -60,8 +60,8 @@ def test_what_the_second_look_says_is_stored_and_reaches_the_queue(tmp_path: Pat
         project.scan()
         ids = [frame.id for frame in project.frames.all()]
         run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
-        seen = StrongLook(loaded, project, min_score=0.0)
-        list(predict_into_store(loaded, project, run, ids[:1], min_score=0.0, second_look=seen))
+        seen = StrongViewDisagreement(loaded, project, min_score=0.0)
+        list(predict_into_store(loaded, project, run, ids[:1], min_score=0.0, measure_disagreement=seen))
         stored = project.predictions.latest_disagreement()
         assert set(stored) == {ids[0]}
         assert 0.0 <= stored[ids[0]] <= 1.0
@@ -84,6 +84,6 @@ def test_a_mirrored_second_look_is_turned_back(tmp_path: Path, monkeypatch: pyte
             return [PredictedInstance({}, (64.0, 0.0, 96.0, 64.0), 0, 0.9)]
 
         monkeypatch.setattr("rise_engine.active_learning.uncertainty.predict", predict)
-        assert StrongLook(None, project)(1, image, found) == 0.0  # type: ignore[arg-type]
+        assert StrongViewDisagreement(None, project)(1, image, found) == 0.0  # type: ignore[arg-type]
         assert (seen[0][..., 0] == seen[0][..., 1]).all(), "the second look is grey"
         assert seen[0].mean() < image.mean()

@@ -91,7 +91,7 @@ def test_preview_follows_from_its_seed(project: Path, tmp_path: Path, rise: Any)
 def test_a_place_that_takes_no_output_is_told_before_the_work(
     project: Path, tmp_path: Path, refuses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rise_engine.prediction.starter_run.starter_path", lambda: None)
+    monkeypatch.setattr("rise_engine.prediction.default_model.starter_path", lambda: None)
     with Project.open(project) as opened:
         opened.frames.set_split([1], Split.HOLDOUT)
     folder, file = tmp_path / "photos.png", tmp_path / "file"
@@ -249,7 +249,7 @@ def test_training_without_a_labelled_frame_is_refused(tmp_path: Path, images: Pa
 
 
 def test_what_needs_a_run_says_so(project: Path, tmp_path: Path, refuses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rise_engine.prediction.starter_run.starter_path", lambda: None)
+    monkeypatch.setattr("rise_engine.prediction.default_model.starter_path", lambda: None)
     frames = tmp_path / "list.txt"
     frames.write_text("tote_0.png\n")
     assert "train" in refuses("predict", project)

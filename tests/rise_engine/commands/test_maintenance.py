@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rise_engine.evaluation.coco import truth_of
+from rise_engine.evaluation.ground_truth import ground_truth_of
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
 
@@ -116,7 +116,7 @@ def test_a_mask_outside_of_its_image_is_told_and_not_measured(made: Path, rise: 
         inside = [instance.id for instance in project.annotations.of_frame(frame.id)]
         outside = [200.0, 200.0, 230.0, 200.0, 230.0, 220.0]
         (added,) = project.annotations.add(frame.id, [Instance(None, frame.id, category, [outside])])
-        assert [annotation["id"] for annotation in truth_of(project, [frame.id])["annotations"]] == inside
+        assert [annotation["id"] for annotation in ground_truth_of(project, [frame.id])["annotations"]] == inside
     code, out, _ = rise("check", made)
     assert code == 1
     assert f"a.jpg: annotation {added}: its mask has no pixel in the image" in out

@@ -213,14 +213,14 @@ def test_evaluate_against_a_file_matches_frames_by_name(
         [[1, 2, 3, 4, 5, float("inf")]], {"size": 3, "counts": [1]}, {"size": list(SIZE), "counts": ["1"]}, {},
     ],
 )  # fmt: skip
-def test_a_truth_with_a_mask_that_is_none_is_refused_by_its_id(
+def test_ground_truth_with_an_invalid_mask_is_refused_with_its_id(
     segmentation: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(truth("tote_0.png", segmentation=segmentation)))
     assert rise("evaluate", project, "--against", path) == 2
     said = capsys.readouterr().err
-    assert "annotation of tote_0.png of" in said
+    assert "Annotation of tote_0.png of" in said
     assert said.count("\n") == 1
 
 
@@ -278,12 +278,14 @@ def test_a_truth_that_is_none_is_refused(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_of_two_looks_each_has_half_a_say(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The network's boxes do not move with the mirror image, so that no look confirms what the other one sees."""
+def test_each_of_two_test_time_augmentation_passes_has_half_the_weight(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network ignores mirroring, so that its boxes of the two passes do not overlap."""
     assert rise("predict", project) == 0
     capsys.readouterr()
     assert rise("predict", project, "--looks", "2") == 0
-    assert "stayed as they were" not in capsys.readouterr().out  # another number of looks is another prediction
+    assert "already been predicted" not in capsys.readouterr().out  # another number of passes is another prediction
     with Project.open(project) as opened:
         found = opened.predictions.of_frame(opened.frames.all()[0].id)
     assert [round(prediction.score or 0, 3) for prediction in found] == [0.45, 0.45]
@@ -320,7 +322,7 @@ def test_an_export_can_leave_the_size_open(
         asked.update(options)
         return OnnxReport(path, options["run"], (256, 352), 3, 1e-6, dynamic=options["dynamic"])
 
-    monkeypatch.setattr("rise_engine.prediction.onnx_export.export_onnx_from_run", export)
+    monkeypatch.setattr("rise_engine.prediction.onnx_export.export_run_to_onnx", export)
     assert rise("export", "onnx", project, tmp_path / "m.onnx", "--size", "dynamic") == 0
     assert asked == {"run": 1, "size": None, "half": False, "dynamic": True}
     assert "any multiples of 32, such as 256x352" in capsys.readouterr().out

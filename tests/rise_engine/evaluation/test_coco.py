@@ -14,7 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rise_engine.errors import RiseError
-from rise_engine.evaluation.coco import coco_results, evaluate
+from rise_engine.evaluation.coco import evaluate
+from rise_engine.formats.coco.results import coco_results
 from rise_engine.project.records import PredictedInstance
 
 SIDE = 200

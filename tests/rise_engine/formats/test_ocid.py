@@ -12,7 +12,7 @@ from PIL import Image
 from rise_engine.cli import main
 from rise_engine.commands.predict import ocid_scores
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation.coco import truth_of
+from rise_engine.evaluation.ground_truth import ground_truth_of
 from rise_engine.experiments.reproduce.cell import Cell, counted
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
@@ -218,7 +218,7 @@ def test_evaluating_ocid_adds_its_own_measures(root: Path, tmp_path: Path) -> No
     assert _new(tmp_path / "o.rise", "--ocid", root) == 0
     with Project.open(tmp_path / "o.rise") as project:
         frames = [frame.id for frame in project.frames.all() if "10-26-32" in frame.name]
-        truth = truth_of(project, frames)
+        truth = ground_truth_of(project, frames)
         # All of the table's two objects, one of the floor's.
         results = [{**annotation, "score": 0.9} for annotation in truth["annotations"]]
         floor = project.frames.get(f"{FLOOR}/rgb/result_2018-08-20-10-26-32.png").id

@@ -13,7 +13,7 @@ from rise_engine.method.extensions.test_time import predict_augmented
 from rise_engine.method.pseudo_labels import binary_masks
 from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.predict import predict
-from rise_engine.prediction.test_time import LookingTwice, looking
+from rise_engine.prediction.test_time_augmentation import AugmentedSegmenter, with_test_time_augmentation
 
 
 @dataclass
@@ -116,7 +116,7 @@ def test_a_network_that_looks_twice_knows_the_images_from_their_padding() -> Non
     images[0], images[1, :, :50, :70] = rectangle(), rectangle(50, 70)
     padding[1, 50:], padding[1, :, 70:] = True, True
     network = FindsBrightRectangle()
-    output = LookingTwice(network, torch.device("cpu"))(images, padding)  # type: ignore[arg-type]
+    output = AugmentedSegmenter(network, torch.device("cpu"))(images, padding)  # type: ignore[arg-type]
     assert output.class_logits.shape == (2, 4, 1)
     for image, size in enumerate([(64, 96), (50, 70)]):
         best = int(output.class_logits[image, :, 0].argmax())
@@ -144,7 +144,7 @@ def test_an_object_that_both_looks_see_is_predicted_once() -> None:
     loaded = LoadedModel(DrawsWiderBoxesOfLargerImages(), config, ("object",), device)  # type: ignore[arg-type]
     image = np.zeros((512, 768, 3), np.uint8)
     image[128:320, 64:320] = 255
-    assert looking(loaded, 1) is loaded
-    [found] = predict(looking(loaded, 2), image, min_score=0.3)
+    assert with_test_time_augmentation(loaded, 1) is loaded
+    [found] = predict(with_test_time_augmentation(loaded, 2), image, min_score=0.3)
     assert found.score == pytest.approx(0.8, abs=0.01)
     assert found.box == pytest.approx([64, 128, 320, 320], abs=8)

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pycocotools import mask as rle_codec
 from torch.nn.functional import interpolate
 
 from rise_engine.config import LoaderConfig
 from rise_engine.errors import RiseError
 from rise_engine.prediction.load import load_model
-from rise_engine.prediction.postprocess import encode_region, predictions_from_output
+from rise_engine.prediction.postprocess import predictions_from_output
 from rise_engine.prediction.preprocess import resize_for_network
 
 
@@ -106,12 +104,12 @@ def test_the_border_of_a_believed_mask_moves_to_the_edge_of_the_picture() -> Non
     """Two equal squares are each one pixel larger on all sides than those of the picture; one of them is believed."""
     masks = torch.full((2, 16, 16), -2.0)
     masks[0, 3:6, 3:6] = masks[1, 10:13, 10:13] = 2
-    picture = torch.zeros(3, 64, 64)
-    picture[:, 13:23, 13:23] = picture[:, 41:51, 41:51] = 1
+    image = torch.zeros(3, 64, 64)
+    image[:, 13:23, 13:23] = image[:, 41:51, 41:51] = 1
     output = known_output([[0.9], [0.15]], [SQUARES[0], SQUARES[2]], masks)
     size = {"network_size": (64, 64), "original_size": (128, 128), "min_score": 0.1}
-    plain = predictions_from_output(output, 0, **size, picture=picture)
-    moved = predictions_from_output(output, 0, **size, picture=picture, edge_reach=1 / 16)
+    plain = predictions_from_output(output, 0, **size, image=image)
+    moved = predictions_from_output(output, 0, **size, image=image, edge_reach=1 / 16)
     assert plain[0].box == (24, 24, 48, 48) and plain[1].box == (80, 80, 104, 104)
     assert moved[0].box == (26, 26, 46, 46)
     # Resizing rounds the corners off.
@@ -129,18 +127,6 @@ def test_resizing_the_region_equals_resizing_the_whole_frame(original: tuple[int
     whole = interpolate(masks[None], size=original, mode="bilinear", align_corners=False)[0, 0] > 0
     different = rle_codec.decode(found.rle).astype(bool) != whole.numpy()
     assert different.mean() < 1e-3  # rounding may flip a pixel whose logit is zero
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 3), st.integers(0, 3), st.integers(0, 2**32 - 1))
-def test_the_code_of_a_region_is_the_code_of_the_frame(rows: int, columns: int, x: int, y: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    region = rng.random((rows, columns)) < rng.choice([0.3, 0.9, 1.0])
-    size = (y + rows + int(rng.integers(0, 3)), x + columns + int(rng.integers(0, 3)))
-    frame = np.zeros(size, np.uint8)
-    frame[y : y + rows, x : x + columns] = region
-    expected = rle_codec.encode(np.asfortranarray(frame))
-    assert encode_region(region, (x, y), size) == {"size": list(size), "counts": expected["counts"].decode()}
 
 
 def test_network_input_keeps_the_frame_and_pads_to_the_right_and_below() -> None:

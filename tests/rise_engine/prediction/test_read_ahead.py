@@ -18,8 +18,8 @@ from rise_engine.errors import RiseError
 from rise_engine.model import build_segmenter
 from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.predict import predict, predict_frames
-from rise_engine.prediction.read_ahead import grouped, read_ahead
-from rise_engine.prediction.store import frames_left, predict_into_store
+from rise_engine.prediction.read_ahead import batches_by_key, read_ahead
+from rise_engine.prediction.store import predict_into_store, remaining_frames
 from rise_engine.project.project import Project
 
 SIZES = [(64, 96)] * 3 + [(96, 64)] + [(64, 96)] * 2 + [(64, 80)]
@@ -120,8 +120,8 @@ def test_an_unreadable_frame_comes_up_in_its_turn(project: Project) -> None:
 
 
 def test_groups_keep_the_order() -> None:
-    assert list(grouped([1, 1, 1, 2, 1], key=lambda item: item, most=2)) == [[1, 1], [1], [2], [1]]
-    assert list(grouped([], key=lambda item: item, most=2)) == []
+    assert list(batches_by_key([1, 1, 1, 2, 1], key=lambda item: item, limit=2)) == [[1, 1], [1], [2], [1]]
+    assert list(batches_by_key([], key=lambda item: item, limit=2)) == []
 
 
 def test_an_interrupted_prediction_goes_on_where_it_stopped(
@@ -131,16 +131,16 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"first")
-    assert frames_left(project, run, weights, ids) == ids
+    assert remaining_frames(project, run, weights, ids) == ids
     predicting = predict_into_store(loaded, project, run, ids, batch=2)
     next(predicting)
     next(predicting)
     predicting.close()  # what Ctrl-C does
-    assert frames_left(project, run, weights, ids) == ids[2:]
-    assert frames_left(project, run, weights, ids, again=True) == ids
-    assert frames_left(project, run, weights, ids) == ids  # asked again, and not done yet
+    assert remaining_frames(project, run, weights, ids) == ids[2:]
+    assert remaining_frames(project, run, weights, ids, again=True) == ids
+    assert remaining_frames(project, run, weights, ids) == ids  # asked again, and not done yet
     list(predict_into_store(loaded, project, run, ids))
-    assert frames_left(project, run, weights, ids) == []
+    assert remaining_frames(project, run, weights, ids) == []
     state = weights.stat()
     os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns + 1_000_000))
-    assert frames_left(project, run, weights, ids) == ids  # the run was trained on
+    assert remaining_frames(project, run, weights, ids) == ids  # the run was trained on

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from rise_engine.errors import RiseError
@@ -106,6 +108,24 @@ def test_a_patch_is_the_mask_inside_its_box() -> None:
         found[row : row + patch.shape[0], column : column + patch.shape[1]] = patch
         np.testing.assert_array_equal(found, expected)
         if patch.size:
-            assert from_patch(row, column, patch, 31, 47) == from_mask(expected)
+            assert from_patch(patch, row=row, column=column, height=31, width=47) == from_mask(expected)
         assert patch.size == 0 or (patch.any(axis=0)[[0, -1]].all() and patch.any(axis=1)[[0, -1]].all())
     assert to_patch(from_mask(frame), 31, 47)[2].shape == (0, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 3), st.integers(0, 3), st.integers(0, 2**32 - 1))
+def test_the_rle_of_a_patch_equals_the_rle_of_the_whole_mask(
+    rows: int, columns: int, x: int, y: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    region = rng.random((rows, columns)) < rng.choice([0.3, 0.9, 1.0])
+    size = (y + rows + int(rng.integers(0, 3)), x + columns + int(rng.integers(0, 3)))
+    frame = np.zeros(size, np.uint8)
+    frame[y : y + rows, x : x + columns] = region
+    expected = coco_mask.encode(np.asfortranarray(frame))
+    height, width = size
+    assert from_patch(region, row=y, column=x, height=height, width=width) == {
+        "size": list(size),
+        "counts": expected["counts"].decode(),
+    }

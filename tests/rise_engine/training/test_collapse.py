@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from rise_engine.config import RiseConfig
-from rise_engine.evaluation.coco import OBJECT, coco_results, evaluate, truth_of
+from rise_engine.evaluation.coco import evaluate
+from rise_engine.evaluation.ground_truth import ground_truth_of
+from rise_engine.formats.coco.results import OBJECT_CATEGORY, coco_results
 from rise_engine.prediction.load import load_model
 from rise_engine.prediction.predict import predict_frames
 from rise_engine.project.project import Project
@@ -71,11 +73,11 @@ def measure(project: Project, weights: Path) -> tuple[float, float]:
     loaded = load_model(weights, device="cpu")
     results, different = [], []
     for frame, found in predict_frames(loaded, project, holdout):
-        results += coco_results(frame, found, [OBJECT["id"]])
+        results += coco_results(frame, found, [OBJECT_CATEGORY["id"]])
         masks = [to_mask(one.rle, 192, 256) for one in found if one.score > 0.3]
         doubles = sum((a & b).sum() > 0.8 * (a | b).sum() for a, b in combinations(masks, 2))
         different.append(len(masks) - doubles)
-    scores = evaluate(truth_of(project, holdout), results, class_agnostic=True).mask
+    scores = evaluate(ground_truth_of(project, holdout), results, class_agnostic=True).mask
     return scores.ap50, float(np.mean(different))
 
 

@@ -58,7 +58,8 @@ USERS = [
 ]
 NEUTRAL = {
     "rise_engine.model",
-    *(f"rise_engine.model.{name}" for name in ("segmenter", "device", "onnx", "weights.load", "weights.coco")),
+    *(f"rise_engine.model.{name}" for name in ("segmenter", "device", "padding", "onnx")),
+    *(f"rise_engine.model.weights.{name}" for name in ("load", "coco")),
 }
 """What is the same for every network, and where weights are found."""
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rise_engine.model.deformable_detr.attention import AttentionForm, DeformableAttention, sample
-from rise_engine.model.deformable_detr.bag_sampling import BagSampling
+from rise_engine.model.deformable_detr.embedding_bag_sampling import EmbeddingBagSampling
 
 SIZES = [(3, 5), (2, 3), (1, 2)]
 FORMS: list[AttentionForm] = ["grid", "bag", "gather"]
@@ -64,7 +64,7 @@ def test_gradients_agree_with_those_of_grid_sample(form: AttentionForm) -> None:
 def test_the_bags_own_gradient_is_that_of_its_value() -> None:
     inputs = [tensor.requires_grad_() for tensor in sampling_inputs(points=1)]
     assert torch.autograd.gradcheck(
-        lambda values, locations, weights: BagSampling.apply(values, SIZES, locations, weights), inputs
+        lambda values, locations, weights: EmbeddingBagSampling.apply(values, SIZES, locations, weights), inputs
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from rise_engine.errors import RiseError
 
 
-def sample_fused(values: Tensor, sizes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
+def sample_deformops(values: Tensor, sizes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
     """``sample`` of ``deformable_attention``: (B, Q, heads * d) of values (B, heads, N, d).
 
     No sample is kept for the gradient, which makes most of the memory. Raises ``RiseError`` without the package.

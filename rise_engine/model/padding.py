@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CANVAS_MULTIPLE = 32
+SIZE_MULTIPLE = 32
 
 
-def fill_canvas(images: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def pad_to_multiple(images: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """Sides padded to a multiple of 32 with the mask that says so; no mask where nothing is padded.
 
     ``images`` (B, 3, H, W); ``padding_mask`` bool (B, H, W), True on padding, or None.
     """
     height, width = images.shape[-2:]
-    fill = (0, -width % CANVAS_MULTIPLE, 0, -height % CANVAS_MULTIPLE)
+    fill = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
     if any(fill):
         if padding_mask is None:
             padding_mask = torch.zeros(images.shape[0], height, width, dtype=torch.bool, device=images.device)

@@ -53,7 +53,7 @@ class FramedLevels:
         """(4, L * P) steps in the table from a point's top left pixel to its four pixels."""
 
 
-class BagSampling(torch.autograd.Function):
+class EmbeddingBagSampling(torch.autograd.Function):
     """``sample`` of ``deformable_attention`` with values (B, heads, N, d); the gradient reaches all three inputs.
 
     torch's own gradient of an embedding bag's table sorts all indices, which costs more than everything else

@@ -13,7 +13,7 @@ from rise_engine.config import ModelConfig
 from rise_engine.errors import RiseError
 from rise_engine.model import build_segmenter
 from rise_engine.model.deformable_detr.attention import sample
-from rise_engine.model.deformable_detr.fused_sampling import sample_fused
+from rise_engine.model.deformable_detr.deformops_sampling import sample_deformops
 
 SIZES = [(6, 8), (3, 4)]
 
@@ -45,14 +45,14 @@ def described(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_package_is_called_as_documented() -> None:
     values, locations, weights = inputs()
     expected = sample(values, SIZES, locations, weights, form="gather")
-    torch.testing.assert_close(sample_fused(values, SIZES, locations, weights), expected)
+    torch.testing.assert_close(sample_deformops(values, SIZES, locations, weights), expected)
 
 
 def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deformops.registry", None)
     values, locations, weights = inputs()
     with pytest.raises(RiseError, match="pip install deformops"):
-        sample_fused(values, SIZES, locations, weights)
+        sample_deformops(values, SIZES, locations, weights)
 
 
 def test_a_cpu_samples_in_torch_whatever_is_set(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,118 @@
+"""Ground truth for an evaluation: the annotations of a project or of a COCO file, as a COCO dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from rise_engine.errors import RiseError
+from rise_engine.formats.coco.file import CocoFile
+from rise_engine.project.segmentation import Polygons, area_of, box_of, to_rle
+
+if TYPE_CHECKING:
+    from rise_engine.project.project import Project
+
+
+def ground_truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
+    """The annotations of these frames as a COCO dataset, with frame ids as image ids.
+
+    Annotations without a pixel inside their image are left out: no prediction could match them.
+    """
+    images, annotations = [], []
+    for frame_id in frame_ids:
+        width, height = project.probe(frame_id)
+        images.append(
+            {"id": frame_id, "file_name": project.frames.get(frame_id).name, "height": height, "width": width}
+        )
+        for instance in project.annotations.of_frame(frame_id):
+            area = area_of(instance.segmentation, height, width)
+            if not area:
+                continue
+            x0, y0, x1, y1 = box_of(instance.segmentation, height, width)
+            annotations.append(
+                {
+                    "id": instance.id,
+                    "image_id": frame_id,
+                    "category_id": instance.category,
+                    "segmentation": instance.segmentation,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": area,
+                    "iscrowd": int(instance.crowd),
+                }
+            )
+    categories = [{"id": category.id, "name": category.name} for category in project.annotations.categories()]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def ground_truth_from_file(project: Project, path: Path, frames: Collection[int]) -> dict[str, Any]:
+    """The images of a COCO file that are among ``frames`` of the project, with frame ids as image ids.
+
+    Categories are numbered 1, 2, ... and masks become compressed run lengths. Raises RiseError when the file is not a
+    COCO dataset, has none of the frames, or has an annotation that cannot be evaluated.
+    """
+    file = CocoFile(path)
+    by_name = {frame.name: frame.id for frame in project.frames.all() if frame.id in frames}
+    known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
+    if not known:
+        raise RiseError(
+            f"{path} has none of the frames to evaluate on (the hold-out, or the list of --frames FILE): each "
+            "file_name must be relative to the image folder."
+        )
+    images = {entry["id"]: {**_checked_size(project, path, entry, frame), "id": frame} for entry, frame in known}
+    classes = {entry["id"]: number for number, entry in enumerate(file.categories, start=1)}
+    return {
+        "images": list(images.values()),
+        "annotations": [
+            _checked_annotation(path, entry, images[entry["image_id"]], classes.get(entry["category_id"], 0))
+            for entry in file.annotations()
+            if entry["image_id"] in images
+        ],
+        "categories": [{"id": number, "name": entry["name"]} for number, entry in enumerate(file.categories, start=1)],
+    }
+
+
+def _checked_size(project: Project, path: Path, entry: dict[str, Any], frame: int) -> dict[str, Any]:
+    """The entry of an image, unchanged; RiseError when its size differs from the frame's."""
+    width, height = project.probe(frame)
+    given = entry.get("width"), entry.get("height")
+    if given != (width, height):
+        raise RiseError(
+            f"{path} has width {given[0]!r} and height {given[1]!r} for {entry['file_name']}, but the image has "
+            f"{width} x {height} pixels: evaluate on the images that the file was made for."
+        )
+    return entry
+
+
+def _checked_annotation(path: Path, entry: dict[str, Any], image: dict[str, Any], category: int) -> dict[str, Any]:
+    """An annotation with its mask as RLE. Raises RiseError when its mask, area or bbox is invalid."""
+    where, segmentation = f"Annotation {entry.get('id')} of {path}", entry.get("segmentation")
+    if not isinstance(segmentation, dict) and not _are_polygons(segmentation):
+        raise RiseError(
+            f"{where} has a segmentation that is neither polygons of three points or more nor run lengths: fix it, or "
+            "remove it from the file."
+        )
+    given = {name: entry[name] for name in ("area", "bbox") if entry.get(name)}
+    if not _are_numbers([given.get("area", 0)], 1) or not _are_numbers(given.get("bbox", [0] * 4), 4):
+        raise RiseError(f"{where} has an area or a bbox that is not a number: fix or remove the field in the file.")
+    try:
+        rle = to_rle(segmentation, image["height"], image["width"])
+    except (RiseError, TypeError, ValueError, OverflowError) as error:
+        raise RiseError(f"{where} has a mask that cannot be read: {error}") from error
+    crowd = int(bool(entry.get("iscrowd")))
+    return {**given, "image_id": image["id"], "category_id": category, "segmentation": rle, "iscrowd": crowd}
+
+
+def _are_polygons(segmentation: object) -> TypeGuard[Polygons]:
+    if not isinstance(segmentation, list) or not segmentation:
+        return False
+    return all(isinstance(ring, list) and _are_numbers(ring, max(6, len(ring) // 2 * 2)) for ring in segmentation)
+
+
+def _are_numbers(values: object, count: int) -> bool:
+    """Whether ``values`` is a list of ``count`` finite numbers of a plausible size."""
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, int | float) and abs(value) < 1e15 for value in values)
+    )
