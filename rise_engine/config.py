@@ -38,6 +38,11 @@ class ModelConfig(Section):
     mask_channels: int = Field(8, ge=1)
     attention: Literal["torch", "deformops"] = "torch"
     """Who samples for deformable attention on a CUDA device; ``deformops`` needs the package of that name."""
+    padding: Literal["rise", "detr", "idol"] = "rise"
+    """What the network computes where a batch is padded. ``rise``: positions stop at the edge of the image. ``detr``:
+    they are counted for each row and column, as in Deformable DETR and transformers. ``idol``: as ``detr``, and the
+    padding of the coarsest level follows that of the finest. Loading weights of these projects sets it. Without padding
+    all three are the same. Does not apply to ``mask2former``."""
     freeze_stages: int = Field(2, ge=0)
     """Frozen parts of the backbone counted from its input: 1 the stem, 2 the stem and the first stage."""
     checkpointing: bool = False

@@ -67,7 +67,11 @@ class DeformableSegmenter(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Fresh values for everything but the backbone and the mask features, as Deformable DETR and IDOL have them."""
+        """Fresh values for everything but the backbone and the mask features, as in Deformable DETR.
+
+        Two things differ from IDOL: the hidden layers of the box heads and the whole embedding head are Xavier uniform
+        (the embedding head with biases of 0), where IDOL keeps torch's default for linear layers.
+        """
         plain: list[nn.Module] = [self.input_proj, self.mask_controller, self.embed_head]
         for part in [*plain, self.encoder, self.decoder, self.reference_points, self.box_head]:
             _xavier(part)
@@ -108,7 +112,7 @@ class DeformableSegmenter(nn.Module):
         images, padding_mask = pad_to_multiple(images, padding_mask)
         maps = self._project(images, padding_mask)
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
-        frame = _Canvas(images, padding_mask, sizes)
+        frame = _Canvas(images, padding_mask, sizes, coarsest_from_finest=self.config.padding == "idol")
         memory = self._encode(maps, frame)
         areas = [rows * columns for rows, columns in sizes[: len(STRIDES)]]
         finest = memory[:, : sum(areas)].split(areas, 1)
@@ -140,8 +144,9 @@ class DeformableSegmenter(nn.Module):
     def _encode(self, maps: list[Tensor], frame: _Canvas) -> Tensor:
         dim = self.config.hidden_dim
         memory = torch.cat([level.flatten(2).transpose(1, 2) for level in maps], 1)
+        counted = self.config.padding != "rise" and frame.padding is not None
         positions = [
-            sine_position_encoding(size, dim, frame.valid[:, level]) + self.level_embed[level]
+            sine_position_encoding(size, dim, frame.valid[:, level], counted=counted) + self.level_embed[level]
             for level, size in enumerate(frame.sizes)
         ]
         position = torch.cat(positions, 1)
@@ -179,7 +184,9 @@ class DeformableSegmenter(nn.Module):
 class _Canvas:
     """How much of a padded batch, and of every level, is image."""
 
-    def __init__(self, images: Tensor, padding_mask: Tensor | None, sizes: LevelSizes) -> None:
+    def __init__(
+        self, images: Tensor, padding_mask: Tensor | None, sizes: LevelSizes, *, coarsest_from_finest: bool
+    ) -> None:
         self.sizes = sizes
         self.padding: Tensor | None = None
         """(B, N) True where the flattened levels are padding; None without any."""
@@ -188,7 +195,9 @@ class _Canvas:
             counts = torch.tensor(whole, dtype=torch.float32, device=images.device)[None]
         else:
             # Nearest, as torch's own resizing of masks: pixel i of a level shows pixel floor(i * stride) of the image.
-            levels = [F.interpolate(padding_mask[:, None].float(), size)[:, 0].bool() for size in sizes]
+            levels = [_resized(padding_mask, size) for size in sizes]
+            if coarsest_from_finest:
+                levels[-1] = _resized(levels[0], sizes[-1])
             self.padding = torch.cat([level.flatten(1) for level in levels], 1)
             counts = torch.stack(
                 [
@@ -203,6 +212,11 @@ class _Canvas:
         """(B or 1, L, 2) rows and columns of each level that are image."""
         self.valid_ratios = (self.valid / torch.tensor(sizes, device=images.device)).flip(-1)
         """(B or 1, L, 2) share of each level's width and height that is image."""
+
+
+def _resized(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """A mask bool (B, H, W) at another size, each pixel the nearest one of the mask."""
+    return F.interpolate(mask[:, None].float(), size)[:, 0].bool()
 
 
 def _xavier(part: nn.Module) -> None:

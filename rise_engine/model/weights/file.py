@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         _refuse_bare_pickle(path)
-        with torch.serialization.safe_globals(_numpy_parts()):
+        with torch.serialization.safe_globals([*_numpy_parts(), *_settings_parts()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError) as error:
         raise RiseError(f"{path} is no readable weights file ({error}): choose another one") from error
@@ -63,10 +65,22 @@ def _refuse_bare_pickle(path: Path) -> None:
 
 def _numpy_parts() -> list[Any]:
     """What numpy's plain arrays are made of in a pickle, under the names of its versions 1 and 2."""
-    rebuild = np.empty(0).__reduce__()[0]
-    dtypes = {type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64")}
+    rebuild, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
+    dtypes = {type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "bool")}
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")
-    return [np.ndarray, np.dtype, *dtypes, *((rebuild, f"{module}._reconstruct") for module in modules)]
+    functions = ((rebuild, "_reconstruct"), (scalar, "scalar"))
+    return [
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+        *((function, f"{module}.{name}") for function, name in functions for module in modules),
+    ]
+
+
+def _settings_parts() -> list[Any]:
+    """What trainers save beside the tensors: argparse's options, and detectron2's settings as dicts."""
+    nodes = ("yacs.config.CfgNode", "fvcore.common.config.CfgNode", "detectron2.config.config.CfgNode")
+    return [argparse.Namespace, *((OrderedDict, name) for name in nodes)]
 
 
 def _as_tensor(value: object) -> Tensor | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -53,6 +55,8 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
     Transformer), the original Deformable DETR's, or those of the transformers library. A head of another size, or one
     that the file lacks, keeps the model's fresh values and is reported. Raises ``RiseError`` and changes nothing when
     the file cannot be read, fits no known naming, lacks anything else, or holds numbers that are not finite.
+
+    The network then treats padding as the project of the weights does: ``model.config.padding`` is set.
     """
     path = Path(path)
     state = without_wrapper(read_tensors(path))
@@ -86,6 +90,9 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
         if reset is not None:
             reset()
     model.load_state_dict(loaded, strict=False)
+    settings: Any = getattr(model, "config", None)
+    if settings is not None:
+        settings.padding = _padding_of(path, naming)
     return LoadReport(
         naming=naming,
         loaded=tuple(loaded),
@@ -93,3 +100,17 @@ def load_pretrained(model: nn.Module, path: Path) -> LoadReport:
         unexpected=tuple(name for name in given if name not in own),
         mismatched=tuple(mismatched),
     )
+
+
+def _padding_of(path: Path, naming: Naming) -> Literal["rise", "detr", "idol"]:
+    """How the network of a weights file treats padding; files of this project record it when it is not ``rise``."""
+    if naming == "idol":
+        return "idol"
+    if naming != "rise":
+        return "detr"
+    if path.suffix != ".safetensors":
+        return "rise"
+    with safe_open(path, framework="pt") as file:
+        recorded = json.loads((file.metadata() or {}).get("config", "{}"))
+    padding = recorded.get("padding") if isinstance(recorded, dict) else None
+    return "idol" if padding == "idol" else "detr" if padding == "detr" else "rise"

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -195,3 +199,32 @@ def test_weights_that_went_astray_are_refused(
     save_weights(tiny_model, tmp_path / "astray.safetensors", metadata={})
     with pytest.raises(RiseError, match=r"1 of its tensors \(level_embed"):
         load_pretrained(other_start(tiny_config), tmp_path / "astray.safetensors")
+
+
+class CfgNode(dict[str, object]):
+    """Pickled as the settings class of yacs, which is not installed here."""
+
+
+CfgNode.__module__, CfgNode.__qualname__ = "yacs.config", "CfgNode"
+
+
+def test_settings_beside_the_tensors_are_read_as_plain_data(
+    tiny_model: DeformableSegmenter, tiny_config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("yacs.config")
+    module.CfgNode = CfgNode  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
+    monkeypatch.setitem(sys.modules, "yacs.config", module)
+    settings = CfgNode(LR=0.1)
+    settings.__dict__["__immutable__"] = True
+    beside = {
+        "args": argparse.Namespace(lr=2e-4, masks=True),  # the original Deformable DETR
+        "cfg": settings,
+        "best": np.float64(41.5),
+        "step": np.int64(7),
+    }
+    torch.save({"model": tiny_model.state_dict(), **beside}, tmp_path / "checkpoint.pth")
+    monkeypatch.delitem(sys.modules, "yacs.config")
+    model = other_start(tiny_config)
+    assert load_pretrained(model, tmp_path / "checkpoint.pth").missing == ()
+    assert torch.equal(model.level_embed, tiny_model.level_embed)
