@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rise_engine.errors import RiseError
-from rise_engine.formats.coco.read import ImportReport, import_coco
+from rise_engine.formats.coco.importer import ImportReport, import_coco
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of
 from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.project import Project

@@ -18,7 +18,7 @@ from rise_engine.errors import RiseError
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of, whole_units
 from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.annotations import new_category, row_values
-from rise_engine.project.database.incoming import COLUMNS, incoming
+from rise_engine.project.database.bulk_import import COLUMNS, incoming
 from rise_engine.project.image_file import read_header, read_numbers
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Instance, Source, Split

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rise_engine.errors import RiseError
+from rise_engine.project.image_file import read_image
+from rise_engine.project.records import FrameRecord, Instance, Source
+from rise_engine.project.segmentation import to_mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +37,72 @@ class UnlabelledFrame:
 
     name: str
     image: NDArray[np.uint8]
+
+
+def labelled_frame(
+    root: Path,
+    record: FrameRecord,
+    instances: Sequence[Instance],
+    classes: Mapping[int, int],
+    *,
+    made_for: tuple[int, int] | None,
+    short_side: int | None,
+) -> LabelledFrame:
+    """The frame with its masks at the size of the returned image; ``classes`` maps category ids to class indices.
+
+    Objects of other categories are left out. ``made_for`` is the (width, height) that imported annotations were made
+    on. Raises RiseError naming the frame when the file or a mask is broken.
+    """
+    picture = read_image(root / record.name, short_side=short_side)
+    words = made_on_another(made_for, (picture.width, picture.height))
+    if words is not None and any(map(_from_elsewhere, instances)):
+        raise RiseError(f"{record.name}: {words}")
+    height, width = picture.pixels.shape[:2]
+    masks: list[NDArray[np.bool_]] = []
+    categories: list[int] = []
+    ids: list[int] = []
+    for instance in instances:
+        if instance.crowd or instance.category not in classes:
+            continue
+        try:
+            full = to_mask(instance.segmentation, picture.height, picture.width)
+        except RiseError as error:
+            raise RiseError(f"{record.name}: {error}") from error
+        mask = _sampled(full, height, width)
+        if mask.any():
+            masks.append(mask)
+            categories.append(classes[instance.category])
+            ids.append(instance.id or 0)
+    stacked = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
+    return LabelledFrame(record.name, picture.pixels, stacked, np.asarray(categories, dtype=np.int64), tuple(ids))
+
+
+def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
+    """The frame's picture alone."""
+    return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
+
+
+def made_on_another(made_for: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
+    """What is wrong when imported polygons were made on an image of another (width, height); None when nothing is."""
+    # A file may give the sides as the sensor has them, before EXIF orientation.
+    if made_for is None or {*made_for} == {*size}:
+        return None
+    return (
+        f"its annotations were made on {made_for[0]} x {made_for[1]} pixels, but the image has {size[0]} x {size[1]}; "
+        "use the images that the annotations were made on."
+    )
+
+
+def _from_elsewhere(instance: Instance) -> bool:
+    """Whether an instance holds coordinates of an imported file; run lengths tell their size themselves."""
+    return instance.source is Source.IMPORTED and isinstance(instance.segmentation, list)
+
+
+def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """The mask at the pixel centres of a grid of another size."""
+    if mask.shape == (height, width):
+        return np.ascontiguousarray(mask)
+    rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.intp)
+    columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.intp)
+    # Decoded masks lie column by column in memory.
+    return np.ascontiguousarray(mask.T[columns][:, rows].T)

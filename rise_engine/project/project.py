@@ -18,8 +18,7 @@ from rise_engine.project.annotations import Annotations
 from rise_engine.project.database.damage import reading
 from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
-from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
-from rise_engine.project.frame_reading import labelled_frame, unlabelled_frame
+from rise_engine.project.frame import LabelledFrame, UnlabelledFrame, labelled_frame, unlabelled_frame
 from rise_engine.project.frames import Frames
 from rise_engine.project.image_file import read_image
 from rise_engine.project.predictions import Predictions

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from rise_engine.project.database.incoming import COLUMNS
+from rise_engine.project.database.bulk_import import COLUMNS
 
 OnConflict = Literal["keep", "replace", "both"]
 

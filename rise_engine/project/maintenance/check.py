@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rise_engine.errors import RiseError
 from rise_engine.project.database.schema import INSTANCES
-from rise_engine.project.frame_reading import made_on_another
+from rise_engine.project.frame import made_on_another
 from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split

@@ -15,7 +15,7 @@ from rise_napari.engine.background import run_in_background
 from rise_napari.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rise_engine.formats.coco.read import ImportReport, OnConflict
+    from rise_engine.formats.coco.importer import ImportReport, OnConflict
 
 Item = TypeVar("Item")
 BUSY = "Another file is being imported: wait until it is done."
@@ -79,7 +79,7 @@ class CocoImport(QObject):
         place = project.path
 
         def work() -> ImportReport | None:
-            from rise_engine.formats.coco.read import ImportConflictError, import_coco
+            from rise_engine.formats.coco.importer import ImportConflictError, import_coco
 
             # A connection of its own, so that the window goes on reading.
             with Project.open(place) as other:

@@ -32,7 +32,7 @@ from rise_napari.ui.icons import on_dark, shipped_icon
 from rise_napari.workspace import FIRST_CATEGORY, Workspace
 
 if TYPE_CHECKING:
-    from rise_engine.formats.coco.read import OnConflict
+    from rise_engine.formats.coco.importer import OnConflict
 
 RECENT = "recent"
 RECENT_COUNT = 8

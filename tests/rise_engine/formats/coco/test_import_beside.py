@@ -13,8 +13,8 @@ from PIL import Image
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco import import_coco, to_coco
-from rise_engine.formats.coco.read import ImportConflictError
-from rise_engine.project.database import incoming, journal
+from rise_engine.formats.coco.importer import ImportConflictError
+from rise_engine.project.database import bulk_import, journal
 from rise_engine.project.maintenance.check import check_store
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
@@ -28,7 +28,7 @@ Work = Callable[[Project], object]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Four frames and one more that the file below does not know; rows are stored three at a time."""
-    monkeypatch.setattr(incoming, "_ROWS_A_TRANSACTION", 3)
+    monkeypatch.setattr(bulk_import, "_ROWS_A_TRANSACTION", 3)
     images = tmp_path / "totes"
     images.mkdir()
     for number in range(FRAMES + 1):
@@ -62,7 +62,7 @@ def _meanwhile(patch: pytest.MonkeyPatch, path: Path, *works: Work) -> list[Work
             with Project.open(path) as other:
                 left.pop(0)(other)
 
-    patch.setattr(incoming, "let_others", pause)
+    patch.setattr(bulk_import, "let_others", pause)
     return left
 
 
@@ -167,7 +167,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
 ) -> None:
     def die(other: Project) -> None:
         # As after kill -9, nobody cleans up.
-        monkeypatch.setattr(incoming.Incoming, "remove", lambda self: None)
+        monkeypatch.setattr(bulk_import.Incoming, "remove", lambda self: None)
         raise KeyboardInterrupt
 
     _draw(5)(project)
@@ -183,7 +183,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
         assert to_coco(again) == exported
         assert again.journal.history()[0].action == "drew 1 instance"
         # The next one clears the rows away.
-        with incoming.incoming(again):
+        with bulk_import.incoming(again):
             pass
         assert _content(again) == before
         assert import_coco(again, file).instances == FRAMES * EACH
@@ -192,7 +192,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
 def test_the_rows_of_an_undone_import_are_kept_until_it_cannot_be_redone(project: Project, file: Path) -> None:
     import_coco(project, file)
     project.journal.undo()
-    with incoming.incoming(project):
+    with bulk_import.incoming(project):
         pass
     project.journal.redo()
     assert _counts(project) == [EACH] * FRAMES + [0]
@@ -205,7 +205,7 @@ def test_the_rows_of_an_undone_import_are_kept_until_it_cannot_be_redone(project
 
 
 def test_two_imports_at_once_wait_for_each_other(project: Project, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incoming, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(bulk_import, "BUSY_SECONDS", 0.01)
     with FileLock(project.path / "import.lock"), pytest.raises(RiseError, match="Another file is being imported"):
         import_coco(project, file)
     assert import_coco(project, file).instances == FRAMES * EACH
@@ -297,7 +297,7 @@ def test_an_unfinished_or_abandoned_replacement_leaves_what_was_there(
     import_coco(project, other, on_conflict="replace")
     project.journal.undo()
     _draw(5)(project)
-    with incoming.incoming(project):
+    with bulk_import.incoming(project):
         pass
     assert _counts(project) == [EACH] * FRAMES + [1]
     assert project.store.read("SELECT (SELECT count(*) FROM replaced), (SELECT count(*) FROM imports)")[0][:] == (0, 1)
@@ -308,13 +308,13 @@ def test_what_was_replaced_goes_for_good_when_undo_does_not_reach_it(
 ) -> None:
     import_coco(project, file)
     import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
-    with incoming.incoming(project):
+    with bulk_import.incoming(project):
         pass
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH * 3 // 2
     monkeypatch.setattr(journal, "UNDO_REACH", 2)
     for _ in range(2):
         _draw(5)(project)
-    with incoming.incoming(project):
+    with bulk_import.incoming(project):
         pass
     assert _counts(project) == [EACH // 2] * FRAMES + [2]
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH // 2 + 2

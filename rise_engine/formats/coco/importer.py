@@ -16,7 +16,7 @@ from rise_engine.formats.coco.merge import Merge, OnConflict, merge
 from rise_engine.formats.coco.prepared import UNFIT, PreparedAnnotation, PreparedFile
 from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.annotations import insert_category
-from rise_engine.project.database.incoming import COLUMNS, Incoming, incoming, let_others
+from rise_engine.project.database.bulk_import import COLUMNS, Incoming, incoming, let_others
 from rise_engine.project.database.journal import Edit
 from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.frames import found_frame
