@@ -20,10 +20,8 @@ _LENGTH = _GRID * _GRID * 4
 
 def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, NDArray[np.float32]]:
     """A vector (256,) for each frame: mean colour and contrast on a grid of 8 x 8. Unreadable files are left out."""
-    known = {
-        int(row["frame"]): np.frombuffer(row["vector"], dtype=np.float32)
-        for row in project.store.read("SELECT frame, vector FROM features")
-    }
+    stored = project.frames.feature_vectors()
+    known = {frame: np.frombuffer(vector, dtype=np.float32) for frame, vector in stored.items()}
     found: dict[int, NDArray[np.float32]] = {}
     fresh: list[tuple[int, bytes]] = []
     for frame in frames:
@@ -37,7 +35,7 @@ def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, ND
             fresh.append((frame.id, vector.tobytes()))
         found[frame.id] = vector
     if fresh and not project.read_only:
-        _remember(project, fresh)
+        project.frames.set_feature_vectors(fresh)
     return found
 
 
@@ -52,12 +50,7 @@ def clutter(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def remember_appearances(project: Project, pictures: Mapping[int, NDArray[np.uint8]]) -> None:
     """Keeps how frames look whose pictures, uint8 (H, W, 3), were read for another reason."""
-    _remember(project, [(frame, _appearance(pixels).tobytes()) for frame, pixels in pictures.items()])
-
-
-def _remember(project: Project, vectors: Sequence[tuple[int, bytes]]) -> None:
-    with project.store.write() as connection:
-        connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", vectors)
+    project.frames.set_feature_vectors((frame, _appearance(pixels).tobytes()) for frame, pixels in pictures.items())
 
 
 def _appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

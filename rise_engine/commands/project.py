@@ -217,23 +217,19 @@ def runs(
 
 def print_status(project: Project) -> None:
     """Frames by state, hold-out, categories with the number of their annotations, runs."""
-    from rise_engine.project.database.schema import INSTANCES
     from rise_engine.project.records import Split
 
     counts = project.frames.counts()
     typer.echo(f"{project.path}: {number_of(sum(counts.values()), 'frame')} in {project.images}")
     print_columns(("state", "frames"), [(state.value, count) for state, count in counts.items()])
     typer.echo(f"hold-out: {number_of(len(project.frames.all(split=Split.HOLDOUT)), 'frame')}")
-    used = {
-        row["category"]: row["count"]
-        for row in project.store.read(f"SELECT category, count(*) AS count FROM {INSTANCES} GROUP BY category")
-    }
+    used = project.annotations.counts()
     categories = project.annotations.categories()
     typer.echo(f"{number_of(len(categories), 'category')}, {number_of(sum(used.values()), 'annotation')}")
     if categories:
         rows = [(category.id, category.name, used.get(category.id, 0)) for category in categories]
         print_columns(("id", "category", "annotations"), rows)
-    crowds = int(project.store.read(f"SELECT count(*) AS count FROM {INSTANCES} WHERE crowd = 1")[0]["count"])
+    crowds = project.annotations.crowd_count()
     if crowds:
         # Painted masks leave CVAT as crowds, and a training that sees none of them is hard to understand.
         typer.echo(f"{number_of(crowds, 'annotation')} marked as crowds: kept, but never trained on.")

@@ -70,8 +70,9 @@ def import_armbench(
     known: set[str] = set()
     for part, path in source.files.items():
         report = import_coco(project, path, drop_categories=drop_categories, watch=watch)
-        rows = project.store.read("SELECT name FROM frames WHERE origin IS NOT NULL ORDER BY sort_key, name")
-        parts[part] = report, [row["name"] for row in rows if row["name"] not in known]
+        imported = project.frames.origins()
+        names = [frame.name for frame in project.frames.all() if frame.id in imported and frame.name not in known]
+        parts[part] = report, names
         known.update(parts[part][1])
     held_out = [project.frames.get(name).id for part in parts if part != "train" for name in parts[part][1]]
     if held_out:

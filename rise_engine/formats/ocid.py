@@ -10,18 +10,15 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 
 from rise_engine.errors import RiseError
 from rise_engine.formats.label_fractions import LabelFractions, Unit, checksum_of, whole_units
 from rise_engine.formats.watch import Watch, unwatched
-from rise_engine.project.annotations import new_category, row_values
-from rise_engine.project.database.bulk_import import COLUMNS, incoming
 from rise_engine.project.image_file import read_header, read_numbers
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Instance, Source, Split
+from rise_engine.project.records import FrameRecord, FrameState, Instance, Source, Split, StoredAnnotation
 from rise_engine.project.segmentation import from_mask
 
 PICTURES = "rgb"
@@ -83,30 +80,28 @@ def import_ocid(project: Project, *, watch: Watch = unwatched) -> tuple[int, int
     known = {category.name: category.id for category in project.annotations.categories()}
     category = known.get(CATEGORY, max(known.values(), default=0) + 1)
     labelled: list[int] = []
-    with incoming(project) as coming:
-        count = coming.add(_rows(project, watch(frames, total=len(frames), doing="reading masks"), category, labelled))
-        coming.prepare_frames({}, labelled)
+    with project.bulk_import() as rows:
+        count = rows.add(_rows(project, watch(frames, total=len(frames), doing="reading masks"), category, labelled))
+        rows.prepare_frames({}, labelled)
         with project.journal.edit(f"imported OCID: {count:,} instances in {len(labelled):,} frames") as edit:
-            if new_category(edit, CATEGORY, wanted=category).id != category:
-                raise RiseError("The categories changed while OCID was imported; import it once more.")
+            if rows.find_or_add_category(edit, CATEGORY, wanted=category).id != category:
+                raise RiseError("The categories changed while OCID was imported; import it again.")
             held_out = _held_out_places(frames)
-            holdout = {frame.id: Split.HOLDOUT.value for frame in frames if _is_held_out(frame, held_out)}
-            edit.update_many("frames", "split", holdout)
-            coming.show(edit)
+            project.frames.set_split([frame.id for frame in frames if _is_held_out(frame, held_out)], Split.HOLDOUT)
+            rows.show(edit)
     return count, len(frames) - len(labelled)
 
 
 def _rows(
     project: Project, frames: Iterable[FrameRecord], category: int, labelled: list[int]
-) -> Iterator[tuple[Any, ...]]:
-    """The values of ``COLUMNS`` of every mask; frames that have a label image are noted in ``labelled``."""
+) -> Iterator[StoredAnnotation]:
+    """Every mask as an annotation; frames with a label image are added to ``labelled``."""
     for frame in frames:
         label = _label_of(project, frame.name)
         if label.is_file():
             labelled.append(frame.id)
             for instance in _instances(project, frame, label, category):
-                values = {"origin": None, **row_values(instance, frame.id)}
-                yield tuple(values[column] for column in COLUMNS)
+                yield StoredAnnotation.of(frame.id, instance)
 
 
 def ocid_fractions(project: Project, *, seed: int) -> LabelFractions:

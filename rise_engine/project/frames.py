@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from rise_engine.errors import RiseError
 from rise_engine.project.database.damage import reading
@@ -116,6 +117,21 @@ class Frames:
         origin = json.loads(rows[0]["origin"]) if rows and rows[0]["origin"] else {}
         width, height = origin.get("width"), origin.get("height")
         return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+    @reading("frames")
+    def origins(self) -> dict[int, dict[str, Any]]:
+        """By frame id, in natural order of the names, the entry of the imported file that names the frame."""
+        rows = self._store.read("SELECT id, origin FROM frames WHERE origin IS NOT NULL ORDER BY sort_key, name")
+        return {row["id"]: json.loads(row["origin"]) for row in rows}
+
+    def feature_vectors(self) -> dict[int, bytes]:
+        """By frame id, the appearance vectors that ``set_feature_vectors`` stored."""
+        return {int(row["frame"]): row["vector"] for row in self._store.read("SELECT frame, vector FROM features")}
+
+    def set_feature_vectors(self, vectors: Iterable[tuple[int, bytes]]) -> None:
+        """Store the appearance vectors of frames, given by their ids; no edit, so never undone."""
+        with self._store.write() as connection:
+            connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", vectors)
 
     def set_state(self, frame: int, state: FrameState) -> None:
         """Change a frame's state; one edit."""

@@ -7,11 +7,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from rise_engine.errors import RiseError
-from rise_engine.project.annotations import mark, pack, require_category
+from rise_engine.project.annotations import mark, require_category
 from rise_engine.project.database.damage import reading
 from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
 from rise_engine.project.records import FrameState, Instance, Source
+from rise_engine.project.segmentation import to_json
 from rise_engine.project.wording import number_of
 
 _ROWS_A_TRANSACTION = 1000
@@ -164,7 +165,7 @@ class Predictions:
                     connection.execute(
                         "INSERT INTO predictions (frame, run, batch, category, segmentation, score) "
                         "VALUES (?, ?, ?, ?, ?, ?)",
-                        (frame, run, batch, instance.category, pack(instance.segmentation), instance.score or 0.0),
+                        (frame, run, batch, instance.category, to_json(instance.segmentation), instance.score or 0.0),
                     )
 
     def _row(self, number: int) -> sqlite3.Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
 from rise_engine.project.annotations import Annotations
+from rise_engine.project.database.bulk_import import BulkImport, bulk_import
 from rise_engine.project.database.damage import reading
 from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
@@ -197,6 +199,16 @@ class Project:
     def unlabelled_frame(self, frame: int, *, short_side: int | None = None) -> UnlabelledFrame:
         """A frame without targets, whatever the project knows about it."""
         return unlabelled_frame(self.images, self.frames.get(frame), short_side=short_side)
+
+    # Import
+
+    def bulk_import(self) -> AbstractContextManager[BulkImport]:
+        """Import hundreds of thousands of annotations that become visible at one moment or never; one at a time.
+
+        Rows that are not shown when the block raises are removed. Raises RiseError when the project is read-only or
+        another import goes on for long.
+        """
+        return bulk_import(self.store)
 
     # Settings
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rise_engine.project.run_folder import RunFolder
-from rise_engine.project.segmentation import Segmentation
+from rise_engine.project.segmentation import Segmentation, to_json
 
 
 class FrameState(StrEnum):
@@ -86,6 +87,41 @@ class Instance:
     run: int | None = None
     crowd: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+class StoredAnnotation(NamedTuple):
+    """An annotation in the form in which the database stores it. The JSON texts are kept as they are: numbers that are
+    never parsed cannot change between an import and an export.
+    """
+
+    frame: int
+    category: int
+    segmentation: str
+    """JSON."""
+    source: str
+    crowd: int
+    """0 or 1."""
+    extra: str
+    """JSON of the fields that COCO does not name."""
+    origin: str | None
+    """JSON of the imported ``id``, ``area`` and ``bbox``."""
+
+    @classmethod
+    def of(cls, frame: int, instance: Instance) -> StoredAnnotation:
+        """An instance that comes from no file."""
+        text, extra = to_json(instance.segmentation), json.dumps(instance.extra)
+        return cls(frame, instance.category, text, instance.source.value, int(instance.crowd), extra, None)
+
+
+@dataclass(frozen=True, slots=True)
+class BankEntry:
+    """One annotation of a labelled training frame; ``excluded`` when a person keeps it out of the instance bank."""
+
+    instance: int
+    frame: int
+    frame_name: str
+    category: int
+    excluded: bool
 
 
 @dataclass(frozen=True, slots=True)

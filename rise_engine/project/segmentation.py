@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +15,11 @@ from rise_engine.errors import RiseError
 Polygons: TypeAlias = list[list[float]]
 Segmentation: TypeAlias = Polygons | dict[str, Any]
 """Polygons ``[[x0, y0, x1, y1, ...], ...]`` in pixels, or ``{"size": [h, w], "counts": str | list[int]}``."""
+
+
+def to_json(segmentation: Segmentation) -> str:
+    """The segmentation as the database stores it."""
+    return json.dumps(segmentation, separators=(",", ":"))
 
 
 def to_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rise_engine.atomic import atomic_file
 from rise_engine.project.database.damage import reading
-from rise_engine.project.database.schema import INSTANCES
 from rise_engine.project.project import Project
-from rise_engine.project.records import FrameRecord, FrameState, Source
+from rise_engine.project.records import FrameRecord, FrameState, Source, StoredAnnotation
 from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask
 
 ExportSource = Literal["reviewed", "drawn", "all"]
 ExportMasks = Literal["as-imported", "rle", "polygons"]
-_BY_HAND = frozenset({Source.DRAWN.value, Source.IMPORTED.value})
+_BY_HAND = frozenset({Source.DRAWN, Source.IMPORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +78,15 @@ def to_coco(
 @reading("frames")
 def image_ids(project: Project) -> dict[int, int | str]:
     """The COCO image id of every frame, whatever is exported: the imported one, else a number not used by any."""
-    rows = project.store.read("SELECT id, origin FROM frames ORDER BY sort_key, name")
-    ids = _Ids(json.loads(row["origin"])["id"] for row in rows if row["origin"])
-    return {row["id"]: ids.of(json.loads(row["origin"])["id"] if row["origin"] else None) for row in rows}
+    imported = {frame: origin["id"] for frame, origin in project.frames.origins().items()}
+    ids = _Ids(imported.values())
+    return {frame.id: ids.of(imported.get(frame.id)) for frame in project.frames.all()}
 
 
 class _Ids:
-    """Hands out ids: the wanted one to whoever comes first, else the next number above all wanted ones."""
+    """Assigns ids: the wanted id the first time, afterwards the next number above all wanted ones."""
 
-    def __init__(self, wanted: Iterator[Any]) -> None:
+    def __init__(self, wanted: Iterable[Any]) -> None:
         self._free = max((number for number in wanted if isinstance(number, int)), default=0) + 1
         self._used: set[int | str] = set()
 
@@ -115,16 +113,15 @@ class _Export:
         self._masks = masks
         self._run = run
         self._frames = self._chosen(frames)
-        rows = project.store.read("SELECT id, origin FROM frames WHERE origin IS NOT NULL")
-        self._origins: dict[int, dict[str, Any]] = {row["id"]: json.loads(row["origin"]) for row in rows}
+        self._origins = project.frames.origins()
         self._image_ids = image_ids(project)
         self._sizes: dict[int, tuple[int, int]] = {}
 
     def header(self) -> dict[str, Any]:
         """The top-level fields of the imported files; lists of several files are joined."""
         header: dict[str, Any] = {}
-        for row in self._project.store.read("SELECT content FROM documents ORDER BY id"):
-            for key, value in json.loads(row["content"]).items():
+        for fields in self._project.annotations.headers():
+            for key, value in fields.items():
                 if isinstance(value, list) and isinstance(header.get(key), list):
                     header[key] += [item for item in value if item not in header[key]]
                 else:
@@ -132,37 +129,34 @@ class _Export:
         return header
 
     def categories(self) -> list[dict[str, Any]]:
-        rows = self._project.store.read("SELECT id, name, extra FROM categories ORDER BY position, id")
-        return [{"id": row["id"], "name": row["name"], **json.loads(row["extra"])} for row in rows]
+        fields = self._project.annotations.category_fields()
+        known = self._project.annotations.categories()
+        return [{"id": category.id, "name": category.name, **fields[category.id]} for category in known]
 
     def images(self) -> list[dict[str, Any]]:
         return [self._image(frame) for frame in self._frames.values()]
 
     def annotations(self) -> Iterator[str]:
-        """JSON texts, in the order of their making."""
-        store = self._project.store
-        wanted = store.read(f"SELECT json_extract(origin, '$.id') AS id FROM {INSTANCES} WHERE origin IS NOT NULL")
-        ids = _Ids(row["id"] for row in wanted)
-        for row in store.stream(f"SELECT * FROM {INSTANCES} ORDER BY id"):
-            if row["frame"] in self._frames and (self._source != "drawn" or row["source"] in _BY_HAND):
-                origin = json.loads(row["origin"]) if row["origin"] else {}
-                yield self._annotation(row, ids.of(origin.get("id")), origin, json.loads(row["extra"]))
+        """JSON texts, oldest annotation first."""
+        ids = _Ids(self._project.annotations.imported_ids())
+        for row in self._project.annotations.stream():
+            if row.frame in self._frames and (self._source != "drawn" or row.source in _BY_HAND):
+                origin = json.loads(row.origin) if row.origin else {}
+                yield self._annotation(row, ids.of(origin.get("id")), origin, json.loads(row.extra))
         if self._source == "all":
             for frame in self._frames.values():
                 if frame.state is FrameState.UNLABELLED:
                     for found in self._project.predictions.of_frame(frame.id, run=self._run):
-                        text = json.dumps(found.segmentation)
-                        values = {"frame": frame.id, "category": found.category, "segmentation": text, "crowd": 0}
-                        yield self._annotation(values, ids.of(None), {}, {"score": found.score})
+                        row = StoredAnnotation.of(frame.id, found)._replace(segmentation=json.dumps(found.segmentation))
+                        yield self._annotation(row, ids.of(None), {}, {"score": found.score})
 
     def _chosen(self, frames: Collection[int] | None) -> dict[int, FrameRecord]:
         project = self._project
         chosen = {frame.id for frame in project.frames.annotated()}
         if self._source == "drawn":
             # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
-            rows = project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES} WHERE source IN ('drawn', 'imported')")
             labelled = {frame.id for frame in project.frames.all(state=FrameState.LABELLED)}
-            chosen &= labelled | {row["frame"] for row in rows}
+            chosen &= labelled | project.annotations.frames_with_annotations(sources=_BY_HAND)
         if self._source == "all":
             found = project.predictions.latest_scores()
             chosen |= {frame.id for frame in project.frames.all(state=FrameState.UNLABELLED) if frame.id in found}
@@ -185,19 +179,19 @@ class _Export:
 
     def _annotation(
         self,
-        row: sqlite3.Row | dict[str, Any],
+        row: StoredAnnotation,
         number: int | str,
         origin: dict[str, Any],
         extra: dict[str, Any],
     ) -> str:
-        text = str(row["segmentation"])
+        text = row.segmentation
         area, box = origin.get("area"), origin.get("bbox")
         as_it_came = self._masks == "as-imported"
         if not as_it_came or area is None or box is None:
             segmentation: Segmentation = json.loads(text)
-            height, width = segmentation["size"] if isinstance(segmentation, dict) else self._size(row["frame"])
+            height, width = segmentation["size"] if isinstance(segmentation, dict) else self._size(row.frame)
             if not as_it_came:
-                segmentation = self._converted(segmentation, height, width, crowd=bool(row["crowd"]))
+                segmentation = self._converted(segmentation, height, width, crowd=bool(row.crowd))
                 text = json.dumps(segmentation)
             if not as_it_came or area is None:
                 area = area_of(segmentation, height, width)
@@ -206,11 +200,11 @@ class _Export:
                 box = [x0, y0, x1 - x0, y1 - y0]
         fields = {
             "id": number,
-            "image_id": self._image_ids[row["frame"]],
-            "category_id": row["category"],
+            "image_id": self._image_ids[row.frame],
+            "category_id": row.category,
             "area": area,
             "bbox": box,
-            "iscrowd": row["crowd"],
+            "iscrowd": row.crowd,
             **extra,
         }
         # The stored text goes out as it is: numbers that are never parsed cannot change.

@@ -1,4 +1,4 @@
-"""COCO annotations into a project, whole or not at all (COCO format)."""
+"""Import COCO annotations into a project, completely or not at all (COCO format)."""
 
 from __future__ import annotations
 
@@ -15,34 +15,29 @@ from rise_engine.formats.coco.file import CocoFile
 from rise_engine.formats.coco.merge import Merge, OnConflict, merge
 from rise_engine.formats.coco.prepared import UNFIT, PreparedAnnotation, PreparedFile
 from rise_engine.formats.watch import Watch, unwatched
-from rise_engine.project.annotations import insert_category
-from rise_engine.project.database.bulk_import import COLUMNS, Incoming, incoming, let_others
+from rise_engine.project.database.bulk_import import BulkImport
 from rise_engine.project.database.journal import Edit
-from rise_engine.project.database.schema import INSTANCES
-from rise_engine.project.frames import found_frame
 from rise_engine.project.project import Project
-from rise_engine.project.records import Source
+from rise_engine.project.records import Category, Source, StoredAnnotation
 from rise_engine.project.wording import number_of
 
 _LARGEST_ID = 2**63 - 1
-"""Of the database's numbers; a category with a larger one gets another."""
-_FRAMES_A_TRANSACTION = 1000
+"""Of the database's numbers; a category with a larger id gets another one."""
 _ATTEMPTS = 3
-_IMPORTED = Source.IMPORTED.value
 
 
 class _OvertakenError(Exception):
-    """Somebody changed meanwhile what all decisions stand on."""
+    """Another process changed the categories after the importer had decided."""
 
 
 class ImportConflictError(RiseError):
-    """Frames have other instances already and nobody said what is to happen with them; nothing was changed."""
+    """Frames have other instances already and ``on_conflict`` is not given; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """Counts: images of the file that are there, instances added, images whose file is absent, and instances that were
-    not added: of dropped categories, already there, kept out by a conflict, without a mask or without an image."""
+    """Counts: images of the file that exist, instances added, images of the file that are missing, and instances that
+    were not added: of dropped categories, known already, kept out by a conflict, without a mask or without an image."""
 
     images: int
     instances: int
@@ -52,7 +47,7 @@ class ImportReport:
     kept_out: int
     skipped: int
     dropped_categories: frozenset[str] = frozenset()
-    """Their names in the file, also of those without instances."""
+    """Their names in the file, also the names of categories without instances."""
 
 
 def import_coco(
@@ -64,35 +59,31 @@ def import_coco(
     on_conflict: OnConflict | None = None,
     watch: Watch = unwatched,
 ) -> ImportReport:
-    """Read a COCO file into a project as one edit; images with an instance become labelled.
+    """Import a COCO file into a project as one edit; images with an instance become labelled.
 
-    ``drop_categories`` are names, upper or lower case. ``on_conflict`` says what happens to a frame that has other
-    instances already: ``keep`` those, ``replace`` them, or hold ``both``; what is there already is never added twice.
-    ``watch`` sees the annotations being read and stored, and may end that.
-    Raises RiseError, and changes nothing, when the file is no COCO dataset, a file name leaves the image folder, no
+    ``drop_categories`` are category names; case is ignored. ``on_conflict`` decides about frames that have other
+    instances already: ``keep`` them, ``replace`` them, or keep ``both``. An instance that is stored already is never
+    added twice. ``watch`` observes the annotations being read and stored, and can cancel the import.
+    Raises RiseError and changes nothing when the file is no COCO dataset, a file name leaves the image folder, no
     image is found, or frames have instances and ``on_conflict`` is None.
     """
     try:
         file = PreparedFile(CocoFile(Path(path)), project.images, watch)
         for _ in range(_ATTEMPTS):
-            with suppress(_OvertakenError), incoming(project) as coming:
+            with suppress(_OvertakenError), project.bulk_import() as rows:
                 work = _Import(project, file, drop_categories, on_conflict)
                 work.decide()
-                return work.carry_out(coming, watch, empty_is_labelled=empty_is_labelled)
-        raise RiseError(f"The categories changed again and again while {path} was imported; import it once more.")
+                return work.carry_out(rows, watch, empty_is_labelled=empty_is_labelled)
+        raise RiseError(f"The categories changed repeatedly while {path} was imported; import it again.")
     except UnicodeEncodeError as error:
-        # JSON can spell halves of characters, which no text may hold.
+        # JSON can contain lone surrogates, which are no valid text.
         raise RiseError(
             f"The file {path} has a name that is no text ({error.object[:40]!r}); export it again with plain names."
         ) from error
 
 
-_Row = tuple[Any, ...]
-"""A value for each of ``COLUMNS``."""
-
-
 class _Import:
-    """Everything is decided, and refused, before the first row is stored."""
+    """Decides about every annotation, and refuses the file if necessary, before the first row is stored."""
 
     def __init__(
         self,
@@ -107,24 +98,24 @@ class _Import:
         self._dropped_names = {name.casefold() for name in drop_categories}
         self._moment = project.journal.moment()
         self._frames: dict[Any, int | str] = {}
-        """By the file's numbers; a frame that the project does not know yet goes by its name."""
+        """By image id of the file: the frame's id, or its name while the project does not have it."""
         self._origins: dict[int | str, str] = {}
         self._later_origins: dict[int, str] = {}
-        """Of frames that an earlier file has named; they count where the annotations are replaced."""
-        self._stored_categories = self._read_categories()
+        """Entries of frames that an earlier import had too; they are used where the annotations are replaced."""
+        self._stored_categories = project.annotations.categories()
         self._new_categories: list[tuple[int, str, str]] = []
         self._categories: dict[Any, int] = {}
-        self._fresh: list[_Row] = []
-        """For frames without annotations."""
-        self._waiting: dict[int, list[_Row]] = {}
-        """For frames that have some."""
+        self._fresh: list[StoredAnnotation] = []
+        """For frames without annotations; ``frame`` is the frame's name while the project does not have it."""
+        self._waiting: dict[int, list[StoredAnnotation]] = {}
+        """For frames that have annotations."""
         self._merges: dict[int, Merge] = {}
         self._late: set[int] = set()
-        """Frames that somebody changed meanwhile."""
+        """Frames that were edited while the rows were stored."""
         self._missing = self._dropped = self._skipped = self._maskless = 0
 
     def decide(self) -> None:
-        """Read what is there, and what is to happen with each annotation. Raises RiseError for a refusal."""
+        """Decide what happens to each annotation. Raises RiseError when the file is refused."""
         self._take_images()
         self._take_categories()
         self._take_annotations()
@@ -134,34 +125,30 @@ class _Import:
                 f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
             )
 
-    def carry_out(self, coming: Incoming, watch: Watch, *, empty_is_labelled: bool) -> ImportReport:
-        """Store the rows and show them at once."""
-        coming.require_room(chain(self._fresh, *(merged.insert for merged in self._merges.values())))
-        self._add_frames()
-        rows = chain(self._fresh, chain.from_iterable(merged.insert for merged in self._merges.values()))
-        coming.add(watch(rows, total=self._instances, doing="storing annotations"))
-        coming.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
-        frames = cast("dict[Any, int]", self._frames)
-        filled = {row[0] for row in self._fresh} | set(self._waiting)
-        replaced = (frame for frame, merged in self._merges.items() if merged.delete)
-        later = {frame: self._later_origins[frame] for frame in replaced if frame in self._later_origins}
-        coming.prepare_frames(
-            {**cast("dict[int, str]", self._origins), **later}, set(frames.values()) if empty_is_labelled else filled
-        )
+    def carry_out(self, rows: BulkImport, watch: Watch, *, empty_is_labelled: bool) -> ImportReport:
+        """Store the annotations hidden, then show all of them in one edit."""
+        rows.require_room(chain(self._fresh, *(merged.insert for merged in self._merges.values())))
+        self._add_frames(rows)
+        stored = chain(self._fresh, chain.from_iterable(merged.insert for merged in self._merges.values()))
+        rows.add(watch(stored, total=self._instances, doing="storing annotations"))
+        rows.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
+        filled = {row.frame for row in self._fresh} | set(self._waiting)
+        self._prepare_frames(rows, None if empty_is_labelled else filled)
         with self._project.journal.edit(f"imported {self._file.path.name}") as edit:
-            if self._read_categories() != self._stored_categories:
+            if self._project.annotations.categories() != self._stored_categories:
                 raise _OvertakenError
-            self._decide_again(edit, coming, filled)
+            self._decide_again(edit, rows, filled)
             for number, name, extra in self._new_categories:
-                insert_category(edit, name, wanted=number, extra=extra)
-            self._take_header(edit)
+                rows.add_category(edit, name, wanted=number, extra=extra)
+            if self._file.header:
+                rows.keep_header(edit, self._file.path.name, json.dumps(self._file.header))
             for frame in sorted(self._late):
-                for number in self._merges[frame].delete:
-                    edit.delete("instances", number)
-                for row in self._merges[frame].insert:
-                    edit.insert("instances", dict(zip(COLUMNS, row, strict=True)))
-            coming.show(edit)
-            edit.action = self._words(len(filled))
+                rows.change(edit, delete=self._merges[frame].delete, insert=self._merges[frame].insert)
+            rows.show(edit)
+            edit.action = self._action(len(filled))
+        return self._report()
+
+    def _report(self) -> ImportReport:
         return ImportReport(
             images=len(self._frames),
             instances=self._instances,
@@ -173,25 +160,25 @@ class _Import:
             dropped_categories=frozenset(entry["name"] for entry in self._file.categories if self._is_dropped(entry)),
         )
 
-    def _words(self, frames: int) -> str:
+    def _action(self, frames: int) -> str:
         instances = number_of(self._instances, "instance")
         return f"imported {self._file.path.name}: {instances} in {number_of(frames, 'frame')}"
 
     @property
     def _instances(self) -> int:
-        fresh = sum(row[0] not in self._late for row in self._fresh) if self._late else len(self._fresh)
+        fresh = sum(row.frame not in self._late for row in self._fresh) if self._late else len(self._fresh)
         return fresh + sum(len(merged.insert) for merged in self._merges.values())
 
     def _take_images(self) -> None:
-        rows = self._project.store.read("SELECT id, name, origin IS NULL AS bare FROM frames")
-        known = {row["name"]: (row["id"], row["bare"]) for row in rows}
+        origins = self._project.frames.origins()
+        known = {frame.name: (frame.id, frame.id not in origins) for frame in self._project.frames.all()}
         for entry in self._file.images:
             name = self._file.names[entry["id"]]
             if name is None:
                 self._missing += 1
                 continue
-            frame, bare = known.get(name, (name, True))
-            if bare and frame not in self._origins:
+            frame, without_origin = known.get(name, (name, True))
+            if without_origin and frame not in self._origins:
                 self._origins[frame] = json.dumps(entry)
             elif isinstance(frame, int):
                 self._later_origins.setdefault(frame, json.dumps(entry))
@@ -200,30 +187,29 @@ class _Import:
             first = self._file.images[0]["file_name"]
             raise RiseError(
                 f"None of the {self._missing} images of {self._file.path} is in {self._project.images} "
-                f"(looked for {first} and so on); file names must be relative to the image folder."
+                f"(the first one is {first}); file names must be relative to the image folder."
             )
 
-    def _add_frames(self) -> None:
-        """Frames that the folder has and the project does not know yet, as looking through the folder would do."""
-        numbers: dict[int | str, int] = {}
+    def _add_frames(self, rows: BulkImport) -> None:
+        """Add the images that are in the folder but not yet in the project, as a scan of the folder would do."""
         names = [frame for frame in dict.fromkeys(self._frames.values()) if isinstance(frame, str)]
-        for start in range(0, len(names), _FRAMES_A_TRANSACTION):
-            with self._project.store.write() as connection:
-                for name in names[start : start + _FRAMES_A_TRANSACTION]:
-                    numbers[name] = found_frame(connection, name)
-            let_others(self._project.store)
-        if numbers:
-            self._frames = {entry: numbers.get(frame, frame) for entry, frame in self._frames.items()}
-            self._origins = {numbers.get(frame, frame): origin for frame, origin in self._origins.items()}
-            self._fresh = [(numbers.get(row[0], row[0]), *row[1:]) for row in self._fresh]
+        ids = cast("dict[int | str, int]", rows.add_frames(names))
+        if ids:
+            self._frames = {entry: ids.get(frame, frame) for entry, frame in self._frames.items()}
+            self._origins = {ids.get(frame, frame): origin for frame, origin in self._origins.items()}
+            self._fresh = [row._replace(frame=ids.get(row.frame, row.frame)) for row in self._fresh]
 
-    def _read_categories(self) -> list[tuple[int, str]]:
-        rows = self._project.store.read("SELECT id, name FROM categories ORDER BY position, id")
-        return [(row["id"], row["name"]) for row in rows]
+    def _prepare_frames(self, rows: BulkImport, labelled: set[int] | None) -> None:
+        """``labelled`` are the frames that become labelled; None for all frames of the file."""
+        replaced = (frame for frame, merged in self._merges.items() if merged.delete)
+        later = {frame: self._later_origins[frame] for frame in replaced if frame in self._later_origins}
+        all_frames = set(cast("dict[Any, int]", self._frames).values())
+        origins = cast("dict[int, str]", self._origins) | later
+        rows.prepare_frames(origins, all_frames if labelled is None else labelled)
 
     def _take_categories(self) -> None:
-        # Two entries of one name stay two, as the file has them; each joins a category of that name that is there.
-        free = dict(self._stored_categories)
+        # Two entries of one name stay two, as in the file; each one is matched with a stored category of that name.
+        free = {category.id: category.name for category in self._stored_categories}
         for entry in self._file.categories:
             if self._is_dropped(entry):
                 continue
@@ -241,31 +227,25 @@ class _Import:
     def _is_dropped(self, category: Mapping[str, Any]) -> bool:
         return category["name"].casefold() in self._dropped_names
 
-    def _known_categories(self) -> list[tuple[int, str]]:
-        return [*self._stored_categories, *((number, name) for number, name, _ in self._new_categories)]
+    def _known_categories(self) -> list[Category]:
+        return [*self._stored_categories, *(Category(number, name) for number, name, _ in self._new_categories)]
 
     def _new_category(self, name: str, wanted: int | None, extra: str = "{}") -> int:
-        taken = {known for known, _ in self._known_categories()}
+        taken = {known.id for known in self._known_categories()}
         number = wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
         self._new_categories.append((number, name, extra))
         return number
 
     def _unnamed_category(self, number: Any) -> int:
-        """A category that the file uses without naming it keeps its number and is named by it."""
+        """A category that the file uses but does not name keeps its id and is named after it."""
         name = f"category {number}"
-        for known, other in self._known_categories():
-            if other == name:
-                return known
+        for known in self._known_categories():
+            if known.name == name:
+                return known.id
         return self._new_category(name, _usable(number))
 
-    def _take_header(self, edit: Edit) -> None:
-        content = json.dumps(self._file.header)
-        row = edit.connection.execute("SELECT 1 FROM documents WHERE content = ?", (content,)).fetchone()
-        if row is None and self._file.header:
-            edit.insert("documents", {"name": self._file.path.name, "content": content})
-
     def _take_annotations(self) -> None:
-        occupied = self._occupied()
+        occupied = self._project.annotations.frames_with_annotations()
         known = {entry["id"] for entry in self._file.categories}
         absent = {entry["id"] for entry in self._file.images} - set(self._frames)
         for entry in self._file.annotations:
@@ -288,23 +268,21 @@ class _Import:
                 else:
                     self._fresh.append(row)
 
-    def _occupied(self) -> set[int]:
-        return {row["frame"] for row in self._project.store.read(f"SELECT DISTINCT frame FROM {INSTANCES}")}
-
-    def _row(self, entry: PreparedAnnotation, frame: int | str, category: int) -> _Row:
+    def _row(self, entry: PreparedAnnotation, frame: int | str, category: int) -> StoredAnnotation:
         if entry.segmentation == UNFIT:
             raise RiseError(
                 f"The annotation {entry.number} of {self._file.path} has a segmentation that is neither "
                 "polygons nor run lengths; export it again from the tool that made it."
             )
-        return frame, category, entry.segmentation, _IMPORTED, entry.crowd, entry.extra, entry.origin
+        known = cast("int", frame)
+        source = Source.IMPORTED.value
+        return StoredAnnotation(known, category, entry.segmentation, source, entry.crowd, entry.extra, entry.origin)
 
-    def _settle(self, waiting: Mapping[int, list[_Row]]) -> None:
-        """Merge rows into frames that have some. Raises ImportConflictError where that needs a decision."""
+    def _settle(self, waiting: Mapping[int, list[StoredAnnotation]]) -> None:
+        """Merge rows into frames that have annotations. Raises ImportConflictError where that needs a decision."""
         conflicts = []
         for frame, rows in waiting.items():
-            stored = self._project.store.read(f"SELECT * FROM {INSTANCES} WHERE frame = ? ORDER BY id", (frame,))
-            merged = merge(stored, rows, self._on_conflict)
+            merged = merge(self._project.annotations.stored(frame), rows, self._on_conflict)
             if merged is None:
                 conflicts.append(frame)
             else:
@@ -312,27 +290,27 @@ class _Import:
         if conflicts:
             name = self._project.frames.get(conflicts[0]).name
             raise ImportConflictError(
-                f"{len(conflicts)} frames of {self._file.path} have other instances already, {name} for one; "
-                "say with --on-conflict whether to keep, replace or hold both."
+                f"Other instances exist already in {number_of(len(conflicts), 'frame')} of {self._file.path}, "
+                f"for example {name}; choose with --on-conflict: keep, replace or both."
             )
 
-    def _decide_again(self, edit: Edit, coming: Incoming, filled: set[Any]) -> None:
-        """For the frames that somebody drew on while the rows were stored."""
+    def _decide_again(self, edit: Edit, hidden: BulkImport, filled: set[int]) -> None:
+        """Decide again about the frames that were edited while the rows were stored."""
         touched = self._project.journal.touched_since(self._moment)
         if touched is None:
-            touched = self._occupied() | set(self._waiting)
+            touched = self._project.annotations.frames_with_annotations() | set(self._waiting)
         self._late = touched & filled
         if not self._late:
             return
-        rows: dict[int, list[_Row]] = {frame: self._waiting.get(frame, []) for frame in self._late}
+        rows: dict[int, list[StoredAnnotation]] = {frame: self._waiting.get(frame, []) for frame in self._late}
         for row in self._fresh:
-            if row[0] in self._late:
-                rows[row[0]].append(row)
+            if row.frame in self._late:
+                rows[row.frame].append(row)
         for frame in self._late:
-            coming.withdraw(edit, frame)
+            hidden.withdraw(edit, frame)
         self._settle(rows)
 
 
 def _usable(number: object) -> int | None:
-    """A file's category number where the project can take it over."""
+    """A file's category id if the project can use it, else None."""
     return number if isinstance(number, int) and abs(number) <= _LARGEST_ID else None

@@ -1,58 +1,56 @@
-"""What becomes of a frame that has annotations when a file brings others (COCO format)."""
+"""Merge the annotations of a file with those that a frame has already (COCO format)."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from rise_engine.project.database.bulk_import import COLUMNS
+from rise_engine.project.records import StoredAnnotation
 
 OnConflict = Literal["keep", "replace", "both"]
 
 
 class Merge(NamedTuple):
-    """Rows to store, numbers of annotations to take out, and how many of the file's are there already or kept out."""
+    """Annotations to store, ids of annotations to delete, and how many of the file's are known already or kept out."""
 
-    insert: list[tuple[Any, ...]]
+    insert: list[StoredAnnotation]
     delete: list[int]
     known: int
     kept_out: int
 
 
 def merge(
-    stored: Sequence[sqlite3.Row], rows: Sequence[tuple[Any, ...]], on_conflict: OnConflict | None
+    stored: Mapping[int, StoredAnnotation], rows: Sequence[StoredAnnotation], on_conflict: OnConflict | None
 ) -> Merge | None:
-    """Bring a file's rows (values of ``COLUMNS``) into a frame; None when that needs a decision.
+    """Merge a file's annotations of a frame with those that it has, by id; None when that needs a decision.
 
-    What is there already is never added twice. ``on_conflict``: ``keep`` what is there, ``replace`` it, or hold
-    ``both``.
+    An annotation that is there already is never added twice. ``on_conflict``: ``keep`` the stored ones, ``replace``
+    them, or keep ``both``.
     """
-    named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    there = Counter(_identity(row) for row in stored)
-    coming = Counter(_identity(row) for row in named)
-    settled = coming == there or (on_conflict != "replace" and not coming - there)
+    known = Counter(map(_identity, stored.values()))
+    imported = Counter(map(_identity, rows))
+    settled = imported == known or (on_conflict != "replace" and not imported - known)
     if stored and (settled or on_conflict == "keep"):
-        known = (coming & there).total()
-        return Merge([], [], known, len(rows) - known)
+        again = (imported & known).total()
+        return Merge([], [], again, len(rows) - again)
     if stored and on_conflict is None:
         return None
     delete: list[int] = []
     if on_conflict == "replace":
-        delete = [row["id"] for row in stored]
-        there.clear()
-    insert: list[tuple[Any, ...]] = []
-    for row, values in zip(rows, named, strict=True):
-        identity = _identity(values)
-        if there[identity] > 0:
-            there[identity] -= 1
+        delete = list(stored)
+        known.clear()
+    insert: list[StoredAnnotation] = []
+    for row in rows:
+        identity = _identity(row)
+        if known[identity] > 0:
+            known[identity] -= 1
         else:
             insert.append(row)
     return Merge(insert, delete, len(rows) - len(insert), 0)
 
 
-def _identity(values: sqlite3.Row | dict[str, Any]) -> tuple[Any, ...]:
-    origin = json.loads(values["origin"]) if values["origin"] else {}
-    return values["category"], values["crowd"], values["segmentation"], json.dumps(origin.get("id"))
+def _identity(row: StoredAnnotation) -> tuple[Any, ...]:
+    origin = json.loads(row.origin) if row.origin else {}
+    return row.category, row.crowd, row.segmentation, json.dumps(origin.get("id"))

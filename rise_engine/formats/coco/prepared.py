@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from rise_engine.formats.coco.file import CocoFile
 from rise_engine.formats.watch import Watch
-from rise_engine.project.annotations import pack
 from rise_engine.project.frames import frame_name
+from rise_engine.project.segmentation import to_json
 
 UNFIT = "null"
 """In the place of a segmentation that is neither polygons nor run lengths."""
@@ -63,7 +63,7 @@ def _prepared(entry: dict[str, Any]) -> PreparedAnnotation:
     if not segmentation:
         text = ""
     elif _fits(segmentation):
-        text = pack(segmentation)
+        text = to_json(segmentation)
     else:
         text = UNFIT
     extra = {key: value for key, value in entry.items() if key not in _NAMED}

@@ -1,9 +1,10 @@
-"""Hundreds of thousands of annotations into a project, a few at a time, that appear at one moment or never.
+"""Bulk import: hundreds of thousands of annotations, stored in many short transactions and shown by a single one.
 
-Rows of an import carry its number, and nobody sees those of an import that is hidden. So they are stored in many short
-transactions, between which others write, and shown by a last one that changes a single value; a program that dies in
-between leaves hidden rows, which the next import clears away. Undo hides an import again. What an import replaces is
-marked with its number in the same way, gone for everybody while the import is shown.
+Each row of an import carries the number of the import. The rows of a hidden import are invisible to every reader. They
+are stored in many short transactions, between which other processes can write. A last transaction shows them by
+changing a single value. If the program dies before that, hidden rows remain, and the next import removes them. Undo
+hides an import again. Annotations that an import replaces are marked with its number: they are invisible while the
+import is shown.
 """
 
 from __future__ import annotations
@@ -14,41 +15,40 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from rise_engine.errors import RiseError
+from rise_engine.project.annotations import insert_category, new_category
 from rise_engine.project.database.journal import Edit, insert_numbered
 from rise_engine.project.database.store import BUSY_SECONDS, Store
-from rise_engine.project.project import Project
-from rise_engine.project.records import FrameState
+from rise_engine.project.frames import found_frame
+from rise_engine.project.records import Category, FrameState, StoredAnnotation
 
-COLUMNS = ("frame", "category", "segmentation", "source", "crowd", "extra", "origin")
-"""Of the rows that ``Incoming.add`` takes."""
-_LOCK = "import.lock"
-_FRAMES = "coming_frames"
+LOCK_NAME = "import.lock"
+_FRAMES = "imported_frames"
 _ROWS_A_TRANSACTION = 1000
 _BYTES_A_ROW = 100
-_BYTES_BESIDE = 8_000_000
-"""For the log, and what marks the frames."""
+_EXTRA_BYTES = 8_000_000
+"""For SQLite's log, and for the marks on frames."""
 _CHECKPOINT_PAGES = 250
-"""Of the log, after which an import copies it into the file: sooner than others would, so that none of them has to."""
+"""The import copies SQLite's log into the file after this many pages: so early that no other process has to do it."""
 _PAUSE_SECONDS = 0.006
-"""After each transaction; whoever waits to write looks three times as often."""
+"""After each transaction; a process that waits to write tries three times in this time."""
 
 
-class Incoming:
-    """The rows of one import. Made by ``incoming``."""
+class BulkImport:
+    """The rows of one import. Made by ``Project.bulk_import``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._number: int | None = None
-        self._frames = False
+        self._frames_prepared = False
 
-    def require_room(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Raise RiseError when the disk has no room for these rows: a full one is hard to empty again."""
-        needed = _BYTES_BESIDE + sum(_BYTES_A_ROW + sum(len(x) for x in row if isinstance(x, str)) for row in rows)
+    def require_room(self, rows: Iterable[StoredAnnotation]) -> None:
+        """Raise RiseError when the disk has no room for these rows: a full disk is hard to empty again."""
+        needed = _EXTRA_BYTES + sum(_BYTES_A_ROW + sum(len(x) for x in row if isinstance(x, str)) for row in rows)
         try:
             free = shutil.disk_usage(self._store.path.parent).free
         except OSError:
@@ -59,54 +59,86 @@ class Incoming:
                 f"{free / 1e6:,.0f} MB are free; make room and import again, nothing was changed."
             )
 
-    def add(self, rows: Iterable[Sequence[Any]]) -> int:
-        """Store annotations, each with a value for every one of ``COLUMNS``, and count them; nobody sees them yet."""
+    def add_frames(self, names: Sequence[str]) -> dict[str, int]:
+        """Add frames that the project does not have yet; their ids by name. They are visible at once, as in a scan."""
+        ids: dict[str, int] = {}
+        for start in range(0, len(names), _ROWS_A_TRANSACTION):
+            with self._store.write() as connection:
+                for name in names[start : start + _ROWS_A_TRANSACTION]:
+                    ids[name] = found_frame(connection, name)
+            let_others_write(self._store)
+        return ids
+
+    def add(self, rows: Iterable[StoredAnnotation]) -> int:
+        """Store hidden annotations and return their number."""
         left = iter(rows)
         count = 0
         while part := list(islice(left, _ROWS_A_TRANSACTION)):
             with self._store.write() as connection:
                 number = self._own_number(connection)
-                insert_numbered(connection, "instances", (*COLUMNS, "import"), [(*row, number) for row in part])
+                columns = (*StoredAnnotation._fields, "import")
+                insert_numbered(connection, "instances", columns, [(*row, number) for row in part])
             count += len(part)
-            let_others(self._store)
+            let_others_write(self._store)
         return count
 
     def replace(self, instances: Iterable[int]) -> None:
-        """Have annotations vanish when the rows are shown; until then everybody sees them."""
+        """Remove these annotations when the import is shown; until then they stay visible."""
         left = iter(instances)
         while part := list(islice(left, _ROWS_A_TRANSACTION)):
             with self._store.write() as connection:
                 number = self._own_number(connection)
                 connection.executemany("INSERT INTO replaced VALUES (?, ?)", [(instance, number) for instance in part])
-            let_others(self._store)
-
-    def withdraw(self, edit: Edit, frame: int) -> None:
-        """Throw the rows of a frame away and replace none there, as part of the edit that shows the others."""
-        edit.connection.execute("DELETE FROM instances WHERE frame = ? AND import = ?", (frame, self._number))
-        edit.connection.execute(
-            "DELETE FROM replaced WHERE instance IN (SELECT id FROM instances WHERE frame = ?) AND import = ?",
-            (frame, self._number),
-        )
+            let_others_write(self._store)
 
     def prepare_frames(self, origins: Mapping[int, str], labelled: Iterable[int]) -> None:
-        """Keep at hand, for ``show``, what the import's file says of each frame, and the frames to mark as labelled."""
+        """Prepare what ``show`` writes to frames: each one's entry in the imported file, and which become labelled."""
         filled = set(labelled)
-        self._frames = True
+        self._frames_prepared = True
         self._store.set_aside(
             _FRAMES,
             "id INTEGER PRIMARY KEY, origin TEXT, labelled INTEGER NOT NULL",
             [(frame, origins.get(frame), frame in filled) for frame in {*origins, *filled}],
         )
 
+    def add_category(self, edit: Edit, name: str, *, wanted: int | None, extra: str = "{}") -> None:
+        """Add a category, under the id ``wanted`` if it is free, even if another one has the same name."""
+        insert_category(edit, name, wanted=wanted, extra=extra)
+
+    def find_or_add_category(self, edit: Edit, name: str, *, wanted: int) -> Category:
+        """The category of this name, added when missing, under the id ``wanted`` if it is free."""
+        return new_category(edit, name, wanted=wanted)
+
+    def keep_header(self, edit: Edit, file_name: str, content: str) -> None:
+        """Keep the header of an imported file, JSON, for the export; the same content is kept once."""
+        known = edit.connection.execute("SELECT 1 FROM documents WHERE content = ?", (content,)).fetchone()
+        if known is None:
+            edit.insert("documents", {"name": file_name, "content": content})
+
+    def withdraw(self, edit: Edit, frame: int) -> None:
+        """Delete the hidden rows of a frame and replace nothing there, as part of the edit that shows the others."""
+        edit.connection.execute("DELETE FROM instances WHERE frame = ? AND import = ?", (frame, self._number))
+        edit.connection.execute(
+            "DELETE FROM replaced WHERE instance IN (SELECT id FROM instances WHERE frame = ?) AND import = ?",
+            (frame, self._number),
+        )
+
+    def change(self, edit: Edit, *, delete: Iterable[int], insert: Iterable[StoredAnnotation]) -> None:
+        """Delete and insert single annotations within the edit, for frames whose hidden rows were withdrawn."""
+        for number in delete:
+            edit.delete("instances", number)
+        for row in insert:
+            edit.insert("instances", row._asdict())
+
     def show(self, edit: Edit) -> None:
-        """Make the rows part of the project, mark the prepared frames, and let ``edit`` undo both."""
-        if self._frames:
+        """Show the rows and mark the prepared frames; ``edit`` can undo both."""
+        if self._frames_prepared:
             _mark_frames(edit)
         if self._number is not None:
             edit.update("imports", self._number, {"hidden": 0})
 
     def remove(self) -> None:
-        """Take all of it out again."""
+        """Remove all rows of the import."""
         if self._number is not None:
             _remove(self._store, self._number)
 
@@ -117,68 +149,73 @@ class Incoming:
 
 
 @contextmanager
-def incoming(project: Project) -> Iterator[Incoming]:
-    """One import at a time; what has not been shown when the block raises is removed.
+def bulk_import(store: Store) -> Iterator[BulkImport]:
+    """One import at a time; rows that are still hidden when the block raises are removed.
 
-    Raises RiseError when the project is read-only or another import goes on for long.
+    Raises RiseError when the project is read-only or another import takes longer than ``BUSY_SECONDS``.
     """
-    project.store.require_writable()
-    lock = FileLock(project.path / _LOCK, thread_local=False)
+    store.require_writable()
+    folder = store.path.parent
+    with _import_lock(folder) as locked:
+        if locked:
+            _clear(store)
+        rows = BulkImport(store)
+        try:
+            with store.checkpoints_after(_CHECKPOINT_PAGES):
+                yield rows
+        except BaseException:
+            # On a full or absent disk this fails too; then the next import removes the rows.
+            with suppress(RiseError):
+                rows.remove()
+            raise
+
+
+@contextmanager
+def _import_lock(folder: Path) -> Iterator[bool]:
+    """Hold the project's import lock; False where the file system has no locks."""
+    lock = FileLock(folder / LOCK_NAME, thread_local=False)
     try:
         lock.acquire(timeout=BUSY_SECONDS)
     except Timeout as error:
         raise RiseError(
-            f"Another file is being imported into {project.path}; wait until that is done, and import again."
+            f"Another file is being imported into {folder}; wait until that is done, and import again."
         ) from error
     except (OSError, NotImplementedError):
-        # Without locks nobody knows whether an import that looks unfinished goes on elsewhere, so all are left alone.
-        locked = False
-    else:
-        locked = True
+        # Without locks, an import that looks unfinished may still be running elsewhere, so none is removed.
+        yield False
+        return
     try:
-        if locked:
-            _clear(project.store)
-        coming = Incoming(project.store)
-        try:
-            with project.store.checkpoints_after(_CHECKPOINT_PAGES):
-                yield coming
-        except BaseException:
-            # The disk may be full or gone; then the next import does it.
-            with suppress(RiseError):
-                coming.remove()
-            raise
+        yield True
     finally:
-        if locked:
-            lock.release()
+        lock.release()
 
 
 def _mark_frames(edit: Edit) -> None:
-    """What the file says of a frame is kept with it; an unlabelled frame that gets annotations is labelled."""
-    states = (FrameState.UNLABELLED.value, FrameState.LABELLED.value)
+    """Store the file's entry of each frame; an unlabelled frame that gets annotations becomes labelled."""
+    values = {"unlabelled": FrameState.UNLABELLED.value, "labelled": FrameState.LABELLED.value}
     changed = (
-        "(coming.origin IS NOT NULL AND coming.origin IS NOT frames.origin) "
-        "OR (coming.labelled AND frames.state = :unlabelled)"
+        "(imported.origin IS NOT NULL AND imported.origin IS NOT frames.origin) "
+        "OR (imported.labelled AND frames.state = :unlabelled)"
     )
-    values = {"unlabelled": states[0], "labelled": states[1]}
     edit.remember_found(
         "frames",
         "SELECT frames.id AS row, json_object('origin', frames.origin, 'state', frames.state) AS image "
-        f"FROM frames JOIN temp.{_FRAMES} AS coming ON coming.id = frames.id WHERE {changed} ORDER BY frames.id",
+        f"FROM frames JOIN temp.{_FRAMES} AS imported ON imported.id = frames.id WHERE {changed} ORDER BY frames.id",
         values,
     )
     edit.connection.execute(
-        "UPDATE frames SET origin = coalesce(coming.origin, frames.origin), "
-        "state = CASE WHEN coming.labelled AND frames.state = :unlabelled THEN :labelled ELSE frames.state END "
-        f"FROM temp.{_FRAMES} AS coming WHERE coming.id = frames.id AND ({changed})",
+        "UPDATE frames SET origin = coalesce(imported.origin, frames.origin), "
+        "state = CASE WHEN imported.labelled AND frames.state = :unlabelled THEN :labelled ELSE frames.state END "
+        f"FROM temp.{_FRAMES} AS imported WHERE imported.id = frames.id AND ({changed})",
         values,
     )
 
 
 def _clear(store: Store) -> None:
-    """Remove the rows that can never be seen again.
+    """Remove the rows that can never be shown again.
 
-    Those of imports that were never finished, or undone and then given up; and what others replaced, when undo does
-    not reach so far back.
+    They are the rows of imports that were never finished, or undone and then given up; and the rows that shown imports
+    replaced, once undo no longer reaches these imports.
     """
     settled = store.read(
         "SELECT id, hidden FROM imports WHERE id NOT IN (SELECT row FROM changes WHERE kind = 'imports')"
@@ -199,24 +236,24 @@ def _remove(store: Store, number: int) -> None:
 
 
 def _unmark(store: Store, number: int, *also: str) -> None:
-    """Forget which annotations an import replaces, after carrying out ``also`` for the number of each."""
+    """Forget which annotations an import replaces, after running the statements ``also`` for the id of each."""
     query = "SELECT instance FROM replaced WHERE instance > ? AND import = ? ORDER BY instance LIMIT ?"
     _step_by_step(store, query, number, *also, f"DELETE FROM replaced WHERE instance = ? AND import = {number}")
 
 
 def _step_by_step(store: Store, query: str, number: int, *statements: str) -> None:
-    """Carry out statements for every row that a query finds for an import, some rows in each transaction."""
+    """Run statements for each row that a query finds for an import, a limited number of rows per transaction."""
     last = 0
     while rows := store.read(query, (last, number, _ROWS_A_TRANSACTION)):
         with store.write() as connection:
             for statement in statements:
                 connection.executemany(statement, [(row[0],) for row in rows])
         last = int(rows[-1][0])
-        let_others(store)
+        let_others_write(store)
 
 
-def let_others(store: Store) -> None:
-    """A pause after each of many short transactions, in which whoever waits to write begins."""
+def let_others_write(store: Store) -> None:
+    """Pause after one of many short transactions, so that a waiting process can begin its own."""
     if not store.writing:
         time.sleep(_PAUSE_SECONDS)
         store.let_others_begin()

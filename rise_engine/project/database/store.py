@@ -1,4 +1,4 @@
-"""The SQLite file of a project: connections, schema versions, and transactions that hold whole or not at all."""
+"""The SQLite file of a project: connections, schema versions, and atomic transactions."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from rise_engine.errors import RiseError
 from rise_engine.project.database.schema import MIGRATIONS
 
 BUSY_SECONDS = 30.0
-"""So long another program may hold the file; ours do for milliseconds."""
-_LOOK_AGAIN_SECONDS = 0.002
-"""SQLite itself looks more and more seldom, and would miss the pauses of those who write much."""
+"""How long another program may lock the file; this program's transactions take milliseconds."""
+_RETRY_SECONDS = 0.002
+"""SQLite's own busy handler backs off and may starve behind a process that writes many transactions."""
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _TURN = "turn.lock"
-_LONGEST_TURN_SECONDS = 1.0
-"""So long those who write much wait for others that have not begun, in case one of these is stopped."""
+_LONGEST_WAIT_SECONDS = 1.0
+"""How long a process with many transactions waits for the next one in line, in case that one was stopped."""
 
 
 class Store:
-    """One ``project.sqlite``; usable from several threads (one connection each) and beside other processes.
+    """One ``project.sqlite``; for several threads (one connection each) and several processes at the same time.
 
     ``read_only`` refuses every write with ``read_only_reason``.
     """
@@ -33,7 +34,7 @@ class Store:
     def __init__(
         self, path: Path, *, read_only: bool = False, read_only_reason: str = "it was opened read-only"
     ) -> None:
-        """Open and, when needed, create or migrate. Raises RiseError for a foreign, newer, or unreachable file."""
+        """Open the file; create or migrate it if needed. Raises RiseError for a foreign, newer, or unreachable file."""
         self.path = path
         self.read_only = read_only
         self.read_only_reason = read_only_reason
@@ -53,15 +54,15 @@ class Store:
             return self._connection().execute(query, parameters).fetchall()
 
     def stream(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
-        """The rows of a query one by one, all of the same moment."""
+        """The rows of a query one by one, as of one moment."""
         with self._translated():
             yield from self._connection().execute(query, parameters)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed when the block ends, undone when it raises; inside another it joins that one.
+        """A transaction: committed when the block ends, rolled back when it raises; a nested one joins the outer one.
 
-        Raises RiseError when the project is read-only, the disk is full, or another process holds the file for long.
+        Raises RiseError when the project is read-only, the disk is full, or another process locks the file for long.
         """
         self.require_writable()
         with self._translated():
@@ -90,17 +91,17 @@ class Store:
         return self._connection().in_transaction
 
     def let_others_begin(self) -> None:
-        """Return when nobody is known to wait for the right to write: otherwise who writes much may take it again at
-        once, and others find it taken whenever they look."""
+        """Return when no other process is known to wait for the write lock. A process with many transactions would
+        otherwise take the lock again at once, and the others would starve."""
         with (
             suppress(Timeout, OSError, NotImplementedError),
-            self._turn().acquire(timeout=_LONGEST_TURN_SECONDS, poll_interval=_LOOK_AGAIN_SECONDS),
+            self._turn().acquire(timeout=_LONGEST_WAIT_SECONDS, poll_interval=_RETRY_SECONDS),
         ):
             return
 
     @contextmanager
     def checkpoints_after(self, pages: int) -> Iterator[None]:
-        """Copy the log into the file when it has so many pages after an edit of this thread."""
+        """Within the block, copy the log into the file once it has this many pages after an edit of this thread."""
         with self._translated():
             connection = self._connection()
             usual = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
@@ -112,7 +113,7 @@ class Store:
                 connection.execute(f"PRAGMA wal_autocheckpoint={usual}")
 
     def set_aside(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Keep rows in a table ``temp.TABLE`` of this thread, which is not in the file: nobody waits meanwhile."""
+        """Keep rows in a table ``temp.TABLE`` of this thread; it is not in the file, so no other process waits."""
         with self._translated():
             connection = self._connection()
             joined = connection.in_transaction
@@ -127,13 +128,13 @@ class Store:
                 connection.execute("COMMIT")
 
     def copy_to(self, path: Path) -> None:
-        """The database as of this moment, as one file that needs no other beside it; others may write meanwhile."""
+        """Copy the database, as of this moment, into one file without a log. Other processes may write meanwhile."""
         with self._translated(), closing(sqlite3.connect(path)) as copy:
             self._connection().backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
-        """Close the connections of all threads; the store cannot be used afterwards."""
+        """Close the connections of all threads; the store cannot be used any more."""
         with self._guard:
             self._closed = True
             for connection in self._connections.values():
@@ -164,15 +165,22 @@ class Store:
     def _open_file(self) -> sqlite3.Connection:
         if not self.read_only:
             return self._opened("rwc")
-        for options in ("rw", "ro", "ro&immutable=1"):
-            connection = self._opened(options)
-            try:
-                connection.execute("PRAGMA user_version").fetchone()
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                return connection
-            except sqlite3.OperationalError:
-                connection.close()
-        raise sqlite3.OperationalError("unable to open database file")
+        *modes, last = "rw", "ro", "ro&immutable=1"
+        for mode in modes:
+            with suppress(sqlite3.OperationalError):
+                return self._readable(mode)
+        return self._readable(last)
+
+    def _readable(self, mode: str) -> sqlite3.Connection:
+        """A connection that can read the file. Raises sqlite3.OperationalError when it cannot."""
+        connection = self._opened(mode)
+        try:
+            connection.execute("PRAGMA user_version").fetchone()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
     def _opened(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -187,7 +195,7 @@ class Store:
         connection = self._connection()
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if connection.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
-            raise RiseError(f"{self.path} holds programs of its own, which no project does; restore it from a backup.")
+            raise RiseError(f"{self.path} contains views or triggers, which no project has; restore it from a backup.")
         newest = len(MIGRATIONS)
         if version > newest:
             raise RiseError(
@@ -223,7 +231,7 @@ class Store:
             connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the right to write, at the first moment when nobody has it."""
+        """Take the write lock as soon as it is free."""
         last = time.monotonic() + BUSY_SECONDS
         turn = self._turn()
         connection.execute("PRAGMA busy_timeout=0")
@@ -233,19 +241,19 @@ class Store:
                     connection.execute("BEGIN IMMEDIATE")
                     return
                 except sqlite3.OperationalError as error:
-                    if "locked" not in str(error) or time.monotonic() > last:
+                    if _code(error) not in _LOCKED or time.monotonic() > last:
                         raise
                 if not turn.is_locked:
-                    # Another may wait already, and some disks know no locks; then looking often has to do.
+                    # Another process may hold it, and some file systems have no locks; frequent retries then suffice.
                     with suppress(Timeout, OSError, NotImplementedError):
                         turn.acquire(timeout=0)
-                time.sleep(_LOOK_AGAIN_SECONDS)
+                time.sleep(_RETRY_SECONDS)
         finally:
             turn.release()
             connection.execute(f"PRAGMA busy_timeout={1000 * BUSY_SECONDS:.0f}")
 
     def _turn(self) -> FileLock:
-        """Held by who waits for the right to write."""
+        """The lock that a process holds while it waits for the write lock."""
         return FileLock(self.path.with_name(_TURN), thread_local=False)
 
     @contextmanager
@@ -253,17 +261,17 @@ class Store:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise RiseError(_sentence(self.path, error)) from error
+            raise RiseError(_message(self.path, error)) from error
 
 
 def _choose_journal(connection: sqlite3.Connection) -> None:
-    """WAL where the disk can do it; some network file systems refuse it or its locks only when it is used."""
+    """Use WAL where the file system supports it; some network file systems fail only when WAL or its locks are used."""
     try:
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
-        if "locked" in str(error) and "protocol" not in str(error):
+        if _code(error) in _LOCKED:
             raise
         mode = "failed"
     if mode != "wal":
@@ -272,14 +280,20 @@ def _choose_journal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _sentence(path: Path, error: sqlite3.DatabaseError) -> str:
-    text = str(error)
-    if "full" in text:
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; the extended code has the detail in its upper bits."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _message(path: Path, error: sqlite3.DatabaseError) -> str:
+    """What is wrong and what to do about it."""
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL:
         return f"The disk is full, so the last edit in {path} was not saved; make room and do it again."
-    if "readonly" in text or "unable to open" in text:
-        return f"{path} cannot be written ({text}); check the rights of its folder."
-    if "locked" in text or "busy" in text:
-        return f"{path} is held by another program for more than {BUSY_SECONDS:.0f} seconds; close it and try again."
-    if "not a database" in text or "malformed" in text:
-        return f"{path} is not a project or is damaged ({text}); restore it from a backup."
-    return f"{path} could not be used ({text}); check the disk and try again."
+    if code in _LOCKED:
+        return f"Another program has locked {path} for more than {BUSY_SECONDS:.0f} seconds; close it and try again."
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return f"{path} cannot be written ({error}); check the permissions of its folder."
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{path} is not a project or is damaged ({error}); restore it from a backup."
+    return f"{path} could not be used ({error}); check the disk and try again."

@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from rise_engine.project.bank_listing import BankEntry, bank_entries
 from rise_engine.project.project import Project
+from rise_engine.project.records import BankEntry
 from rise_engine.project.wording import number_of
 from rise_napari.engine.background import run_in_background
 from rise_napari.tabs.bank.page import SIDE, Thumbnail, pixmap, read_page
@@ -123,7 +123,7 @@ class BankGrid(QWidget):
 
         def work() -> list[BankEntry]:
             with Project.open(path, read_only=True) as other:
-                return bank_entries(other)
+                return other.annotations.bank_entries()
 
         run_in_background(self._workspace, work, done=lambda found: self._show_entries(path, found))
 

@@ -13,8 +13,8 @@ from PIL import Image
 from qtpy.QtGui import QImage, QPixmap
 
 from rise_engine.errors import RiseError
-from rise_engine.project.bank_listing import BankEntry
 from rise_engine.project.project import Project
+from rise_engine.project.records import BankEntry
 from rise_engine.project.segmentation import mask_region, to_mask
 
 SIDE, SHARPNESS = 72, 2

@@ -124,10 +124,8 @@ def test_a_stroke_brings_its_cut_out(window: Any, bank: Any, disc: Any, stroke: 
 def test_excluded_cut_outs_look_excluded(window: Any, folder: Path) -> None:
     from dataclasses import replace
 
-    from rise_engine.project.bank_listing import bank_entries
-
     project = window.workspace.project
-    entry = bank_entries(project)[0]
+    entry = project.annotations.bank_entries()[0]
     shown, crossed = read_page(project.path, [entry, replace(entry, excluded=True)])
     assert shown.picture.shape == (PIXELS, PIXELS, 3)
     assert shown.picture[PIXELS // 2, PIXELS // 2].tolist() != crossed.picture[PIXELS // 2, PIXELS // 2].tolist()

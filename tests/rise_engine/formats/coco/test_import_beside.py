@@ -62,7 +62,7 @@ def _meanwhile(patch: pytest.MonkeyPatch, path: Path, *works: Work) -> list[Work
             with Project.open(path) as other:
                 left.pop(0)(other)
 
-    patch.setattr(bulk_import, "let_others", pause)
+    patch.setattr(bulk_import, "let_others_write", pause)
     return left
 
 
@@ -127,7 +127,7 @@ def test_a_stroke_on_a_frame_of_the_file_without_a_choice_refuses_all(
     project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _meanwhile(monkeypatch, project.path, _draw(2))
-    with pytest.raises(ImportConflictError, match=r"1 frames of .* have other instances already, tote1\.png for one"):
+    with pytest.raises(ImportConflictError, match=r"exist already in 1 frame of .*, for example tote1\.png;"):
         import_coco(project, file)
     assert _counts(project) == [0, 1, 0, 0, 0]
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == 1
@@ -157,7 +157,7 @@ def test_categories_that_change_meanwhile_start_it_anew(
     _meanwhile(monkeypatch, project.path, *[lambda other: other.annotations.add_category(next(names))] * 100)
     project.journal.undo()
     before = _counts(project)
-    with pytest.raises(RiseError, match="again and again"):
+    with pytest.raises(RiseError, match="changed repeatedly"):
         import_coco(project, file)
     assert _counts(project) == before
 
@@ -167,7 +167,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
 ) -> None:
     def die(other: Project) -> None:
         # As after kill -9, nobody cleans up.
-        monkeypatch.setattr(bulk_import.Incoming, "remove", lambda self: None)
+        monkeypatch.setattr(bulk_import.BulkImport, "remove", lambda self: None)
         raise KeyboardInterrupt
 
     _draw(5)(project)
@@ -183,7 +183,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
         assert to_coco(again) == exported
         assert again.journal.history()[0].action == "drew 1 instance"
         # The next one clears the rows away.
-        with bulk_import.incoming(again):
+        with again.bulk_import():
             pass
         assert _content(again) == before
         assert import_coco(again, file).instances == FRAMES * EACH
@@ -192,7 +192,7 @@ def test_a_program_that_dies_leaves_nothing_that_anybody_sees(
 def test_the_rows_of_an_undone_import_are_kept_until_it_cannot_be_redone(project: Project, file: Path) -> None:
     import_coco(project, file)
     project.journal.undo()
-    with bulk_import.incoming(project):
+    with project.bulk_import():
         pass
     project.journal.redo()
     assert _counts(project) == [EACH] * FRAMES + [0]
@@ -297,7 +297,7 @@ def test_an_unfinished_or_abandoned_replacement_leaves_what_was_there(
     import_coco(project, other, on_conflict="replace")
     project.journal.undo()
     _draw(5)(project)
-    with bulk_import.incoming(project):
+    with project.bulk_import():
         pass
     assert _counts(project) == [EACH] * FRAMES + [1]
     assert project.store.read("SELECT (SELECT count(*) FROM replaced), (SELECT count(*) FROM imports)")[0][:] == (0, 1)
@@ -308,13 +308,13 @@ def test_what_was_replaced_goes_for_good_when_undo_does_not_reach_it(
 ) -> None:
     import_coco(project, file)
     import_coco(project, _other_file(tmp_path, file), on_conflict="replace")
-    with bulk_import.incoming(project):
+    with project.bulk_import():
         pass
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH * 3 // 2
     monkeypatch.setattr(journal, "UNDO_REACH", 2)
     for _ in range(2):
         _draw(5)(project)
-    with bulk_import.incoming(project):
+    with project.bulk_import():
         pass
     assert _counts(project) == [EACH // 2] * FRAMES + [2]
     assert project.store.read("SELECT count(*) FROM instances")[0][0] == FRAMES * EACH // 2 + 2

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rise_engine.project.bank_listing import bank_entries
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 
@@ -33,7 +32,7 @@ def test_only_labelled_training_frames_count_each_annotation_once(tmp_path: Path
         project.frames.set_split([frames["held.png"]], Split.HOLDOUT)
         project.frames.set_state(frames["skipped.png"], FrameState.SKIPPED)
         project.annotations.set_bank_excluded(second, True)
-        found = bank_entries(project)
+        found = project.annotations.bank_entries()
     assert [one.instance for one in found] == [third, first, second]
     assert [one.frame_name for one in found] == ["f2.png", "f10.png", "f10.png"]
     assert [one.category for one in found] == [cup, cup, box]
