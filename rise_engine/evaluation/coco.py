@@ -77,8 +77,10 @@ def evaluate(
     if class_agnostic:
         for instance in (*targets, *found):
             instance["category_id"] = OBJECT_CATEGORY["id"]
-    known, detected = (_index(list(truth["images"]), categories, instances) for instances in (targets, found))
-    return Scores(_precision(known, detected, "segm"), _precision(known, detected, "bbox"), len(image_ids))
+    images = list(truth["images"])
+    known, masks = _index(images, categories, targets), _index(images, categories, found)
+    boxes = _index(images, categories, [result | {"area": result["bbox"][2] * result["bbox"][3]} for result in found])
+    return Scores(_precision(known, masks, "segm"), _precision(known, boxes, "bbox"), len(image_ids))
 
 
 def result_categories(class_names: Sequence[str], truth: Mapping[str, Any]) -> list[int]:
@@ -99,7 +101,8 @@ def results_of_frames(
 def _with_mask(instance: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
     """A copy with the mask as compressed RLE, and box and area from it where they are missing.
 
-    The area decides between small, medium and large. The area of a prediction is always that of its mask.
+    The area decides between small, medium and large. Of an annotation it is the file's ``area`` where there is one. Of
+    a prediction it is that of its mask, and that of its box in the evaluation of boxes, as in pycocotools' ``loadRes``.
     """
     rle = to_rle(instance["segmentation"], height, width)
     area = None if "score" in instance else instance.get("area")

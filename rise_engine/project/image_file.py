@@ -107,7 +107,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    # Pillow reports the upright size of a TIFF and turns its pixels when it reads them.
+    turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     return (image.height, image.width) if turned else (image.width, image.height)
 
 

@@ -172,3 +172,39 @@ def test_run_lengths_that_are_broken_are_told(counts: object) -> None:
         evaluate(dataset(broken), [])
     with pytest.raises(RiseError, match="run lengths"):
         evaluate(dataset(target(10, 10, 50, 50)), [{**broken, "score": 0.5}])
+
+
+def pycocotools_numbers(truth: dict[str, Any], results: list[dict[str, Any]], kind: str) -> dict[str, float | None]:
+    """AP and AP by size in percent, of results that have the fields of this kind only."""
+    field = {"segm": "segmentation", "bbox": "bbox"}[kind]
+    plain = [{key: result[key] for key in ("image_id", "category_id", "score", field)} for result in results]
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        known.dataset = copy.deepcopy(truth)
+        known.createIndex()
+        evaluation = COCOeval(known, known.loadRes(copy.deepcopy(plain)), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: 100 * value if value >= 0 else None for name, value in zip(ALL, evaluation.stats[:6], strict=True)}
+
+
+def test_every_number_by_size_is_that_of_pycocotools() -> None:
+    rng = np.random.default_rng(4)
+    truth = dataset(images=6)
+    results = []
+    for image in range(1, 7):
+        for _ in range(6):
+            x, y, w, h = (int(side) for side in (*rng.integers(0, 90, 2), *rng.integers(12, 110, 2)))
+            number = len(truth["annotations"]) + 1
+            given = {"image_id": image, "id": number, "iscrowd": 0, "bbox": [x, y, w, h], "area": w * h * 1.1}
+            truth["annotations"].append(target(x, y, w, h, **given))
+            # Thin masks in large boxes: their areas are of different sizes in COCO's sense.
+            thin = rle(x, y, w, max(2, h // 3)) if rng.random() < 0.5 else rle(x, y, w, h)
+            results.append(found(x, y, w, h, float(rng.random()), image_id=image) | {"segmentation": thin})
+            stray = [int(side) for side in (*rng.integers(0, 90, 2), *rng.integers(12, 110, 2))]
+            results.append(found(*stray, float(rng.random()), image_id=image) | {"segmentation": rle(*stray[:3], 3)})
+    scores = evaluate(truth, results)
+    for kind, values in (("segm", scores.mask), ("bbox", scores.box)):
+        assert values.as_record() == pytest.approx(pycocotools_numbers(truth, results, kind), abs=1e-6)
+    assert scores.box.small is not None and scores.box.medium is not None and scores.box.large is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rise_engine.errors import RiseError
 from rise_engine.project import image_file
@@ -29,6 +29,21 @@ def test_exif_orientation_is_applied_once(tmp_path: Path, orientation: int, turn
     assert (picture.pixels == expected).all()
     header = read_header(path)
     assert (header.height, header.width) == expected.shape[:2] == (picture.height, picture.width)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "jpg", "png", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_format_and_orientation_is_upright_as_pillow_has_it(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    path = tmp_path / f"turned.{suffix}"
+    _turned(path, orientation)
+    expected = ImageOps.exif_transpose(Image.open(path))
+    header, whole, small = read_header(path), read_image(path), read_image(path, short_side=20)
+    assert (header.width, header.height) == (whole.width, whole.height) == expected.size
+    assert np.array_equal(whole.pixels, np.asarray(expected.convert("RGB")))
+    assert (small.width, small.height) == expected.size
+    assert small.pixels.shape == ((20, 30, 3) if expected.width == 60 else (30, 20, 3))
 
 
 def test_jpeg_is_resized_to_the_short_side_after_turning(tmp_path: Path) -> None:
