@@ -1,13 +1,13 @@
-"""Masks of the objects in every picture of a folder, or before a camera, by a model that `rise export onnx` wrote.
+"""Segments the objects in every image of a folder, or of a camera, with a model exported by `rise export onnx`.
 
 python segment_folder.py MODEL.onnx FOLDER OUT
 python segment_folder.py MODEL.onnx camera:0 OUT --limit 100
 
-It needs numpy, onnxruntime and Pillow, and for a camera OpenCV (`pip install opencv-python-headless`); nothing of the
-project that trained the model. OUT receives one line a frame in `instances.jsonl`, and for each frame a picture of its
-size in `masks/`, PNG of 16 bits: 0 is background, k is instance k of the line, a better one covers a worse one.
+It needs numpy, onnxruntime and Pillow, and for a camera OpenCV (`pip install opencv-python-headless`). It needs nothing
+of the project that trained the model. It writes one line per frame to `OUT/instances.jsonl`, and one label image per
+frame to `OUT/masks/`, a 16-bit PNG: 0 is background, k is instance k of the line, and better instances are on top.
 
-In a program of your own: `instances = Model(Path("model.onnx"))(rgb)`, where rgb is uint8 (H, W, 3).
+In your own program: `instances = Model(Path("model.onnx"))(rgb)`, where rgb is uint8 (H, W, 3).
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from PIL import Image, ImageOps
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 OUTPUTS = ["scores", "labels", "boxes", "mask_logits"]
 NEEDED = {"class_names", "size", "thresholds"}
-"""What a model's metadata has to say."""
+"""The required metadata of a model."""
 CAMERA = "camera:"
 
 
 class RefusalError(Exception):
-    """What was asked for cannot be done; the message is a sentence for a person."""
+    """The request cannot be fulfilled; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One object: its box is left, top, right, bottom in pixels of the picture, half-open."""
+    """One object: its box is left, top, right, bottom in pixels of the image, half-open."""
 
     category: str
     score: float
     box: tuple[int, int, int, int]
     mask: NDArray[np.bool_]
-    """(bottom - top, right - left), what of the box is object."""
+    """(bottom - top, right - left), True on the object."""
 
     def rle(self, size: tuple[int, int]) -> dict[str, Any]:
-        """The mask on a picture of ``size`` (H, W) as COCO's run lengths, column by column, background first."""
+        """The mask on an image of ``size`` (H, W) as COCO's run lengths, column by column, background first."""
         left, top, right, bottom = self.box
         columns = np.zeros((right - left, size[0]), bool)
         columns[:, top:bottom] = self.mask.T
@@ -60,12 +60,12 @@ class Instance:
 
 
 class Model:
-    """An exported file, ready to look at pictures."""
+    """An exported model, loaded from its file."""
 
     def __init__(self, path: Path, *, score: float | None = None) -> None:
-        """``score``: leave out what is less sure; the threshold in the file when it is None. Raises RefusalError."""
+        """``score``: the lowest score of an instance; None uses the threshold in the file. Raises RefusalError."""
         if not path.is_file():
-            raise RefusalError(f"there is no model {path}: write one with `rise export onnx PROJECT {path.name}`")
+            raise RefusalError(f"There is no model {path}. Export one with `rise export onnx PROJECT {path.name}`.")
         known = onnxruntime.get_available_providers()
         usable = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in known]
         try:
@@ -75,20 +75,20 @@ class Model:
         except Exception as error:  # the runtime's own exceptions share no public base
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise RefusalError(
-                f"{path} is no model that `rise export onnx` wrote ({reason}): export it again"
+                f"{path} was not written by `rise export onnx` ({reason}). Export the model again."
             ) from error
         names = {output.name for output in self.session.get_outputs()}
         missing = sorted(NEEDED - self.metadata.keys()) + [name for name in OUTPUTS if name not in names]
         if missing:
             raise RefusalError(
-                f"{path} is no model that `rise export onnx` wrote: it has no {', '.join(missing)}; export it again"
+                f"{path} was not written by `rise export onnx`: {', '.join(missing)} missing. Export the model again."
             )
         self.class_names: list[str] = self.metadata["class_names"]
         self.score: float = self.metadata["thresholds"]["score"] if score is None else score
         self.overlap: float = self.metadata["thresholds"].get("box_nms_iou", 0.7)
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width at which the model looks at a picture of the given ones."""
+        """Height and width of the model's input for an image of the given height and width."""
         if not self.metadata.get("dynamic_size"):
             high, wide = self.metadata["size"]
             return high, wide
@@ -97,11 +97,11 @@ class Model:
         high, wide = (max(1, round(side * shrink / multiple)) * multiple for side in (height, width))
         return high, wide
 
-    def __call__(self, picture: NDArray[np.uint8]) -> list[Instance]:
-        """The instances in a picture, uint8 (H, W, 3) RGB, best first."""
-        height, width = picture.shape[:2]
+    def __call__(self, image: NDArray[np.uint8]) -> list[Instance]:
+        """The instances in an image, uint8 (H, W, 3) RGB, best first."""
+        height, width = image.shape[:2]
         high, wide = self.input_size(height, width)
-        small = np.asarray(Image.fromarray(picture).resize((wide, high), Image.Resampling.BILINEAR), np.float32)
+        small = np.asarray(Image.fromarray(image).resize((wide, high), Image.Resampling.BILINEAR), np.float32)
         low, top = self.metadata.get("pixel_range", (0, 1))
         images = (small.transpose(2, 0, 1)[None] * ((top - low) / 255) + low).astype(np.float32)
         scores, labels, boxes, logits = (output[0] for output in self.session.run(OUTPUTS, {"images": images}))
@@ -122,7 +122,7 @@ def best_of_each_place(
     score: float,
     overlap: float,
 ) -> list[int]:
-    """Rows of at least ``score``, best first, without those whose box a better one of the same class covers.
+    """Rows with at least ``score``, best first, without those that a better box of the same class overlaps (NMS).
 
     Boxes (K, 4) are left, top, right, bottom; ``overlap`` is intersection over union.
     """
@@ -142,9 +142,9 @@ def best_of_each_place(
 def enlarged(
     logits: NDArray[np.float32], size: tuple[int, int]
 ) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]] | None:
-    """Box and mask where ``logits`` (h, w), resized to a picture of ``size`` (H, W), are above 0; None if nowhere.
+    """Box and mask where ``logits`` (h, w), resized to an image of ``size`` (H, W), are above 0; None if nowhere.
 
-    Bilinear, with the centres of pixels at halves; only what a positive logit can reach is calculated.
+    Bilinear, with half-pixel centres. Only pixels that a positive logit can reach are computed.
     """
     rows, columns = (np.flatnonzero((logits > 0).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
@@ -164,8 +164,8 @@ def enlarged(
 def _neighbours(
     first: int, last: int, cells: int, length: int
 ) -> tuple[int, NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """The first pixel that cells ``first`` to ``last`` reach, and of it and those that follow: both cells, the share
-    of the second."""
+    """The first pixel that cells ``first`` to ``last`` reach, and for each reached pixel its two cells and the weight
+    of the second one."""
     place = np.clip((np.arange(length) + 0.5) * (cells / length) - 0.5, 0, cells - 1)
     reached = np.flatnonzero((place > first - 1) & (place < last + 1))
     place = place[reached]
@@ -173,8 +173,8 @@ def _neighbours(
     return int(reached[0]), lower, np.minimum(lower + 1, cells - 1), (place - lower).astype(np.float32)
 
 
-def label_picture(instances: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
-    """(H, W), k where instance k lies, counted from 1; a better one covers a worse one."""
+def label_image(instances: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.uint16]:
+    """(H, W), k on instance k, counted from 1; better instances are on top."""
     labels = np.zeros(size, np.uint16)
     for number, instance in reversed(list(enumerate(instances, start=1))):
         left, top, right, bottom = instance.box
@@ -183,40 +183,42 @@ def label_picture(instances: Sequence[Instance], size: tuple[int, int]) -> NDArr
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """A picture, uint8 (H, W, 3) RGB, turned as its camera was held. Raises RefusalError."""
+    """An image, uint8 (H, W, 3) RGB, with its EXIF orientation applied. Raises RefusalError."""
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I"):  # 16 bits, of which Pillow would cut off the upper ones
-                picture = Image.fromarray((np.asarray(picture, np.int64) >> 8).clip(0, 255).astype(np.uint8))
-            return np.asarray(picture.convert("RGB"))
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):  # 16 bits; Pillow would clip them
+                image = Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8))
+            return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise RefusalError(f"{path} cannot be read ({error})") from error
+        raise RefusalError(f"{path} cannot be read ({error}).") from error
 
 
 def folder_frames(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Names and pictures of a folder and the folders in it; those that cannot be read are named and left out."""
+    """Names and images of a folder and its subfolders; unreadable images are reported and skipped."""
     if not folder.is_dir():
-        raise RefusalError(f"there is no folder {folder}: give a folder with pictures, or {CAMERA}0")
+        raise RefusalError(f"There is no folder {folder}. Give a folder with images, or {CAMERA}0.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not paths:
-        raise RefusalError(f"{folder} has no pictures: they end in {', '.join(sorted(ENDINGS))}")
+        raise RefusalError(f"{folder} has no images. Their names end in {', '.join(sorted(ENDINGS))}.")
     for path in paths:
         try:
             yield path.relative_to(folder).as_posix(), read(path)
         except RefusalError as refusal:
-            print(f"left out: {refusal}", file=sys.stderr)
+            print(f"Skipped: {refusal}", file=sys.stderr)
 
 
 def camera_frames(number: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Pictures of a camera, until it gives no more."""
+    """Names and images of a camera, until it returns no more."""
     try:
         import cv2
     except ImportError as error:
-        raise RefusalError("a camera is read with OpenCV: pip install opencv-python-headless") from error
+        raise RefusalError("A camera needs OpenCV: pip install opencv-python-headless.") from error
     camera = cv2.VideoCapture(int(number) if number.isdigit() else number)
     if not camera.isOpened():
-        raise RefusalError(f"there is no camera {number}: {CAMERA}0 is the first, or give its device or address")
+        raise RefusalError(
+            f"There is no camera {number}. {CAMERA}0 is the first one; a device or an address works too."
+        )
     try:
         count = 0
         while (grabbed := camera.read())[0]:
@@ -227,15 +229,15 @@ def camera_frames(number: str) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 
 
 def write(out: Path, name: str, size: tuple[int, int], instances: Sequence[Instance], seconds: float) -> str:
-    """Writes a frame's mask picture and returns its line."""
-    picture = Path("masks") / f"{name}.png"
-    (out / picture).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(label_picture(instances, size)).save(out / picture)
+    """Saves a frame's label image and returns its line."""
+    mask = Path("masks") / f"{name}.png"
+    (out / mask).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(label_image(instances, size)).save(out / mask)
     record = {
         "frame": name,
         "height": size[0],
         "width": size[1],
-        "mask": picture.as_posix(),
+        "mask": mask.as_posix(),
         "seconds": round(seconds, 4),
         "instances": [
             {
@@ -252,20 +254,20 @@ def write(out: Path, name: str, size: tuple[int, int], instances: Sequence[Insta
 
 
 def segment(model: Model, source: str, out: Path, *, limit: int | None) -> int:
-    """Writes the masks of all frames of a folder or camera, and returns how many there were."""
+    """Writes the masks of all frames of a folder or camera, and returns the number of frames."""
     camera = source.startswith(CAMERA)
     frames = camera_frames(source.removeprefix(CAMERA)) if camera else folder_frames(Path(source))
     done = 0
     lines = None
     try:
-        for name, picture in frames:
+        for name, image in frames:
             start = time.perf_counter()
-            instances = model(picture)
+            instances = model(image)
             seconds = time.perf_counter() - start
             if lines is None:
                 out.mkdir(parents=True, exist_ok=True)
                 lines = (out / "instances.jsonl").open("w", encoding="utf-8")
-            height, width = picture.shape[:2]
+            height, width = image.shape[:2]
             print(write(out, name, (height, width), instances, seconds), file=lines, flush=True)
             done += 1
             if done == limit:
@@ -277,20 +279,22 @@ def segment(model: Model, source: str, out: Path, *, limit: int | None) -> int:
 
 
 def main() -> None:
-    """Reads the arguments; 0 when it is done, 2 with a sentence when it cannot be done."""
+    """Reads the arguments and segments; exit status 0 on success, 2 with a message on bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("source", metavar="FOLDER", help=f"a folder of pictures, or {CAMERA}0 for the first camera")
+    parser.add_argument("source", metavar="FOLDER", help=f"A folder of images, or {CAMERA}0 for the first camera.")
     parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--score", type=float, help="leave out what is less sure; the model's own threshold")
-    parser.add_argument("--limit", type=int, help="stop after so many frames")
+    parser.add_argument(
+        "--score", type=float, help="The lowest score of an instance. By default the threshold in the model."
+    )
+    parser.add_argument("--limit", type=int, help="Stop after this number of frames.")
     options = parser.parse_args()
     try:
         done = segment(Model(options.model, score=options.score), options.source, options.out, limit=options.limit)
     except RefusalError as refusal:
         sys.exit(_refused(str(refusal)))
     except OSError as error:
-        sys.exit(_refused(f"{error.filename or options.out} cannot be written ({error.strerror or error})"))
+        sys.exit(_refused(f"{error.filename or options.out} cannot be written ({error.strerror or error})."))
     except KeyboardInterrupt:
         sys.exit(130)
     print(f"{done} frame{'s' if done != 1 else ''}: {options.out / 'instances.jsonl'}")

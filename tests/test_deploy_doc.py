@@ -235,7 +235,7 @@ def test_the_example_segments_a_folder_without_torch_and_without_this_project(fr
     pixels[96:128, 160:192, 1] = 255  # up to the last pixel
     Image.fromarray(pixels).save(photos / "later" / "a.png")
     Image.new("RGB", (96, 64)).save(photos / "b.png")
-    (photos / "broken.jpg").write_bytes(b"no picture")
+    (photos / "broken.jpg").write_bytes(b"no image")
 
     done = run_example(tmp_path, "colours.onnx", "photos", "out")
 
@@ -278,11 +278,15 @@ def test_the_example_refuses_bad_input_with_one_sentence(tmp_path: Path) -> None
     write_colour_model(tmp_path / "colours.onnx")
     (tmp_path / "empty").mkdir()
     for model, source, sentence in (
-        ("absent.onnx", "empty", "there is no model absent.onnx"),
-        ("text.onnx", "empty", "text.onnx is no model that `rise export onnx` wrote"),
-        ("bare.onnx", "empty", "it has no class_names, size, thresholds"),
-        ("colours.onnx", "absent", "there is no folder absent"),
-        ("colours.onnx", "empty", "empty has no pictures"),
+        ("absent.onnx", "empty", "There is no model absent.onnx."),
+        ("text.onnx", "empty", "text.onnx was not written by `rise export onnx` ("),
+        (
+            "bare.onnx",
+            "empty",
+            "bare.onnx was not written by `rise export onnx`: class_names, size, thresholds missing.",
+        ),
+        ("colours.onnx", "absent", "There is no folder absent."),
+        ("colours.onnx", "empty", "empty has no images."),
     ):
         done = run_example(tmp_path, model, source, "out")
         assert done.returncode == 2
