@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,14 @@ def test_arrows_inside_the_engine_point_one_way(path: Path) -> None:
     allowed = GROUND if part in GROUND else GROUND | {part} | MAY_USE[part]
     used = {name.split(".")[1] for name in imports(path) if name.startswith("rise_engine.")}
     assert used <= allowed, f"{label(path)} must not use {', '.join(sorted(used - allowed))}"
+
+
+OUTSIDE_PROJECT = [path for path in ENGINE + WINDOW if not path.is_relative_to(ROOT / "rise_engine" / "project")]
+
+
+@pytest.mark.parametrize("path", OUTSIDE_PROJECT, ids=label)
+def test_only_the_project_package_contains_sql(path: Path) -> None:
+    assert not re.search(r"\.store\.(read|write|stream)\b|\bSELECT\b", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", WINDOW, ids=label)
