@@ -44,7 +44,7 @@ def test_the_published_recipes_keep_their_learning_rate_where_the_preset_has_ano
         (["sequence.max_pasted=0"], "The setting sequence.min_pasted is 1, more than max_pasted, 0"),
         (
             ["sequence.move_probability=0.9"],
-            "The sum of sequence.move_probability and remove_probability is more than 1",
+            "The sum of sequence.move_probability and remove_probability is",
         ),
     ],
 )
@@ -58,35 +58,35 @@ def test_settings_of_a_section_that_cannot_both_hold_are_refused(settings: list[
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("loader.short_sides=[]", "The setting loader.short_sides does not fit"),
-        ("loader.short_sides=[64, 0]", "The setting loader.short_sides.1 does not fit"),
-        ("schedule.seed=-1", "The setting schedule.seed does not fit"),
-        (f"schedule.seed={2**64}", "The setting schedule.seed does not fit"),
+        ("loader.short_sides=[]", "loader.short_sides does not fit"),
+        ("loader.short_sides=[64, 0]", "loader.short_sides.1 does not fit"),
+        ("schedule.seed=-1", "schedule.seed does not fit"),
+        (f"schedule.seed={2**64}", "schedule.seed does not fit"),
         (
             "augment.scale=[1.2, 0.8]",
-            "The setting augment.scale begins at 1.2 and ends at 0.8: write the smaller number first",
+            "augment.scale begins at 1.2 and ends at 0.8: write the smaller number first",
         ),
-        ("augment.strong_scale=[0, 1]", "The setting augment.strong_scale.0 does not fit"),
-        ("augment.object_scale=[1, Infinity]", "The setting augment.object_scale.1 does not fit"),
-        ("augment.strong_jitter=[0.9, 0.1]", "The setting augment.strong_jitter begins at 0.9 and ends at 0.1"),
-        ("augment.strong_jitter=[-1, 0.1]", "The setting augment.strong_jitter.0 does not fit"),
-        ("augment.rotation=Infinity", "The setting augment.rotation does not fit"),
-        ("augment.strong_rotation=NaN", "The setting augment.strong_rotation does not fit"),
-        ("augment.object_rotation=Infinity", "The setting augment.object_rotation does not fit"),
-        ("loss.dice=Infinity", "The setting loss.dice does not fit"),
-        ("model.num_heads=3", "The setting model.num_heads is 3, which does not divide model.hidden_dim, 128"),
-        ("preset_name=r50", "The setting preset_name cannot be changed: --preset sets it"),
-        ("recipe_name=paper", "The setting recipe_name cannot be changed: --recipe sets it"),
+        ("augment.strong_scale=[0, 1]", "augment.strong_scale.0 does not fit"),
+        ("augment.object_scale=[1, Infinity]", "augment.object_scale.1 does not fit"),
+        ("augment.strong_jitter=[0.9, 0.1]", "augment.strong_jitter begins at 0.9 and ends at 0.1"),
+        ("augment.strong_jitter=[-1, 0.1]", "augment.strong_jitter.0 does not fit"),
+        ("augment.rotation=Infinity", "augment.rotation does not fit"),
+        ("augment.strong_rotation=NaN", "augment.strong_rotation does not fit"),
+        ("augment.object_rotation=Infinity", "augment.object_rotation does not fit"),
+        ("loss.dice=Infinity", "loss.dice does not fit"),
+        ("model.num_heads=3", "model.num_heads is 3, which does not divide model.hidden_dim, 128"),
+        ("preset_name=r50", "preset_name cannot be changed: --preset sets it"),
+        ("recipe_name=paper", "recipe_name cannot be changed: --recipe sets it"),
         (
             "model.num_classes=7",
-            "The setting model.num_classes cannot be changed: it follows from the project's categories",
+            "model.num_classes cannot be changed: it follows from the project's categories",
         ),
     ],
 )
 def test_a_setting_that_no_training_could_use_is_refused_by_its_name(setting: str, said: str) -> None:
     with pytest.raises(ValueError) as refused:
         RiseConfig.preset("laptop").with_settings([setting])
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(f"The setting {said}")
     assert "\n" not in str(refused.value)
 
 
