@@ -1,0 +1,1 @@
+"""Active learning: which frame to annotate or fix next."""

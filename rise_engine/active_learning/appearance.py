@@ -1,4 +1,4 @@
-"""How alike frames look, from thumbnails alone: cheap, without a network, remembered in the project."""
+"""Appearance of a frame: colour and contrast of its thumbnail as a vector, without a network; stored in the project."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, ND
         vector = known.get(frame.id)
         if vector is None or vector.size != _LENGTH:
             try:
-                picture = read_image(project.images / frame.name, short_side=_GRID * _CELL)
+                image = read_image(project.images / frame.name, short_side=_GRID * _CELL)
             except RiseError:
                 continue
-            vector = _appearance(picture.pixels)
+            vector = _appearance(image.pixels)
             fresh.append((frame.id, vector.tobytes()))
         found[frame.id] = vector
     if fresh and not project.read_only:
@@ -40,17 +40,18 @@ def appearances(project: Project, frames: Sequence[FrameRecord]) -> dict[int, ND
 
 
 def clutter(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much is in frames, (N,), from their vectors (N, 256): the mean contrast, for each object brings edges.
+    """An estimate of how full frames are, (N,), from their vectors (N, 256).
 
-    On photos of one kind of tote it ranks them much as a count of the objects does (docs/evidence.md).
+    It is the mean contrast, because objects have edges. On photos of one kind of tote, the order is close to the order
+    by number of objects (docs/evidence.md).
     """
     cells: NDArray[np.float32] = vectors.reshape(-1, _GRID * _GRID, 4)
     return cells[:, :, 3].mean(axis=1)
 
 
-def remember_appearances(project: Project, pictures: Mapping[int, NDArray[np.uint8]]) -> None:
-    """Keeps how frames look whose pictures, uint8 (H, W, 3), were read for another reason."""
-    project.frames.set_feature_vectors((frame, _appearance(pixels).tobytes()) for frame, pixels in pictures.items())
+def store_appearances(project: Project, images: Mapping[int, NDArray[np.uint8]]) -> None:
+    """Stores the appearance of frames from their images, uint8 (H, W, 3), that were decoded for another reason."""
+    project.frames.set_feature_vectors((frame, _appearance(pixels).tobytes()) for frame, pixels in images.items())
 
 
 def _appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

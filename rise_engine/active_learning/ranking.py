@@ -1,4 +1,4 @@
-"""Which frame to fix next, and why."""
+"""Review queue: the order of the unlabelled frames, the most useful to annotate or fix first, each with its reason."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rise_engine.project.wording import number_of
 Order = Literal["useful", "uncertain", "disagreeing", "edge", "unlike", "name"]
 
 SCORE_CUT = 0.3
-"""Predictions below are not shown."""
+"""Predictions with a lower score are not shown."""
 EDGE = (0.4, 0.6)
-"""Scores near the middle, where a person's cut would fall: a slip to either side changes what is accepted."""
+"""Scores near the threshold that a person chooses for accepting: a small error there changes what is accepted."""
 _COMPARED = 300
 _REFERENCES = 100
 _GREEDY = 60
@@ -35,14 +35,13 @@ _UNFAMILIAR_WEIGHT = 0.2
 
 @dataclass(frozen=True, slots=True)
 class QueueEntry:
-    """A frame worth a person's time; ``score`` is larger the more it is, ``reason`` says why in a few words.
+    """A frame of the queue; a larger ``score`` is more useful, ``reason`` is its main cause in a few words.
 
-    ``uncertainty`` 0 to 1 is the mean of 1 - abs(2 s - 1) over the scores s; ``edge`` counts the predictions whose
-    score lies within ``EDGE``; ``disagreement`` 0 to 1 says how much the predictions change with the light, None where
-    that was not measured; ``unfamiliar`` counts the predictions that look unlike anything in the bank, None where that
-    was not looked at; ``novelty`` 0 to 1 is the distance in looks from the labelled frames and those before it in
-    the queue, None where the frame was not compared; ``fullness`` 0 to 1 is the share of the frames compared that
-    have no more in them, None where there are predictions to go by.
+    ``uncertainty`` 0 to 1: mean of 1 - abs(2 s - 1) over the scores s. ``edge``: number of predictions with a score
+    within ``EDGE``. ``disagreement`` 0 to 1: change of the predictions in a strong view. ``unfamiliar``: number of
+    predictions that differ from everything in the bank. ``novelty`` 0 to 1: distance in appearance from the labelled
+    frames and from earlier frames of the queue. ``fullness`` 0 to 1: share of the compared frames that are not fuller
+    than this one; only without predictions. None stands for a part that was not measured.
     """
 
     frame: FrameRecord
@@ -59,10 +58,10 @@ class QueueEntry:
 def rank_frames(project: Project, *, top: int | None = None, order: Order = "useful") -> list[QueueEntry]:
     """Unlabelled training frames, the most useful first.
 
-    With predictions: uncertain ones, those that change with the light, those with objects unlike anything in the bank,
-    and those unlike the labelled ones and those before them. Without: each with much in it, and unlike those
-    labelled or before it. ``order`` sorts by one of the parts alone, or by name. Raises RiseError for an unknown
-    order.
+    With predictions, a frame is useful when they are uncertain, when they change in a strong view, when objects differ
+    from everything in the bank, and when the frame differs from labelled and earlier frames. Without predictions, it
+    is useful when it is full and differs from labelled and earlier frames. ``order`` sorts by one part only, or by
+    name. Raises RiseError for an unknown order.
     """
     if order not in get_args(Order):
         raise RiseError(f"The queue has no order {order!r}: choose one of {', '.join(get_args(Order))}.")
@@ -71,8 +70,8 @@ def rank_frames(project: Project, *, top: int | None = None, order: Order = "use
     if any(frame.id in scores for frame in open_frames):
         changed = project.predictions.latest_disagreement()
         predicted = [frame for frame in open_frames if frame.id in scores]
-        judged = [_by_doubt(frame, scores[frame.id], changed.get(frame.id)) for frame in predicted]
-        entries = _spread(project, _with_unfamiliar(project, sorted(judged, key=lambda entry: -entry.score)))
+        scored = [_by_uncertainty(frame, scores[frame.id], changed.get(frame.id)) for frame in predicted]
+        entries = _diversified(project, _with_unfamiliar(project, sorted(scored, key=lambda entry: -entry.score)))
         entries += [QueueEntry(frame, 0.0, "no prediction yet") for frame in open_frames if frame.id not in scores]
     else:
         entries = _by_difference(project, open_frames)
@@ -95,43 +94,48 @@ def _sorted(entries: list[QueueEntry], order: Order) -> list[QueueEntry]:
             return entries
 
 
-def _by_doubt(frame: FrameRecord, scores: Sequence[float], disagreement: float | None) -> QueueEntry:
+def _by_uncertainty(frame: FrameRecord, scores: Sequence[float], disagreement: float | None) -> QueueEntry:
     shown = [score for score in scores if score >= SCORE_CUT]
     if not shown:
-        # A tote without any object is rare, so the network is probably blind to something in it.
+        # A tote without any object is rare, so the network probably misses something.
         return QueueEntry(frame, 1.0, "nothing found", uncertainty=1.0, disagreement=disagreement)
-    doubt = float(np.mean([1 - abs(2 * score - 1) for score in shown]))
+    uncertainty = float(np.mean([1 - abs(2 * score - 1) for score in shown]))
     edge = sum(EDGE[0] <= score <= EDGE[1] for score in shown)
     reasons = {
-        f"{number_of(edge, 'prediction')} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + doubt * (edge > 0),
-        f"unsure, lowest score {min(shown):.2f}": doubt,
+        f"{number_of(edge, 'prediction')} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + uncertainty * (edge > 0),
+        f"unsure, lowest score {min(shown):.2f}": uncertainty,
         f"changes with the light by {100 * (disagreement or 0):.0f} %": _DISAGREEMENT_WEIGHT * (disagreement or 0.0),
     }
-    score = doubt + _EDGE_WEIGHT * edge + _DISAGREEMENT_WEIGHT * (disagreement or 0.0)
+    score = uncertainty + _EDGE_WEIGHT * edge + _DISAGREEMENT_WEIGHT * (disagreement or 0.0)
     reason = max(reasons, key=lambda words: reasons[words])
-    return QueueEntry(frame, score, reason, uncertainty=doubt, edge=edge, disagreement=disagreement)
+    return QueueEntry(frame, score, reason, uncertainty=uncertainty, edge=edge, disagreement=disagreement)
 
 
 def _with_unfamiliar(project: Project, entries: list[QueueEntry]) -> list[QueueEntry]:
-    """The first entries with what their objects' looks add; it means to read their images, so only the first."""
+    """Adds the unfamiliar objects to the first entries; only the first, because their images must be read."""
     counts = unfamiliar(project, [entry.frame for entry in entries[:_GREEDY]], min_score=SCORE_CUT)
-    seen = [_seen_anew(entry, counts[entry.frame.id]) if entry.frame.id in counts else entry for entry in entries]
-    return sorted(seen, key=lambda entry: -entry.score)
+    updated = [
+        _with_unfamiliar_count(entry, counts[entry.frame.id]) if entry.frame.id in counts else entry
+        for entry in entries
+    ]
+    return sorted(updated, key=lambda entry: -entry.score)
 
 
-def _seen_anew(entry: QueueEntry, count: int) -> QueueEntry:
+def _with_unfamiliar_count(entry: QueueEntry, count: int | None) -> QueueEntry:
+    if count is None:
+        return entry
     gain = _UNFAMILIAR_WEIGHT * count
     strongest = gain > max(entry.uncertainty + _EDGE_WEIGHT * entry.edge, entry.disagreement or 0.0)
-    reason = _words_of(count) if strongest else entry.reason
+    reason = _unfamiliar_reason(count) if strongest else entry.reason
     return replace(entry, score=entry.score + gain, reason=reason, unfamiliar=count)
 
 
-def _words_of(unfamiliar: int) -> str:
+def _unfamiliar_reason(unfamiliar: int) -> str:
     return f"{number_of(unfamiliar, 'object')} unlike the bank"
 
 
-def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]:
-    """The same entries, the first ones chosen one by one so that they are useful and unlike each other."""
+def _diversified(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]:
+    """The same entries; the first ones are chosen greedily, useful and different from each other."""
     vectors = appearances(project, [entry.frame for entry in entries[:_COMPARED]])
     pool = [entry for entry in entries if entry.frame.id in vectors]
     if len(vectors) < 2:
@@ -143,10 +147,10 @@ def _spread(project: Project, entries: Sequence[QueueEntry]) -> list[QueueEntry]
     left = np.ones(len(pool), dtype=bool)
     while left.any() and len(chosen) < _GREEDY:
         novelty = np.clip(distance / scale, 0, 1)
-        pick = int(np.argmax(np.where(left, base + _NOVELTY_WEIGHT * novelty, -np.inf)))
-        chosen.append(_with_novelty(pool[pick], float(novelty[pick])))
-        left[pick] = False
-        distance = np.minimum(distance, np.linalg.norm(points - points[pick], axis=1))
+        best = int(np.argmax(np.where(left, base + _NOVELTY_WEIGHT * novelty, -np.inf)))
+        chosen.append(_with_novelty(pool[best], float(novelty[best])))
+        left[best] = False
+        distance = np.minimum(distance, np.linalg.norm(points - points[best], axis=1))
     taken = {entry.frame.id for entry in chosen}
     return chosen + [entry for entry in entries if entry.frame.id not in taken]
 
@@ -160,14 +164,14 @@ def _with_novelty(entry: QueueEntry, novelty: float) -> QueueEntry:
     )
     reason = entry.reason
     if gain > max(parts):
-        reason = _words_of(entry.unfamiliar) if entry.unfamiliar else "unlike the labelled frames"
+        reason = _unfamiliar_reason(entry.unfamiliar) if entry.unfamiliar else "unlike the labelled frames"
     return replace(entry, score=entry.score + gain, reason=reason, novelty=novelty)
 
 
 def _distances(
     project: Project, pool: Sequence[QueueEntry], vectors: Mapping[int, NDArray[np.float32]]
 ) -> tuple[NDArray[np.float32], float]:
-    """The distance of each pooled frame from the nearest labelled one, and what counts as far."""
+    """The distance of each pooled frame to the nearest labelled one, and the largest of them."""
     points = np.stack([vectors[entry.frame.id] for entry in pool])
     references = _labelled_vectors(project)
     if references:
@@ -182,7 +186,7 @@ def _labelled_vectors(project: Project) -> list[NDArray[np.float32]]:
 
 
 def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[QueueEntry]:
-    """One by one, the frame that is unlike those before it and has much in it: an empty tote teaches little."""
+    """Without predictions: greedily the frame that is full and differs from the earlier ones."""
     vectors = appearances(project, shuffled(frames, "queue")[:_COMPARED])
     compared = [frame for frame in frames if frame.id in vectors]
     rest = [QueueEntry(frame, 0.0, "not compared yet") for frame in frames if frame.id not in vectors]
@@ -208,9 +212,9 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
         distance = np.linalg.norm(points - points[first], axis=1)
     largest = max(float(distance.max()), 1e-6)
     while left.any():
-        pick = int(np.argmax(np.where(left, distance * fullness, -1)))
-        novelty, full = float(distance[pick]) / largest, float(fullness[pick])
-        entries.append(QueueEntry(compared[pick], novelty * full, reason, novelty=novelty, fullness=full))
-        left[pick] = False
-        distance = np.minimum(distance, np.linalg.norm(points - points[pick], axis=1))
+        best = int(np.argmax(np.where(left, distance * fullness, -1)))
+        novelty, full = float(distance[best]) / largest, float(fullness[best])
+        entries.append(QueueEntry(compared[best], novelty * full, reason, novelty=novelty, fullness=full))
+        left[best] = False
+        distance = np.minimum(distance, np.linalg.norm(points - points[best], axis=1))
     return entries + rest

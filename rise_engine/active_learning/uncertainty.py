@@ -1,4 +1,4 @@
-"""A second look at a frame in another light: where the network is not sure of itself, its answers change with it."""
+"""Uncertainty of a frame: how much its predictions change in a strong view (grey, dark, low contrast, mirrored)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kornia.color import rgb_to_grayscale
 from numpy.typing import NDArray
 from pycocotools import mask as rle_codec
 
-from rise_engine.active_learning.appearance import remember_appearances
+from rise_engine.active_learning.appearance import store_appearances
 from rise_engine.prediction.load import LoadedModel
 from rise_engine.prediction.predict import predict
 from rise_engine.prediction.store import STORED_SCORE
@@ -20,14 +20,14 @@ from rise_engine.project.records import PredictedInstance
 from rise_engine.pseudo_sequences.augment import adjust
 
 BRIGHTNESS, CONTRAST = 0.7, 0.8
-LONGEST = 640
-"""Pixels; a strong view of the whole frame would cost more than the network, which sees less than that anyway."""
+LONGER_SIDE = 640
+"""Pixels of the strong view's longer side: the network's input is smaller, and larger views only cost time."""
 
 
 class StrongViewDisagreement:
-    """Predicts each frame once more in a strong view (grey, dim, flat and mirrored), and compares.
+    """Measures the disagreement of a frame's predictions with those in a strong view of the frame.
 
-    It also keeps how the frames look, since their pictures are at hand.
+    It also stores the appearance of the frames, because their images are already decoded here.
     """
 
     def __init__(self, loaded: LoadedModel, project: Project, *, min_score: float = STORED_SCORE) -> None:
@@ -36,12 +36,12 @@ class StrongViewDisagreement:
         self._min_score = min_score
 
     def __call__(self, frame: int, image: NDArray[np.uint8], found: Sequence[PredictedInstance]) -> float:
-        """The share, 0 to 1, of what either look sees that the other does not."""
-        remember_appearances(self._project, {frame: image})
+        """The disagreement, 0 to 1, between the predictions ``found`` on the image and those in its strong view."""
+        store_appearances(self._project, {frame: image})
         height, width = image.shape[:2]
-        step = max(1, -(-max(height, width) // LONGEST))
+        step = max(1, -(-max(height, width) // LONGER_SIDE))
         small = torch.from_numpy(np.ascontiguousarray(image[::step, ::step].transpose(2, 0, 1))).float() / 255
-        # The same light for every frame, so that frames differ by what is in them and not by how hard they were tried.
+        # The same strong view for every frame: frames should differ by their content, not by the augmentation.
         strong = adjust(rgb_to_grayscale(small).expand_as(small), brightness=BRIGHTNESS, contrast=CONTRAST).flip(-1)
         pixels = (strong * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         again = predict(self._loaded, np.ascontiguousarray(pixels), min_score=self._min_score)
@@ -56,11 +56,10 @@ def disagreement(
     others: NDArray[np.float64],
     other_scores: NDArray[np.float64],
 ) -> float:
-    """How little two sets of predictions of one frame agree, 0 to 1.
+    """1 - agreement of two sets of predictions of one frame, 0 to 1.
 
-    ``boxes`` (N, 4) and ``others`` (M, 4) are half-open xyxy of the same frame. Each prediction agrees with the other
-    set as much as its best box IoU there; the mean is weighted with the scores, which are what a person sees.
-    Two empty sets agree.
+    ``boxes`` (N, 4) and ``others`` (M, 4) are half-open xyxy of the same frame. The agreement is the mean, over all
+    predictions and weighted by score, of the best box IoU in the other set. Two empty sets agree.
     """
     total = scores.sum() + other_scores.sum()
     if total == 0:

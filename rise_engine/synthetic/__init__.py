@@ -1,4 +1,4 @@
-"""Pictures of totes that the project draws itself, with exact masks."""
+"""Synthetic images of totes with exact masks, drawn from a random seed."""
 
 from __future__ import annotations
 

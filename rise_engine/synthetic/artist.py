@@ -1,4 +1,4 @@
-"""Draws whole totes: a container, a heap of objects in it, their visible masks, and a photo of it all."""
+"""Draw a synthetic tote: a container, a heap of objects in it, their visible masks, and the camera's image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from PIL import Image, ImageChops, ImageFilter
 from rise_engine.project.frame import LabelledFrame
 from rise_engine.synthetic.camera import photograph
 from rise_engine.synthetic.container import Container, draw_container
+from rise_engine.synthetic.objects import boxes, lying, packs, soft_things, standing, tools
 from rise_engine.synthetic.studio import Light, Spot, Sprite, Studio
 from rise_engine.synthetic.textures import TextureAtlas
-from rise_engine.synthetic.things import boxes, lying, packs, soft_things, standing, tools
 
 Painter = Callable[[np.random.Generator, Spot, Studio], Sprite | None]
 
-# How often each kind lies in a tote, relative to the others.
+# How often each kind of object is in a tote, relative to the others.
 KINDS: tuple[tuple[Painter, float], ...] = (
     (boxes.paint_box, 5.0),
     (boxes.paint_brick, 0.6),
@@ -59,9 +59,9 @@ _SMALLEST_SHARE = 0.06
 
 
 class ToteArtist:
-    """Draws totes from a stock of textures that is made once.
+    """Draws totes with a set of textures that is made once.
 
-    The stock follows from ``seed`` and ``texture_count``; with them fixed, a frame follows from its generator alone.
+    ``seed`` and ``texture_count`` determine the textures. With these textures, ``draw`` depends on its generator only.
     """
 
     def __init__(self, seed: int = 0, texture_count: int = 96) -> None:
@@ -94,9 +94,9 @@ class ToteArtist:
                 break
             if item is None or rng.random() > 0.12:
                 item = (KINDS[int(rng.choice(len(KINDS), p=self._shares))][0], int(rng.integers(2**31)))
-            painter, look = item
+            painter, seed = item
             spot = _draw_spot(rng, container, piles, scale)
-            sprite = painter(np.random.default_rng(look), spot, studio)
+            sprite = painter(np.random.default_rng(seed), spot, studio)
             if sprite is not None:
                 heap.lay(sprite, light, unit)
         masks = heap.masks()
@@ -143,7 +143,7 @@ class _Heap:
         self._areas: list[int] = []
 
     def lay(self, sprite: Sprite, light: Light, unit: float) -> None:
-        """Put a sprite onto the heap, unless hardly anything of it lies in the frame."""
+        """Put a sprite onto the heap, unless almost all of it is outside the frame."""
         solid = sprite.cover > 0.5
         area = int(np.count_nonzero(solid))
         if area < _SMALLEST_VISIBLE:
@@ -172,7 +172,7 @@ class _Heap:
         contact = Image.new("L", (x1 - x0, y1 - y0))
         contact.paste(cover, (patch.x - x0, patch.y - y0))
         contact = contact.filter(ImageFilter.BoxBlur(max(0.7, 0.006 * unit))).point(_FAINTER)
-        # A wide shadow has no detail, so half the resolution does for it.
+        # A wide shadow has no detail, so half the resolution is enough.
         step = 2 if blur > 2 and min(patch.shape) > 8 else 1
         thrown = Image.new("L", (-(-(x1 - x0) // step), -(-(y1 - y0) // step)))
         corner = (round((patch.x + dx - x0) / step), round((patch.y + dy - y0) / step))
@@ -185,7 +185,7 @@ class _Heap:
         self.picture[y0:y1, x0:x1] *= dark[..., None]
 
     def masks(self) -> NDArray[np.bool_]:
-        """Visible parts bool (N, H, W) of all objects that show enough of themselves."""
+        """Visible masks bool (N, H, W) of all objects of which enough is visible."""
         seen = np.bincount(self._top.ravel(), minlength=self.count + 1)[1:]
         kept = [
             index + 1

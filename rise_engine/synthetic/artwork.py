@@ -1,4 +1,4 @@
-"""Flat pictures that look like the print on packages, labels and pages, drawn once and reused."""
+"""Textures with print: faces of packages, labels, pages and patterns, drawn once and reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the camera makes of a scene: exposure, colour cast, falling-off light, blur, noise and compression."""
+"""Camera of a synthetic frame: exposure, colour cast, vignetting, blur, noise and JPEG compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tote itself: floor, walls in perspective, rim, ribs, stickers, and what surrounds it."""
+"""Draw an empty tote: floor, walls in perspective, rim, grooves, stickers, and the surroundings."""
 
 from __future__ import annotations
 
@@ -202,20 +202,8 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
     height, width = size
     unit = float(min(size))
     clear = rng.random() < 0.4
-    if clear:
-        colour = vary(rng, _CLEAR, 0.08)
-    elif rng.random() < 0.85:
-        colour = vary(
-            rng, np.array(_PLASTICS[rng.choice(len(_PLASTICS), p=_WEIGHTS / _WEIGHTS.sum())], np.float32), 0.07
-        )
-    else:
-        colour = draw_colour(rng)
-    if rng.random() < 0.15:
-        walls = np.zeros(4)
-    else:
-        walls = rng.uniform(0.02, 0.24) * rng.uniform(0.6, 1.4, 4)
-        walls[rng.random(4) < 0.08] = -0.02
-    box = (walls[0] * width, walls[1] * height, width * (1 - walls[2]), height * (1 - walls[3]))
+    colour = _plastic_colour(rng, clear=clear)
+    box = _floor_box(rng, size)
     floor = _corners(box, rng, 0.012 * unit)
     spread = rng.uniform(0.1, 0.3) if rng.random() < 0.7 else rng.uniform(0.02, 0.15)
     rim = _corners(
@@ -223,32 +211,8 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
         rng,
         0.02 * unit,
     )
-    surround = draw_colour(rng) * np.float32(rng.uniform(0.2, 1.0))
-    base = Image.new("RGB", (width, height), to_bytes(surround))
-    pen = ImageDraw.Draw(base)
-    middle = rim.mean(0)
-    outer = middle + (rim - middle) * np.float32(rng.uniform(1.02, 1.1))
-    pen.polygon(
-        [(float(x), float(y)) for x, y in outer],
-        fill=to_bytes(vary(rng, colour * np.float32(rng.uniform(0.9, 1.25)), 0.03)),
-    )
-    wall_colour = colour * np.float32(rng.uniform(1.0, 1.6)) if clear else vary(rng, colour, 0.08)
-    _fill_walls(rng, light, pen, floor, rim, wall_colour)
-    floor_colour = vary(rng, colour * np.float32(rng.uniform(0.75, 1.1)), 0.04)
-    pen.polygon([(float(x), float(y)) for x, y in floor], fill=to_bytes(floor_colour))
-    picture = np.asarray(base, np.float32) / np.float32(255)
-
-    grooves = Image.new("L", (width, height))
-    _draw_grooves(rng, ImageDraw.Draw(grooves), floor, rim, unit)
-    lines = smooth(np.asarray(grooves, np.float32) / np.float32(255), unit * rng.uniform(0.001, 0.006))
-    step = (round(2 * float(light.towards[1])) or 1, round(2 * float(light.towards[0])) or 1)
-    relief = (lines - np.roll(lines, step, (0, 1))) * np.float32(rng.uniform(0.1, 0.7))
-    relief += lines * np.float32(rng.uniform(-0.2, 0.2))
-    relief += textures.noise(rng, size, 70.0) * np.float32(rng.uniform(0, 0.08))
-    relief += textures.noise(rng, size, float(rng.choice([0.7, 1.6, 4.0, 10.0]))) * np.float32(
-        rng.uniform(0, 0.15) ** 2
-    )
-    picture = picture * (1 + relief)[..., None]
+    picture, floor_colour = _fill_surfaces(rng, size, light, floor, rim, colour, clear=clear)
+    picture = picture * (1 + _relief(rng, size, light, textures, floor, rim))[..., None]
     if clear or rng.random() < 0.3:
         _add_reflections(rng, picture, floor, textures, walls_only=clear)
     if rng.random() < 0.3:
@@ -262,3 +226,69 @@ def draw_container(rng: np.random.Generator, size: tuple[int, int], light: Light
     x0, y0, x1, y1 = box
     inside = (max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1))
     return Container(np.ascontiguousarray(picture, np.float32), inside, floor_colour)
+
+
+def _plastic_colour(rng: np.random.Generator, *, clear: bool) -> Colour:
+    if clear:
+        return vary(rng, _CLEAR, 0.08)
+    if rng.random() < 0.85:
+        plastic = _PLASTICS[rng.choice(len(_PLASTICS), p=_WEIGHTS / _WEIGHTS.sum())]
+        return vary(rng, np.array(plastic, np.float32), 0.07)
+    return draw_colour(rng)
+
+
+def _floor_box(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The floor (x0, y0, x1, y1) in pixels; a wall that is not in view puts its side outside of the frame."""
+    height, width = size
+    if rng.random() < 0.15:
+        walls = np.zeros(4)
+    else:
+        walls = rng.uniform(0.02, 0.24) * rng.uniform(0.6, 1.4, 4)
+        walls[rng.random(4) < 0.08] = -0.02
+    return (walls[0] * width, walls[1] * height, width * (1 - walls[2]), height * (1 - walls[3]))
+
+
+def _fill_surfaces(
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    light: Light,
+    floor: Points,
+    rim: Points,
+    colour: Colour,
+    *,
+    clear: bool,
+) -> tuple[NDArray[np.float32], Colour]:
+    """Plain surroundings, rim, walls and floor as an image float32 (H, W, 3), and the colour of the floor."""
+    surround = draw_colour(rng) * np.float32(rng.uniform(0.2, 1.0))
+    base = Image.new("RGB", (size[1], size[0]), to_bytes(surround))
+    pen = ImageDraw.Draw(base)
+    middle = rim.mean(0)
+    outer = middle + (rim - middle) * np.float32(rng.uniform(1.02, 1.1))
+    pen.polygon(
+        [(float(x), float(y)) for x, y in outer],
+        fill=to_bytes(vary(rng, colour * np.float32(rng.uniform(0.9, 1.25)), 0.03)),
+    )
+    wall_colour = colour * np.float32(rng.uniform(1.0, 1.6)) if clear else vary(rng, colour, 0.08)
+    _fill_walls(rng, light, pen, floor, rim, wall_colour)
+    floor_colour = vary(rng, colour * np.float32(rng.uniform(0.75, 1.1)), 0.04)
+    pen.polygon([(float(x), float(y)) for x, y in floor], fill=to_bytes(floor_colour))
+    return np.asarray(base, np.float32) / np.float32(255), floor_colour
+
+
+def _relief(
+    rng: np.random.Generator, size: tuple[int, int], light: Light, textures: TextureAtlas, floor: Points, rim: Points
+) -> NDArray[np.float32]:
+    """Relative change of brightness (H, W) by moulded grooves and by an uneven surface."""
+    height, width = size
+    unit = float(min(size))
+    grooves = Image.new("L", (width, height))
+    _draw_grooves(rng, ImageDraw.Draw(grooves), floor, rim, unit)
+    lines = smooth(np.asarray(grooves, np.float32) / np.float32(255), unit * rng.uniform(0.001, 0.006))
+    step = (round(2 * float(light.towards[1])) or 1, round(2 * float(light.towards[0])) or 1)
+    relief = (lines - np.roll(lines, step, (0, 1))) * np.float32(rng.uniform(0.1, 0.7))
+    relief += lines * np.float32(rng.uniform(-0.2, 0.2))
+    relief += textures.noise(rng, size, 70.0) * np.float32(rng.uniform(0, 0.08))
+    relief += textures.noise(rng, size, float(rng.choice([0.7, 1.6, 4.0, 10.0]))) * np.float32(
+        rng.uniform(0, 0.15) ** 2
+    )
+    return relief

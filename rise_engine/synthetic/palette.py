@@ -1,4 +1,4 @@
-"""Colours of things people put into totes."""
+"""Random colours of the objects in totes."""
 
 from __future__ import annotations
 

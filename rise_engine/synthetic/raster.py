@@ -1,4 +1,4 @@
-"""Filling shapes and warping pictures inside the part of a frame that one object covers."""
+"""Rasterise shapes and warp textures inside the rectangle of a frame that one object covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of drawn totes to try the product on."""
+"""Write a folder of synthetic totes as sample data."""
 
 from __future__ import annotations
 

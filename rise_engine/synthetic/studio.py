@@ -1,4 +1,4 @@
-"""What all objects of one frame share: the light, the camera and the stock of textures; and what a painter returns."""
+"""Scene of one synthetic frame (light, camera, textures), and the sprite of one painted object."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where an object lies: its middle in pixels, its direction in radians, and the pixels of one tote's short side."""
+    """Position of an object: centre in pixels, direction in radians, and the tote's short side in pixels."""
 
     x: float
     y: float

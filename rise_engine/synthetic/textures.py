@@ -1,4 +1,4 @@
-"""The stock of pictures and noise that every drawn tote takes its surfaces from."""
+"""Set of textures and noise for the surfaces of all drawn totes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy import ndimage
 from rise_engine.synthetic.artwork import draw_package, draw_page, draw_pattern
 from rise_engine.synthetic.palette import draw_colour
 
-# Pictures that the scikit-image wheel itself carries: reading them needs no network.
+# Images inside the scikit-image wheel: reading them needs no network.
 _BUNDLED = (
     "astronaut",
     "coffee",
@@ -35,8 +35,8 @@ _TILE = 512
 _SCALES = (0.7, 1.6, 4.0, 10.0, 28.0, 70.0)
 
 
-def bundled_pictures() -> list[NDArray[np.uint8]]:
-    """RGB pictures uint8 (h, w, 3) out of the installed scikit-image, each at most about 512 pixels high."""
+def bundled_images() -> list[NDArray[np.uint8]]:
+    """RGB images uint8 (h, w, 3) of the installed scikit-image, each at most about 512 pixels high."""
     pictures = []
     for name in _BUNDLED:
         picture = np.asarray(getattr(skimage.data, name)())
@@ -50,14 +50,14 @@ def bundled_pictures() -> list[NDArray[np.uint8]]:
 class TextureAtlas:
     """Noise at several scales, package faces, pages, patterns and photos, made once.
 
-    ``count`` is the number of package faces; pages and patterns come in proportion. Every draw recolours, flips and
-    crops what it takes, so a small stock lasts long.
+    ``count`` is the number of package faces; pages and patterns are in proportion. Every use recolours, flips and
+    crops its texture, so a small set is enough.
     """
 
     def __init__(self, rng: np.random.Generator, count: int = 96) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._photos = bundled_pictures()
+            self._photos = bundled_images()
         self._packages = [draw_package(rng, self._photos) for _ in range(count)]
         self._pages = [draw_page(rng, self._photos) for _ in range(max(4, count // 5))]
         self._patterns = [draw_pattern(rng) for _ in range(max(6, count // 4))]

@@ -59,26 +59,26 @@ def test_an_object_of_a_new_colour_is_unfamiliar(project: Project) -> None:
     assert unfamiliar(project, frames, min_score=0.98) == {}
 
 
-def test_its_frame_comes_first_and_says_why(project: Project) -> None:
+def test_a_frame_with_an_unfamiliar_object_is_first_with_its_reason(project: Project) -> None:
     first, second = rank_frames(project)
     assert first.frame.id == 4
     assert first.reason == "1 object unlike the bank"
     assert (first.unfamiliar, second.unfamiliar) == (1, 0)
 
 
-def test_what_is_kept_out_of_the_bank_makes_nothing_familiar(project: Project) -> None:
+def test_objects_excluded_from_the_bank_are_not_compared(project: Project) -> None:
     for number in [one.id for frame in (1, 2) for one in project.annotations.of_frame(frame)[1::2]]:
         assert number is not None
         project.annotations.set_bank_excluded(number, True)
     assert unfamiliar(project, [project.frames.get(3)], min_score=0.3) == {}, "six are too few to tell"
 
 
-def test_without_a_bank_nothing_is_said(project: Project) -> None:
+def test_without_a_bank_the_result_is_empty(project: Project) -> None:
     for frame in (1, 2):
         project.annotations.delete([one.id for one in project.annotations.of_frame(frame) if one.id is not None])
     assert unfamiliar(project, [project.frames.get(4)], min_score=0.3) == {}
 
 
-def test_a_frame_whose_image_is_gone_is_left_out(project: Project) -> None:
+def test_a_frame_without_its_image_is_left_out(project: Project) -> None:
     (project.images / "3.png").unlink()
     assert unfamiliar(project, [project.frames.get(3), project.frames.get(4)], min_score=0.3) == {3: 0}

@@ -26,7 +26,7 @@ def _predict(project: Project, scores: dict[int, list[float]], *, disagreement: 
     )
 
 
-def test_each_part_of_the_usefulness_is_counted_and_gives_its_reason(make_project: MakeProject) -> None:
+def test_each_part_of_the_score_counts_and_has_its_reason(make_project: MakeProject) -> None:
     project = make_project(6)
     _predict(
         project,
@@ -65,7 +65,7 @@ def test_the_queue_can_be_sorted_by_each_part(make_project: MakeProject) -> None
         rank_frames(project, order="best")  # type: ignore[arg-type]
 
 
-def test_frames_that_look_alike_do_not_stand_beside_each_other(tmp_path: Path) -> None:
+def test_similar_frames_are_not_neighbours_in_the_queue(tmp_path: Path) -> None:
     images = tmp_path / "totes"
     images.mkdir()
     for number, grey in enumerate((40, 41, 42, 200)):
@@ -78,7 +78,7 @@ def test_frames_that_look_alike_do_not_stand_beside_each_other(tmp_path: Path) -
         assert names.index("tote3.png") < 2
 
 
-def test_frames_that_are_done_or_held_out_are_not_listed(make_project: MakeProject) -> None:
+def test_annotated_and_holdout_frames_are_not_listed(make_project: MakeProject) -> None:
     project = make_project(6)
     project.frames.set_state(1, FrameState.SKIPPED)
     project.frames.set_state(2, FrameState.LABELLED)
@@ -89,7 +89,7 @@ def test_frames_that_are_done_or_held_out_are_not_listed(make_project: MakeProje
     assert {entry.frame.id for entry in rank_frames(project)} == {5, 6}
 
 
-def test_before_any_prediction_the_odd_frame_comes_first(tmp_path: Path) -> None:
+def test_without_predictions_the_most_different_frame_is_first(tmp_path: Path) -> None:
     images = tmp_path / "totes"
     images.mkdir()
     for number in range(6):
@@ -109,7 +109,7 @@ def test_before_any_prediction_the_odd_frame_comes_first(tmp_path: Path) -> None
         assert len({entry.frame.id for entry in queue}) == len(queue) == 7
 
 
-def test_before_any_prediction_a_full_frame_comes_before_an_empty_one(tmp_path: Path) -> None:
+def test_without_predictions_a_full_frame_is_before_an_empty_one(tmp_path: Path) -> None:
     images = tmp_path / "totes"
     images.mkdir()
     rng = np.random.default_rng(0)

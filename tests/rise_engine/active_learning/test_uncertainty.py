@@ -1,4 +1,4 @@
-"""Two looks at a frame: how much they agree."""
+"""Disagreement between the predictions of a frame and of its strong view."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from rise_engine.project.records import PredictedInstance
 LEFT, RIGHT = [0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]
 
 
-def look(first: list[list[float]], a: list[float], second: list[list[float]], b: list[float]) -> float:
+def disagreement_of(first: list[list[float]], a: list[float], second: list[list[float]], b: list[float]) -> float:
     boxes = [np.array(side, dtype=np.float64).reshape(-1, 4) for side in (first, second)]
     return disagreement(boxes[0], np.array(a, dtype=np.float64), boxes[1], np.array(b, dtype=np.float64))
 
 
-def test_the_share_that_only_one_look_sees() -> None:
-    assert look([LEFT], [0.9], [LEFT], [0.5]) == 0.0
-    assert look([LEFT], [0.9], [RIGHT], [0.9]) == 1.0
-    assert look([], [], [], []) == 0.0
-    assert look([LEFT], [0.4], [], []) == 1.0
-    # Both see the left one, the first look alone the right one: 0.5 of 0.8 + 0.5 + 0.7 points.
-    assert look([LEFT, RIGHT], [0.8, 0.5], [LEFT], [0.7]) == pytest.approx(0.25)
+def test_disagreement_is_one_minus_the_weighted_box_iou() -> None:
+    assert disagreement_of([LEFT], [0.9], [LEFT], [0.5]) == 0.0
+    assert disagreement_of([LEFT], [0.9], [RIGHT], [0.9]) == 1.0
+    assert disagreement_of([], [], [], []) == 0.0
+    assert disagreement_of([LEFT], [0.4], [], []) == 1.0
+    # Both sets have the left one, only the first has the right one: 0.5 of 0.8 + 0.5 + 0.7 points.
+    assert disagreement_of([LEFT, RIGHT], [0.8, 0.5], [LEFT], [0.7]) == pytest.approx(0.25)
     # Half the box is covered, so each half agrees by one half.
-    assert look([LEFT], [0.6], [[0.0, 0.0, 5.0, 10.0]], [0.6]) == pytest.approx(0.5)
+    assert disagreement_of([LEFT], [0.6], [[0.0, 0.0, 5.0, 10.0]], [0.6]) == pytest.approx(0.5)
 
 
-def test_what_the_second_look_says_is_stored_and_reaches_the_queue(tmp_path: Path) -> None:
+def test_the_disagreement_is_stored_and_reaches_the_queue(tmp_path: Path) -> None:
     folder = tmp_path / "totes"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -60,8 +60,8 @@ def test_what_the_second_look_says_is_stored_and_reaches_the_queue(tmp_path: Pat
         project.scan()
         ids = [frame.id for frame in project.frames.all()]
         run = project.runs.start(preset="laptop", recipe="recommended", steps=1, base="none").number
-        seen = StrongViewDisagreement(loaded, project, min_score=0.0)
-        list(predict_into_store(loaded, project, run, ids[:1], min_score=0.0, measure_disagreement=seen))
+        measure = StrongViewDisagreement(loaded, project, min_score=0.0)
+        list(predict_into_store(loaded, project, run, ids[:1], min_score=0.0, measure_disagreement=measure))
         stored = project.predictions.latest_disagreement()
         assert set(stored) == {ids[0]}
         assert 0.0 <= stored[ids[0]] <= 1.0
@@ -69,7 +69,7 @@ def test_what_the_second_look_says_is_stored_and_reaches_the_queue(tmp_path: Pat
         assert entry.disagreement == stored[ids[0]]
 
 
-def test_a_mirrored_second_look_is_turned_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boxes_of_the_mirrored_view_are_mirrored_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "totes"
     folder.mkdir()
     Image.new("RGB", (96, 64), (90, 120, 30)).save(folder / "a.png")
@@ -77,13 +77,13 @@ def test_a_mirrored_second_look_is_turned_back(tmp_path: Path, monkeypatch: pyte
         project.scan()
         image = project.image(1)
         found = [PredictedInstance({}, (0.0, 0.0, 32.0, 64.0), 0, 0.9)]
-        seen: list[np.ndarray] = []
+        views: list[np.ndarray] = []
 
         def predict(_loaded: object, pixels: np.ndarray, *, min_score: float) -> list[PredictedInstance]:
-            seen.append(pixels)
+            views.append(pixels)
             return [PredictedInstance({}, (64.0, 0.0, 96.0, 64.0), 0, 0.9)]
 
         monkeypatch.setattr("rise_engine.active_learning.uncertainty.predict", predict)
         assert StrongViewDisagreement(None, project)(1, image, found) == 0.0  # type: ignore[arg-type]
-        assert (seen[0][..., 0] == seen[0][..., 1]).all(), "the second look is grey"
-        assert seen[0].mean() < image.mean()
+        assert (views[0][..., 0] == views[0][..., 1]).all(), "the strong view is grey"
+        assert views[0].mean() < image.mean()

@@ -1,4 +1,4 @@
-"""Things without edges: bags, pouches, cloth, gloves, toys and shapeless lumps."""
+"""Draw soft objects without edges: bags, pouches, cloth, gloves, toys and lumps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Things with flat faces: cartons, bricks, trays, books, notebooks and open books."""
+"""Draw objects with flat faces: cartons, bricks, trays, books, notebooks and open books."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a network's output, checked on outputs whose instances are known by construction."""
+"""Pre- and postprocessing of predictions, on outputs with known instances; invalid models are refused."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from rise_engine.prediction.preprocess import resize_for_network
 
 @dataclass
 class KnownOutput:
-    """A network's output that was written down instead of computed; remembers which masks were asked for."""
+    """A fixed output instead of a network's; records which masks were requested."""
 
     class_logits: torch.Tensor
     boxes: torch.Tensor
     low_logits: torch.Tensor
-    asked: list[list[int]]
+    requested: list[list[int]]
 
     def masks(self, image: int, queries: torch.Tensor) -> torch.Tensor:
-        self.asked.append(queries.tolist())
+        self.requested.append(queries.tolist())
         return self.low_logits[image, queries]
 
 
@@ -49,7 +49,7 @@ def two_squares() -> torch.Tensor:
 SQUARES = [[6 / 16, 4 / 16, 6 / 16, 4 / 16], [6 / 16, 4 / 16, 6 / 16, 4 / 16], [11 / 16, 12 / 16, 2 / 16, 4 / 16]]
 
 
-def test_a_known_mask_comes_back_at_full_size_with_its_box() -> None:
+def test_a_mask_becomes_full_size_with_its_box() -> None:
     output = known_output([[0.9], [0.01], [0.8]], SQUARES, two_squares())
     first, second = predictions_from_output(output, 0, network_size=(64, 64), original_size=(64, 64), min_score=0.3)
     assert first.score == pytest.approx(0.9)
@@ -57,33 +57,33 @@ def test_a_known_mask_comes_back_at_full_size_with_its_box() -> None:
     assert second.box == (40, 40, 48, 56)
     mask = rle_codec.decode(first.rle)
     assert mask.shape == (64, 64)
-    # Equal logits on both sides put the zero crossing on the border between cells; only the corners are rounded off.
+    # Equal logits on both sides put the zero crossing on the border between cells; only corners are rounded off.
     assert mask[9:23, 12:36].all()
     assert mask.sum() >= 16 * 24 - 4
     assert mask.sum() == mask[8:24, 12:36].sum()
     assert isinstance(first.rle["counts"], str)
 
 
-def test_equal_boxes_of_one_class_leave_the_better_one_and_its_mask_alone_is_computed() -> None:
+def test_nms_keeps_the_better_of_equal_boxes_and_only_its_mask_is_computed() -> None:
     output = known_output([[0.7], [0.9], [0.8]], SQUARES, two_squares())
     found = predictions_from_output(output, 0, network_size=(64, 64), original_size=(64, 64), min_score=0.3)
     assert [round(instance.score, 2) for instance in found] == [0.9, 0.8]
-    assert output.asked == [[1, 2]]
+    assert output.requested == [[1, 2]]
 
 
-def test_equal_boxes_of_two_classes_both_stay() -> None:
+def test_nms_keeps_equal_boxes_of_two_classes() -> None:
     output = known_output([[0.7, 0.01], [0.01, 0.9], [0.01, 0.01]], SQUARES, two_squares())
     found = predictions_from_output(output, 0, network_size=(64, 64), original_size=(64, 64), min_score=0.3)
     assert [(instance.label, round(instance.score, 2)) for instance in found] == [(1, 0.9), (0, 0.7)]
 
 
-def test_top_counts_pairs_of_query_and_class() -> None:
+def test_top_limits_pairs_of_query_and_class() -> None:
     output = known_output([[0.7, 0.6], [0.01, 0.01], [0.65, 0.5]], SQUARES, two_squares())
     found = predictions_from_output(output, 0, network_size=(64, 64), original_size=(64, 64), min_score=0.3, top=3)
     assert [round(instance.score, 2) for instance in found] == [0.7, 0.65, 0.6]
 
 
-def test_empty_masks_and_low_scores_give_nothing() -> None:
+def test_empty_masks_and_low_scores_are_removed() -> None:
     masks = two_squares()
     masks[0] = -1
     output = known_output([[0.9], [0.2], [0.1]], SQUARES, masks)
@@ -91,7 +91,7 @@ def test_empty_masks_and_low_scores_give_nothing() -> None:
     assert predictions_from_output(output, 0, network_size=(64, 64), original_size=(64, 64), min_score=0.95) == []
 
 
-def test_what_lies_on_the_padding_is_cropped_away() -> None:
+def test_the_padding_is_cropped() -> None:
     masks = torch.full((1, 16, 16), -5.0)
     masks[0, :, 5:] = 5
     output = known_output([[0.9]], [[0.5, 0.5, 1, 1]], masks)
@@ -100,8 +100,8 @@ def test_what_lies_on_the_padding_is_cropped_away() -> None:
     assert rle_codec.decode(found.rle).shape == (128, 80)
 
 
-def test_the_border_of_a_believed_mask_moves_to_the_edge_of_the_picture() -> None:
-    """Two equal squares are each one pixel larger on all sides than those of the picture; one of them is believed."""
+def test_the_outline_of_a_mask_with_a_high_score_moves_to_the_edge_in_the_image() -> None:
+    """Two equal squares are each one pixel larger on all sides than those of the image; only one has a high score."""
     masks = torch.full((2, 16, 16), -2.0)
     masks[0, 3:6, 3:6] = masks[1, 10:13, 10:13] = 2
     image = torch.zeros(3, 64, 64)
@@ -129,7 +129,7 @@ def test_resizing_the_region_equals_resizing_the_whole_frame(original: tuple[int
     assert different.mean() < 1e-3  # rounding may flip a pixel whose logit is zero
 
 
-def test_network_input_keeps_the_frame_and_pads_to_the_right_and_below() -> None:
+def test_network_input_is_padded_at_the_right_and_bottom() -> None:
     image = np.full((300, 400, 3), 255, np.uint8)
     frame = resize_for_network(image, LoaderConfig(predict_short_side=100, predict_long_side=200))
     assert frame.size == (100, 133)
@@ -140,7 +140,7 @@ def test_network_input_keeps_the_frame_and_pads_to_the_right_and_below() -> None
     assert (~frame.padding_mask).sum() == 100 * 133
 
 
-def test_network_input_bounds_the_longest_side_and_needs_no_padding_at_multiples_of_32() -> None:
+def test_network_input_limits_the_longer_side_and_has_no_padding_at_multiples_of_32() -> None:
     loader = LoaderConfig(predict_short_side=128, predict_long_side=160)
     assert resize_for_network(np.zeros((500, 1000, 3), np.uint8), loader).size == (80, 160)
     exact = resize_for_network(np.zeros((128, 160, 3), np.uint8), loader)
@@ -148,7 +148,7 @@ def test_network_input_bounds_the_longest_side_and_needs_no_padding_at_multiples
     assert exact.images.shape == (1, 3, 128, 160)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RiseError, match="no model at"):
         load_model(tmp_path / "absent", device="cpu")
     with pytest.raises(RiseError, match="no run"):

@@ -1,15 +1,15 @@
-"""Thin and branching things: scissors, wrenches, pliers, keys, cords, rings and hooks."""
+"""Draw thin and branching objects: scissors, wrenches, pliers, keys, cords, rings and hooks."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rise_engine.synthetic.objects.soft_things import relief_sprite
+from rise_engine.synthetic.objects.turned import METAL
 from rise_engine.synthetic.palette import Colour
 from rise_engine.synthetic.raster import Patch, Plane, Points, Stencil, circle
 from rise_engine.synthetic.studio import Spot, Sprite, Studio
-from rise_engine.synthetic.things.soft_things import relief_sprite
-from rise_engine.synthetic.things.turned import METAL
 
 
 class _Parts:

@@ -1,4 +1,4 @@
-"""Things made of other things that still count as one: blister cards, multipacks, and bags with something inside."""
+"""Draw packs of several things that count as one object: blister cards, multipacks and filled bags."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from rise_engine.synthetic.objects.boxes import paint_box, paint_card
+from rise_engine.synthetic.objects.lying import paint_ball, paint_lying_can, paint_stick
+from rise_engine.synthetic.objects.soft_things import paint_cloth, paint_lump, paint_pouch, paint_toy
+from rise_engine.synthetic.objects.standing import paint_can
 from rise_engine.synthetic.raster import Patch
 from rise_engine.synthetic.studio import Spot, Sprite, Studio
-from rise_engine.synthetic.things.boxes import paint_box, paint_card
-from rise_engine.synthetic.things.lying import paint_ball, paint_lying_can, paint_stick
-from rise_engine.synthetic.things.soft_things import paint_cloth, paint_lump, paint_pouch, paint_toy
-from rise_engine.synthetic.things.standing import paint_can
 
 
 def _joined(below: Sprite, above: Sprite, *, inside: bool) -> Sprite:

@@ -1,4 +1,4 @@
-"""What standing and lying round things have in common: shading, wrapped labels, lids and wire mesh."""
+"""Shared parts of standing and lying round objects: shading, wrapped labels, lids and wire mesh."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def paint_lid(
 
 
 def mesh(patch: Patch, centre: Points, angle: float, pitch: float) -> Plane:
+    """Wire mesh (h, w): 1 in the holes, 0 on the wire; ``pitch`` in pixels."""
     along, across = patch.grid(centre, angle + 0.7)
     return (
         (np.sin(along * np.float32(2 * np.pi / pitch)) * np.sin(across * np.float32(2 * np.pi / pitch))) > 0.2

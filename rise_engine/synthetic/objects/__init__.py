@@ -1,0 +1,1 @@
+"""Painters of the kinds of objects in synthetic totes."""
