@@ -164,7 +164,7 @@ def workbench(
     """The window, docked into a viewer, without a project."""
     from qtpy.QtCore import QSettings
 
-    from rise_napari.tabs.project import tab as project_tab
+    from rise_napari.tabs.project import recent_projects
     from rise_napari.ui import header
     from rise_napari.widget import Workbench
     from rise_napari.workspace import Workspace
@@ -173,7 +173,7 @@ def workbench(
     monkeypatch.setattr(header, "STALE_SECONDS", 3600.0)
 
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    monkeypatch.setattr(project_tab, "settings", lambda: kept)
+    monkeypatch.setattr(recent_projects, "settings", lambda: kept)
     viewer = make_napari_viewer_proxy()
     bench = Workbench(viewer, Workspace(trainer))
     viewer.window.add_dock_widget(bench, name="RISE")

@@ -48,10 +48,10 @@ def test_from_a_folder_to_coco_and_onnx(
     pytest.importorskip("onnxscript")
     from qtpy.QtCore import QSettings
 
-    from rise_napari.tabs.project import tab as project_tab
+    from rise_napari.tabs.project import recent_projects
 
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    monkeypatch.setattr(project_tab, "settings", lambda: kept)
+    monkeypatch.setattr(recent_projects, "settings", lambda: kept)
     folder = tmp_path / "totes"
     write_sample_folder(folder, count=5, seed=3, size=SIZE)
 

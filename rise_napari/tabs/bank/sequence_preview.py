@@ -1,70 +1,32 @@
-"""The pseudo-sequence of the frame in view: before, after and strong, restaged while its settings are moved."""
+"""The pseudo-sequence of the frame in view: before, after and strong, generated again when a setting changes."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QMouseEvent, QPixmap
-from qtpy.QtWidgets import (
-    QDialog,
-    QFormLayout,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QSlider,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QSpinBox, QVBoxLayout, QWidget
 
-from rise_engine.config import SequenceConfig
 from rise_napari.engine.background import stream_in_background
+from rise_napari.tabs.bank.sequence_settings import SequenceSettings
 from rise_napari.tabs.tab import button
 from rise_napari.workspace import Workspace
 
-PATIENCE_MILLISECONDS = 120
+DELAY_MILLISECONDS = 120
+"""Changes within this time are one request."""
 PRESET = "laptop"
 SCALE, LARGEST = 2, 640
 VIEWS = ("before", "after", "strong")
-STAYED = "kept"
-LEGEND = "<b>&times;</b> goes &nbsp; <b>+</b> has come &nbsp; <b>&rarr;</b> was moved"
-LEGEND_TIP = "An object has one colour and one number in all views"
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """A setting of the sequence as a slider of whole steps."""
-
-    name: str
-    field: str
-    tip: str
-    lowest: int
-    highest: int
-    step: float
-
-    def value(self, position: int) -> float | int:
-        """The setting at a position of the slider."""
-        return position if self.step == 1 else round(position * self.step, 4)
-
-    def position(self, value: float) -> int:
-        """Where the slider stands for a setting."""
-        return round(value / self.step)
-
-
-DIALS = (
-    Dial("K", "max_pasted", "At most so many objects of the bank are pasted into the before view", 0, 10, 1),
-    Dial("Beta", "beta_alpha", "Where they land: low at the tote's edges, 1 anywhere, high in the middle", 1, 30, 0.1),
-    Dial("Overlap", "max_overlap", "A paste may hide at most this share of an object under it", 1, 20, 0.05),
-)
+UNCHANGED = "kept"
+LEGEND = "<b>&times;</b> removed &nbsp; <b>+</b> added &nbsp; <b>&rarr;</b> moved"
+LEGEND_TIP = "An object has the same colour and number in all views."
 
 
 class _View(QLabel):
-    """A picture that can be clicked."""
+    """An image that can be clicked."""
 
     clicked = Signal()
 
@@ -73,7 +35,7 @@ class _View(QLabel):
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumHeight(90)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Click to see it large")
+        self.setToolTip("Click to enlarge.")
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.clicked.emit()
@@ -81,138 +43,124 @@ class _View(QLabel):
 
 
 class SequencePreview(QWidget):
-    """Three views, the seed, and the dials; what is shown follows from the frame, the seed and the dials alone."""
+    """Three views, the seed, and the settings. The frame, the seed and the settings determine the views."""
 
     def __init__(self, workspace: Workspace, *, use_settings: Callable[[list[str]], None]) -> None:
+        """``use_settings`` receives the changed settings when the person wants to train with them."""
         super().__init__()
         self._workspace = workspace
-        self._use_settings = use_settings
-        self._staging = self._again = False
-        self._pictures: list[QPixmap] = []
+        self._running = self._requested = False
+        self._pixmaps: list[QPixmap] = []
+        self.columns = 0
+        self._build_timer()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(self._build_seed_row())
+        layout.addLayout(self._build_views(use_settings))
+        for label in self._build_description():
+            layout.addWidget(label)
+        self.arrange(len(VIEWS))
+        workspace.frame_changed.connect(self._frame_changed)
+
+    # -- construction -----------------------------------------------------------------------------------------------
+
+    def _build_timer(self) -> None:
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY_MILLISECONDS)
+        self._timer.timeout.connect(self._generate)
+
+    def _build_seed_row(self) -> QHBoxLayout:
         self.seed = QSpinBox()
         self.seed.setRange(0, 999_999)
-        self.seed.setToolTip("The same seed stages the same sequence")
-        self.seed.valueChanged.connect(lambda _seed: self.restage())
-        self.regenerate = button("Regenerate", self._next_seed, "Stage another sequence of the frame in view")
-        self.use = button(
-            "Use in training", self._use, "Train with these settings; they are written into the Train tab"
-        )
-        self.reset = button("Reset", self._reset, "The recommended settings again")
-        first = QHBoxLayout()
-        first.addWidget(QLabel("Seed"))
-        first.addWidget(self.seed)
-        first.addWidget(self.regenerate, 1)
-        self.dials: dict[str, QSlider] = {}
-        self._values: dict[str, QLabel] = {}
-        form = QFormLayout()
-        form.setVerticalSpacing(2)
-        for dial in DIALS:
-            slider, value = QSlider(Qt.Orientation.Horizontal), QLabel()
-            slider.setRange(dial.lowest, dial.highest)
-            slider.setToolTip(dial.tip)
-            value.setMinimumWidth(28)
-            self.dials[dial.field], self._values[dial.field] = slider, value
-            slider.valueChanged.connect(self._moved)
-            row = QHBoxLayout()
-            row.addWidget(slider, 1)
-            row.addWidget(value)
-            form.addRow(dial.name, row)
-        last = QHBoxLayout()
-        last.addWidget(self.reset)
-        last.addWidget(self.use, 1)
-        self._beside = QWidget()
-        beside = QVBoxLayout(self._beside)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.setSpacing(4)
-        beside.addLayout(form)
-        beside.addLayout(last)
-        beside.addStretch(1)
+        self.seed.setToolTip("The same seed generates the same sequence.")
+        self.seed.valueChanged.connect(lambda _seed: self.generate())
+        self.regenerate = button("Regenerate", self._next_seed, "Generate another sequence of the frame in view.")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Seed"))
+        row.addWidget(self.seed)
+        row.addWidget(self.regenerate, 1)
+        return row
+
+    def _build_views(self, use_settings: Callable[[list[str]], None]) -> QGridLayout:
+        self.views = [_View(name) for name in VIEWS]
+        self._titles = [QLabel(f"<b>{name}</b>") for name in VIEWS]
+        self.settings = SequenceSettings(use_settings=use_settings)
+        self.settings.changed.connect(self.generate)
+        for view in self.views:
+            view.clicked.connect(self.enlarge)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(4)
+        return self._grid
+
+    def _build_description(self) -> tuple[QLabel, QLabel]:
         self.words = QLabel()
         self.words.setWordWrap(True)
         legend = QLabel(LEGEND)
         legend.setToolTip(LEGEND_TIP)
-        self.views = [_View(name) for name in VIEWS]
-        self._titles = [QLabel(f"<b>{name}</b>") for name in VIEWS]
-        self._grid = QGridLayout()
-        self._grid.setSpacing(4)
-        for view in self.views:
-            view.clicked.connect(self.enlarge)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(first)
-        layout.addLayout(self._grid)
-        layout.addWidget(self.words)
-        layout.addWidget(legend)
-        self.columns = 0
-        self.arrange(len(VIEWS))
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(PATIENCE_MILLISECONDS)
-        self._timer.timeout.connect(self._stage)
-        workspace.frame_changed.connect(self._frame_changed)
-        self._reset()
+        return self.words, legend
 
-    def settings(self) -> list[str]:
-        """The dials as settings of a training, those aside that stand where they are by default."""
-        usual = SequenceConfig()
-        found = []
-        for dial in DIALS:
-            value = dial.value(self.dials[dial.field].value())
-            if value != getattr(usual, dial.field):
-                found.append(f"sequence.{dial.field}={value}")
-                if dial.field == "beta_alpha":
-                    found.append(f"sequence.beta_beta={value}")
-                if dial.field == "max_pasted" and value < usual.min_pasted:
-                    found.append(f"sequence.min_pasted={value}")
-        return found
+    # -- generation -------------------------------------------------------------------------------------------------
 
-    def restage(self) -> None:
-        """Stages the sequence anew in a moment; several calls in that moment are one."""
+    def generate(self) -> None:
+        """Requests the sequence again after a short delay. Several calls within the delay are one request."""
         self._timer.start()
 
-    def _stage(self) -> None:
+    def _generate(self) -> None:
         project, frame = self._workspace.project, self._workspace.frame
         if project is None or frame is None or not self.isVisible():
             return
-        if self._staging:
-            self._again = True
+        if self._running:
+            self._requested = True
             return
-        self._staging = True
-        path, seed, settings = str(project.path), self.seed.value(), self.settings()
-        if not self._pictures:
-            self.words.setText("Staging a sequence…")
+        self._running = True
+        path, seed, settings = str(project.path), self.seed.value(), self.settings.overrides()
+        if not self._pixmaps:
+            self.words.setText("Generating a sequence…")
         stream_in_background(
             self._workspace,
             lambda: self._workspace.engine.run(
                 "stage", project=path, frame=frame.id, seed=seed, preset=PRESET, settings=settings, scale=SCALE
             ),
             each=lambda answer: self._show(frame.id, answer),
-            finished=self._staged,
+            finished=self._generated,
         )
 
-    def _staged(self) -> None:
-        self._staging = False
-        if not self._pictures:
+    def _generated(self) -> None:
+        self._running = False
+        if not self._pixmaps:
             self.words.clear()
-        if self._again:
-            self._again = False
-            self._stage()
+        if self._requested:
+            self._requested = False
+            self._generate()
 
     def _show(self, frame_id: int, answer: dict[str, Any]) -> None:
         now = self._workspace.frame
         if "result" not in answer or now is None or now.id != frame_id:
             return
-        self._pictures = []
+        self._pixmaps = []
         for png in answer["result"]["pngs"]:
-            picture = QPixmap()
-            picture.loadFromData(base64.b64decode(png))
-            self._pictures.append(picture)
-        self.words.setText("before | after: " + ";  ".join(map(_shorter, answer["result"]["words"])))
+            pixmap = QPixmap()
+            pixmap.loadFromData(base64.b64decode(png))
+            self._pixmaps.append(pixmap)
+        self.words.setText("before | after: " + ";  ".join(map(_shortened, answer["result"]["words"])))
         self._fit()
 
+    def _frame_changed(self) -> None:
+        self._pixmaps = []
+        for view, name in zip(self.views, VIEWS, strict=True):
+            view.setText(name)
+        self.words.clear()
+        self.generate()
+
+    def _next_seed(self) -> None:
+        self.seed.setValue(self.seed.value() + 1)
+
+    # -- layout -----------------------------------------------------------------------------------------------------
+
     def arrange(self, columns: int) -> None:
-        """Puts ``columns`` views beside each other: two are larger, three need less height."""
+        """Puts ``columns`` views into a row. Two columns show larger views, three need less height."""
         if columns == self.columns:
             return
         self.columns = columns
@@ -221,9 +169,9 @@ class SequencePreview(QWidget):
             self._grid.addWidget(title, 2 * row, column)
             self._grid.addWidget(view, 2 * row + 1, column)
         if columns == len(VIEWS):
-            self._grid.addWidget(self._beside, 2, 0, 1, columns)
+            self._grid.addWidget(self.settings, 2, 0, 1, columns)
         else:
-            self._grid.addWidget(self._beside, 3, 1)
+            self._grid.addWidget(self.settings, 3, 1)
         for column in range(len(VIEWS)):
             self._grid.setColumnStretch(column, int(column < columns))
         self._fit()
@@ -234,62 +182,36 @@ class SequencePreview(QWidget):
 
     def _fit(self) -> None:
         width = max(100, (self.width() - self._grid.spacing() * (self.columns - 1)) // self.columns)
-        for view, picture in zip(self.views, self._pictures, strict=False):
-            fitted = self._scaled(picture, width)
+        for view, pixmap in zip(self.views, self._pixmaps, strict=False):
+            fitted = self._scaled(pixmap, width)
             view.setFixedHeight(round(fitted.height() / fitted.devicePixelRatio()))
             view.setPixmap(fitted)
 
-    def _scaled(self, picture: QPixmap, width: int) -> QPixmap:
-        """A picture so wide in the window, with as many pixels as the screen has there."""
+    def _scaled(self, pixmap: QPixmap, width: int) -> QPixmap:
+        """The pixmap at ``width`` of Qt's pixels, with all the pixels that a high-resolution screen has there."""
         ratio = self.devicePixelRatioF()
-        fitted = picture.scaledToWidth(round(width * ratio), Qt.TransformationMode.SmoothTransformation)
+        fitted = pixmap.scaledToWidth(round(width * ratio), Qt.TransformationMode.SmoothTransformation)
         fitted.setDevicePixelRatio(ratio)
         return fitted
 
     def enlarge(self) -> None:
-        """Shows the three views as large as the screen allows."""
-        if not self._pictures:
+        """Shows the three views in a dialog, as large as the screen allows."""
+        if not self._pixmaps:
             return
         dialog = QDialog(self)
         dialog.setWindowTitle(f"before | after | strong, seed {self.seed.value()}")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         row = QHBoxLayout(dialog)
-        room = self.screen().availableGeometry().width() - 100
-        width = min(LARGEST, room // len(self._pictures))
-        for picture in self._pictures:
+        available = self.screen().availableGeometry().width() - 100
+        width = min(LARGEST, available // len(self._pixmaps))
+        for pixmap in self._pixmaps:
             label = QLabel()
-            label.setPixmap(self._scaled(picture, width))
+            label.setPixmap(self._scaled(pixmap, width))
             row.addWidget(label)
         dialog.open()
 
-    def _frame_changed(self) -> None:
-        self._pictures = []
-        for view, name in zip(self.views, VIEWS, strict=True):
-            view.setText(name)
-        self.words.clear()
-        self.restage()
 
-    def _next_seed(self) -> None:
-        self.seed.setValue(self.seed.value() + 1)
-
-    def _moved(self) -> None:
-        for dial in DIALS:
-            value = dial.value(self.dials[dial.field].value())
-            self._values[dial.field].setText(f"{value:g}")
-        self.reset.setEnabled(bool(self.settings()))
-        self.restage()
-
-    def _reset(self) -> None:
-        usual = SequenceConfig()
-        for dial in DIALS:
-            self.dials[dial.field].setValue(dial.position(getattr(usual, dial.field)))
-        self._moved()
-
-    def _use(self) -> None:
-        self._use_settings(self.settings())
-
-
-def _shorter(words: str) -> str:
-    """Of what stayed as it was, how many there are is enough; the others are named by their numbers."""
+def _shortened(words: str) -> str:
+    """Unchanged objects are counted; the others are listed by their numbers."""
     change, _, numbers = words.partition(": ")
-    return f"{change}: {numbers.count(',') + 1} objects" if change == STAYED and "," in numbers else words
+    return f"{change}: {numbers.count(',') + 1} objects" if change == UNCHANGED and "," in numbers else words

@@ -1,4 +1,4 @@
-"""The instance bank as pictures, and what the learner makes of them: a pseudo-sequence of the frame in view."""
+"""The Bank tab: the cut-outs of the instance bank, and a preview of the pseudo-sequence of the frame in view."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from rise_engine.project.records import ANNOTATED_STATES
 from rise_napari.tabs.bank.grid import BankGrid
 from rise_napari.tabs.bank.sequence_preview import SequencePreview
-from rise_napari.tabs.tab import Tab
+from rise_napari.tabs.tab import NO_PROJECT, Tab
 from rise_napari.workspace import Workspace
 
-ROOMY = 840
-"""Pixels; in a tab so high the larger views fit without scrolling."""
+TWO_COLUMN_HEIGHT = 840
+"""Pixels. In a tab of at least this height the larger views fit without scrolling."""
 
 
 class BankTab(Tab):
@@ -23,7 +23,7 @@ class BankTab(Tab):
         super().__init__(workspace)
         self.cut_outs = BankGrid(workspace)
         self.preview = SequencePreview(workspace, use_settings=use_settings)
-        self.cut_outs.changed.connect(self.preview.restage)
+        self.cut_outs.changed.connect(self.preview.generate)
         self.body.addWidget(self.cut_outs, 1)
         self.body.addWidget(self.preview)
         self.body.addStretch(0)
@@ -33,20 +33,21 @@ class BankTab(Tab):
 
     def advice(self) -> str:
         if self.workspace.project is None:
-            return "Open a folder of images in the Project tab first."
+            return NO_PROJECT
         if not self.workspace.count(*ANNOTATED_STATES):
-            return "The bank is empty: draw the objects of a frame in the Annotate tab, and they appear here."
-        return "These cut-outs are pasted, moved and removed to stage interactions. Exclude those that are cut badly."
+            return "The bank is empty. Draw the objects of a frame in the Annotate tab to fill it."
+        return (
+            "These cut-outs are pasted, moved and removed to generate pseudo-sequences. Exclude those with a bad mask."
+        )
 
     def refresh(self) -> None:
         super().refresh()
-        # Empty boxes say nothing that the sentence above them does not.
         for widget in (self.cut_outs, self.preview):
             widget.setVisible(self.workspace.project is not None)
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
-        self.preview.arrange(2 if self.height() >= ROOMY else 3)
+        self.preview.arrange(2 if self.height() >= TWO_COLUMN_HEIGHT else 3)
 
     def finished(self) -> bool:
         return bool(self.workspace.count(*ANNOTATED_STATES))
@@ -55,4 +56,4 @@ class BankTab(Tab):
         super().showEvent(event)
         self.refresh()
         self.cut_outs.fill()
-        self.preview.restage()
+        self.preview.generate()

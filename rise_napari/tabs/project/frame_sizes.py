@@ -1,4 +1,4 @@
-"""The sizes of the frames, read from the files' headers beside the window; no image is decoded for it."""
+"""The sizes of the frames, read in a background thread from the headers of the files; no image is decoded."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from rise_engine.project.project import Project
 from rise_napari.engine.background import stream_in_background
 from rise_napari.workspace import Workspace
 
-AT_A_TIME = 200
-"""So many sizes are written to the store at once: few enough that a stroke never waits for them."""
-NAMED = 3
+CHUNK = 200
+"""Sizes that are stored in one transaction; few, so that saving a stroke never has to wait."""
+LISTED = 3
+"""Sizes and names that a message lists."""
 
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What one portion of frames gave: (width, height) by frame, and what could not be read."""
+    """The result of one chunk: (width, height) by frame id, and the names of unreadable files."""
 
     sizes: dict[int, Size] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
 
 class FrameSizes:
-    """Asks for the sizes of a project's frames when it is opened, and tells what they are."""
+    """Reads the sizes of a project's frames when it is opened, and reports them."""
 
     changed = Signal()
     """More sizes are known."""
@@ -41,21 +42,21 @@ class FrameSizes:
         self._worker: Any = None
         self._known: dict[int, Size] = {}
         self.unreadable: list[str] = []
-        """Names of the files whose header cannot be read."""
+        """Names of the files with an unreadable header."""
         workspace.project_changed.connect(self._begin)
 
     def of(self, frame_id: int) -> Size | None:
-        """(width, height) of a frame, as far as it is known by now."""
+        """(width, height) of a frame, or None while it is unknown."""
         return self._known.get(frame_id)
 
     def summary(self) -> str:
-        """The sizes in words, the most frequent first; empty while none is known."""
+        """The sizes as text, the most frequent first; empty while none is known."""
         counts = Counter(self._known.values()).most_common()
         words = [
             f"{width} x {height}" + (f" ({count:,})" if len(counts) > 1 else "") for (width, height), count in counts
         ]
-        more = f" and {len(words) - NAMED} other sizes" if len(words) > NAMED else ""
-        return ", ".join(words[:NAMED]) + more
+        more = f" and {len(words) - LISTED} other sizes" if len(words) > LISTED else ""
+        return ", ".join(words[:LISTED]) + more
 
     def _begin(self) -> None:
         if self._worker is not None:
@@ -74,39 +75,37 @@ class FrameSizes:
         self._worker = stream_in_background(
             self._workspace,
             lambda: _probe(path, missing, read_only=read_only),
-            each=lambda found: self._take(path, found),
+            each=lambda found: self._add(path, found),
             name="RISE is reading the sizes of the frames",
         )
 
-    def _take(self, path: Path, found: _Found) -> None:
+    def _add(self, path: Path, found: _Found) -> None:
         project = self._workspace.project
         if project is None or project.path != path:
             return
         self._known.update(found.sizes)
         self.unreadable += found.unreadable
         if found.unreadable:
-            named = ", ".join(self.unreadable[:NAMED]) + (" and others" if len(self.unreadable) > NAMED else "")
-            self._workspace.notify(
-                f"{len(self.unreadable):,} files are no images that can be read: {named}.", "warning"
-            )
+            named = ", ".join(self.unreadable[:LISTED]) + (" and others" if len(self.unreadable) > LISTED else "")
+            self._workspace.notify(f"{len(self.unreadable):,} files cannot be read as images: {named}.", "warning")
         self.changed.emit()
 
 
 def _probe(path: Path, frames: dict[int, str], *, read_only: bool) -> Iterator[_Found]:
     numbers = list(frames)
     with Project.open(path, read_only=read_only) as project:
-        for start in range(0, len(numbers), AT_A_TIME):
-            portion = numbers[start : start + AT_A_TIME]
+        for start in range(0, len(numbers), CHUNK):
+            chunk = numbers[start : start + CHUNK]
             try:
-                yield _Found(project.probe_many(portion))
+                yield _Found(project.probe_many(chunk))
             except RiseError:
-                yield _one_by_one(project, portion, frames)
+                yield _one_by_one(project, chunk, frames)
 
 
-def _one_by_one(project: Project, portion: list[int], frames: dict[int, str]) -> _Found:
-    """Some file of the portion cannot be read: the others can."""
+def _one_by_one(project: Project, chunk: list[int], frames: dict[int, str]) -> _Found:
+    """Reads the files one by one, because at least one of the chunk cannot be read."""
     found = _Found()
-    for number in portion:
+    for number in chunk:
         try:
             found.sizes[number] = project.probe(number)
         except RiseError:

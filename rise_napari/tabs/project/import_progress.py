@@ -1,4 +1,4 @@
-"""How far an import is, with the button that ends it."""
+"""The progress bar of an import, with a Cancel button."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import time
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
 from rise_engine.project.wording import duration
-from rise_napari.tabs.project.importing import CocoImport
+from rise_napari.tabs.project.coco_import import CocoImport
 from rise_napari.tabs.tab import button
 
-SECONDS_TO_JUDGE = 2
-"""Before that nobody can say how long the rest takes."""
+SECONDS_TO_ESTIMATE = 2
+"""No remaining time is shown before that."""
 
 
 class ImportProgress(QWidget):
-    """There only while a file is being imported."""
+    """Visible only while a file is being imported."""
 
     def __init__(self, importer: CocoImport) -> None:
         super().__init__()
         self._importer = importer
-        self._doing = ""
+        self._task = ""
         self._began = 0.0
         self.bar = QProgressBar()
-        self.cancel = button("Cancel", self._cancel, "End the import; the project stays as it was")
+        self.cancel = button("Cancel", self._cancel, "Cancel the import. The project stays unchanged.")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bar, 1)
@@ -35,20 +35,20 @@ class ImportProgress(QWidget):
     def _follow(self) -> None:
         self.setVisible(self._importer.busy)
         self.cancel.setEnabled(True)
-        self._doing = ""
-        # Until the first word of it a bar that only moves.
+        self._task = ""
+        # Busy indicator until the first report.
         self.bar.setRange(0, 0)
         self.bar.setFormat("")
 
-    def _show(self, doing: str, done: int, total: int) -> None:
+    def _show(self, task: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if doing != self._doing:
-            self._doing, self._began = doing, now
+        if task != self._task:
+            self._task, self._began = task, now
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         spent = now - self._began
-        left = f", {duration(spent * (total - done) / done)} left" if done and spent > SECONDS_TO_JUDGE else ""
-        self.bar.setFormat(f"{doing}: %p %{left}")
+        left = f", {duration(spent * (total - done) / done)} left" if done and spent > SECONDS_TO_ESTIMATE else ""
+        self.bar.setFormat(f"{task}: %p %{left}")
 
     def _cancel(self) -> None:
         self.cancel.setEnabled(False)

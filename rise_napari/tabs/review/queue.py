@@ -1,4 +1,4 @@
-"""The frames to look at next, sorted as the person likes, each with its picture and the reason."""
+"""The review queue: which frame to review next, with a thumbnail and the reason."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ from rise_engine.active_learning.ranking import QueueEntry, rank_frames
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState
 from rise_napari.engine.background import run_in_background
+from rise_napari.tabs.tab import allow_narrow
 from rise_napari.workspace import Workspace
 
-QUEUE_LENGTH, BESIDE = 50, 14
+QUEUE_LENGTH = 50
 THUMBNAIL, ROW_HEIGHT = QSize(56, 42), 54
-"""Pixels; the row has room for the name and two lines of the reason, of which the tooltip says more."""
+"""Pixels. A row has room for the name and two lines of the reason; the tooltip has the details."""
+TEXT_MARGIN = 14
+"""Pixels between the thumbnail and the right edge that a name cannot use."""
 ORDERS = {
     "useful": (
-        "most useful first",
-        "Doubt, the threshold's edge, two lights that differ, new objects, and looks, together",
+        "Most useful first",
+        "Combines uncertainty, scores near 0.5, sensitivity to lighting, new objects and new appearance.",
     ),
-    "uncertain": ("least certain first", "Scores far from both 0 and 1"),
-    "disagreeing": ("changes with the light first", "The same frame in another light is predicted differently"),
-    "edge": ("on the threshold's edge first", "Many scores between 0.4 and 0.6: a small step decides over them"),
-    "unlike": ("unlike the labelled ones first", "The frame looks unlike everything labelled so far"),
-    "name": ("by name", "In the order of the folder"),
+    "uncertain": ("Most uncertain first", "Frames with scores far from both 0 and 1, on average."),
+    "disagreeing": ("Lighting-sensitive first", "Frames with predictions that change when the lighting changes."),
+    "edge": ("Scores near 0.5 first", "Frames with many scores between 0.4 and 0.6, where a threshold decides."),
+    "unlike": ("Unlike labelled first", "Frames that look different from all labelled frames."),
+    "name": ("By name", "Frames in the order of the folder."),
 }
 
 
 class FrameQueue(QWidget):
-    """A list that is filled beside the window; a click on a frame shows it."""
+    """A list that is filled in the background. A click on a frame shows it."""
 
     filled = Signal()
 
@@ -40,28 +43,35 @@ class FrameQueue(QWidget):
         super().__init__()
         self._workspace = workspace
         self._stale = True
-        self.order = QComboBox()
-        for row, (order, (words, tip)) in enumerate(ORDERS.items()):
-            self.order.addItem(words, order)
-            self.order.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
-        self.order.setToolTip("How the frames are sorted; the same as rise queue --order")
-        self.order.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.order.activated.connect(lambda _row: self.fill())
-        self.list = QListWidget()
-        self.list.setIconSize(THUMBNAIL)
-        self.list.setWordWrap(True)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setToolTip("Which frame to look at next, and why")
-        self.list.itemActivated.connect(self._show)
-        self.list.itemClicked.connect(self._show)
+        self.order = self._build_order()
+        self.list = self._build_list()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.order)
         layout.addWidget(self.list, 1)
 
+    def _build_order(self) -> QComboBox:
+        order = allow_narrow(QComboBox())
+        for row, (name, (words, tip)) in enumerate(ORDERS.items()):
+            order.addItem(words, name)
+            order.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
+        order.setToolTip("The order of the frames, as in rise queue --order.")
+        order.activated.connect(lambda _row: self.fill())
+        return order
+
+    def _build_list(self) -> QListWidget:
+        frames = QListWidget()
+        frames.setIconSize(THUMBNAIL)
+        frames.setWordWrap(True)
+        frames.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        frames.setToolTip("The next frames to review, with the reason. Click on a frame to show it.")
+        frames.itemActivated.connect(self._show)
+        frames.itemClicked.connect(self._show)
+        return frames
+
     def mark_stale(self) -> None:
-        """Something changed: the frames are sorted anew when somebody looks."""
+        """Something changed: the frames are sorted again when the tab is next visible."""
         self._stale = True
 
     def fill_if_stale(self) -> None:
@@ -70,13 +80,13 @@ class FrameQueue(QWidget):
             self.fill()
 
     def fill(self) -> None:
-        """Ranks the frames beside the window; without predictions that means to look at every image."""
+        """Ranks the frames in the background. Without predictions this reads the images."""
         project = self._workspace.project
         self._stale = False
         if project is None:
             self.list.clear()
             return
-        # Writable where it can be, so that what was seen of the images is remembered.
+        # Writable if possible: the ranking caches what it computed from the images.
         path, order, read_only = project.path, self.order.currentData(), not self._workspace.writable
 
         def work() -> list[QueueEntry]:
@@ -86,7 +96,7 @@ class FrameQueue(QWidget):
         run_in_background(self._workspace, work, done=lambda ranked: self._fill(path, ranked))
 
     def following(self) -> int | None:
-        """The first frame of the queue that is neither in view nor done by now; None without one."""
+        """The id of the first frame of the queue that is unlabelled and not in view, or None."""
         frame = self._workspace.frame
         open_frames = {one.id for one in self._workspace.frames if one.state is FrameState.UNLABELLED}
         queued = [self.list.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.list.count())]
@@ -105,7 +115,7 @@ class FrameQueue(QWidget):
         self.filled.emit()
 
     def _item(self, project: Project, entry: QueueEntry) -> QListWidgetItem:
-        name = self.list.fontMetrics().elidedText(entry.frame.name, Qt.TextElideMode.ElideMiddle, self._room())
+        name = self.list.fontMetrics().elidedText(entry.frame.name, Qt.TextElideMode.ElideMiddle, self._name_width())
         item = QListWidgetItem(f"{name}\n{entry.reason}")
         item.setSizeHint(QSize(0, ROW_HEIGHT))
         item.setData(Qt.ItemDataRole.UserRole, entry.frame.id)
@@ -114,30 +124,30 @@ class FrameQueue(QWidget):
         reader = QImageReader(str(project.images / entry.frame.name))
         reader.setAutoTransform(True)
         if reader.size().isValid():
-            # As many pixels as the screen has there.
+            # High-resolution screens have several pixels for each of Qt's.
             fine = THUMBNAIL * self.devicePixelRatioF()
             reader.setScaledSize(reader.size().scaled(fine, Qt.AspectRatioMode.KeepAspectRatio))
-        picture = reader.read()
-        if not picture.isNull():
-            shown = QPixmap.fromImage(picture)
+        image = reader.read()
+        if not image.isNull():
+            shown = QPixmap.fromImage(image)
             shown.setDevicePixelRatio(self.devicePixelRatioF())
             item.setIcon(QIcon(shown))
         return item
 
-    def _room(self) -> int:
-        """How wide a name may be, in pixels."""
-        return max(40, self.list.viewport().width() - THUMBNAIL.width() - BESIDE)
+    def _name_width(self) -> int:
+        """The width in pixels that a name may use."""
+        return max(40, self.list.viewport().width() - THUMBNAIL.width() - TEXT_MARGIN)
 
 
 def describe(entry: QueueEntry) -> str:
-    """A frame's place in the queue with all that speaks for it."""
-    parts = [f"uncertainty {entry.uncertainty:.2f}", f"on the edge {entry.edge}"]
+    """A frame's reason and usefulness, with every part of it."""
+    parts = [f"uncertainty {entry.uncertainty:.2f}", f"scores near 0.5: {entry.edge}"]
     if entry.fullness is not None:
         parts = [f"fullness {entry.fullness:.2f}"]
     if entry.disagreement is not None:
-        parts.append(f"changes with the light {100 * entry.disagreement:.0f} %")
+        parts.append(f"change with lighting {100 * entry.disagreement:.0f} %")
     if entry.unfamiliar is not None:
-        parts.append(f"objects unlike the bank {entry.unfamiliar}")
+        parts.append(f"objects unlike the bank: {entry.unfamiliar}")
     if entry.novelty is not None:
-        parts.append(f"unlike the others {entry.novelty:.2f}")
-    return f"{entry.frame.name}: {entry.reason}\nusefulness {entry.score:.2f}: {', '.join(parts)}"
+        parts.append(f"difference from other frames {entry.novelty:.2f}")
+    return f"{entry.frame.name}: {entry.reason}\nUsefulness {entry.score:.2f}: {', '.join(parts)}"

@@ -1,4 +1,4 @@
-"""The Bank tab: cut-outs page by page, and the pseudo-sequence with its dials."""
+"""The Bank tab: cut-outs page by page, and the pseudo-sequence with its settings."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rise_engine.config import RiseConfig
 from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_napari.tabs.bank import grid as bank_grid
-from rise_napari.tabs.bank.page import PIXELS, read_page
+from rise_napari.tabs.bank.thumbnails import PIXELS, read_thumbnails
 
 SIZE = (60, 80)
 
 
 class FakeEngine:
-    """Answers a staging with three plain pictures, and remembers what was asked."""
+    """Answers a request for a sequence with three plain images, and records the requests."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -43,7 +43,7 @@ class FakeEngine:
 
 @pytest.fixture
 def window(opened: Any, disc: Any, qtbot: Any) -> Any:
-    """The Bank tab in sight, with five cut-outs of two categories on two frames, three a page."""
+    """The Bank tab in view, with five cut-outs of two categories on two frames, three a page."""
     workspace, project = opened.workspace, opened.workspace.project
     workspace.engine = FakeEngine()
     cup, box = (project.annotations.add_category(name).id for name in ("cup", "box"))
@@ -90,7 +90,7 @@ def test_pages_show_every_cut_out_once(window: Any, bank: Any, qtbot: Any) -> No
     qtbot.waitUntil(lambda: {bank.list.item(row).text() for row in range(2)} == {"cup"}, timeout=20_000)
 
 
-def test_a_click_goes_to_the_frame_with_the_instance_in_hand(window: Any, bank: Any, qtbot: Any) -> None:
+def test_a_click_shows_the_frame_and_selects_the_instance(window: Any, bank: Any, qtbot: Any) -> None:
     QTest.mouseClick(bank.forth, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bank.list.count() == 2, timeout=20_000)
     chosen = listed(bank)[1]
@@ -99,7 +99,7 @@ def test_a_click_goes_to_the_frame_with_the_instance_in_hand(window: Any, bank: 
     assert window.workspace.selected == chosen
 
 
-def test_space_excludes_the_selected_in_one_edit_and_undo_lets_them_in(window: Any, bank: Any, qtbot: Any) -> None:
+def test_space_excludes_the_selected_in_one_edit_that_undo_reverts(window: Any, bank: Any, qtbot: Any) -> None:
     workspace = window.workspace
     chosen = listed(bank)[:2]
     click(bank, 0)
@@ -109,54 +109,54 @@ def test_space_excludes_the_selected_in_one_edit_and_undo_lets_them_in(window: A
     assert workspace.project.annotations.bank_excluded() == set(chosen)
     assert len(workspace.project.journal.history()) == before + 1
     qtbot.waitUntil(lambda: bank.count.text() == "5 cut-outs, 2 excluded", timeout=20_000)
-    qtbot.waitUntil(lambda: bank.exclude.text() == "Include again", timeout=20_000)
+    qtbot.waitUntil(lambda: bank.exclude.text() == "Include", timeout=20_000)
     assert [entry.instance for entry in bank.chosen()] == chosen, "they stay selected"
     workspace.undo()
     assert workspace.project.annotations.bank_excluded() == set()
     qtbot.waitUntil(lambda: bank.count.text() == "5 cut-outs", timeout=20_000)
 
 
-def test_a_stroke_brings_its_cut_out(window: Any, bank: Any, disc: Any, stroke: Any, qtbot: Any) -> None:
+def test_a_stroke_adds_its_cut_out(window: Any, bank: Any, disc: Any, stroke: Any, qtbot: Any) -> None:
     stroke(window, disc(50, 15, 6))
     qtbot.waitUntil(lambda: bank.count.text() == "6 cut-outs", timeout=20_000)
 
 
-def test_excluded_cut_outs_look_excluded(window: Any, folder: Path) -> None:
+def test_excluded_cut_outs_are_crossed_out(window: Any, folder: Path) -> None:
     from dataclasses import replace
 
     project = window.workspace.project
     entry = project.annotations.bank_entries()[0]
-    shown, crossed = read_page(project.path, [entry, replace(entry, excluded=True)])
-    assert shown.picture.shape == (PIXELS, PIXELS, 3)
-    assert shown.picture[PIXELS // 2, PIXELS // 2].tolist() != crossed.picture[PIXELS // 2, PIXELS // 2].tolist()
+    shown, crossed = read_thumbnails(project.path, [entry, replace(entry, excluded=True)])
+    assert shown.image.shape == (PIXELS, PIXELS, 3)
+    assert shown.image[PIXELS // 2, PIXELS // 2].tolist() != crossed.image[PIXELS // 2, PIXELS // 2].tolist()
     away = replace(entry, instance=999)
-    assert read_page(project.path, [away]) == [], "what is gone is left out"
+    assert read_thumbnails(project.path, [away]) == [], "deleted instances are skipped"
 
 
-def test_the_sequence_is_staged_for_the_frame_seed_and_dials(window: Any, bank: Any, qtbot: Any) -> None:
+def test_the_sequence_is_generated_for_the_frame_the_seed_and_the_settings(window: Any, bank: Any, qtbot: Any) -> None:
     preview, engine = window.bank.preview, window.workspace.engine
     qtbot.waitUntil(lambda: preview.words.text() == "before | after: added: 1", timeout=20_000)
     assert engine.asked[-1]["settings"] == []
     assert engine.asked[-1]["frame"] == window.workspace.frame.id
     for position in (5, 6, 8):
-        preview.dials["max_pasted"].setValue(position)
-    preview.dials["beta_alpha"].setValue(20)
+        preview.settings.sliders["max_pasted"].setValue(position)
+    preview.settings.sliders["beta_alpha"].setValue(20)
     qtbot.waitUntil(lambda: len(engine.asked) >= 2 and bool(engine.asked[-1]["settings"]), timeout=20_000)
     wanted = ["sequence.max_pasted=8", "sequence.beta_alpha=2.0", "sequence.beta_beta=2.0"]
     assert engine.asked[-1]["settings"] == wanted
-    assert len(engine.asked) == 2, "a slider in motion stages once"
+    assert len(engine.asked) == 2, "a moving slider generates one sequence"
     RiseConfig.preset("laptop").with_settings(wanted)
     QTest.mouseClick(preview.regenerate, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: engine.asked[-1]["seed"] == 1, timeout=20_000)
     window.workspace.step(1)
     qtbot.waitUntil(lambda: engine.asked[-1]["frame"] == window.workspace.frame.id, timeout=20_000)
-    QTest.mouseClick(preview.reset, Qt.MouseButton.LeftButton)
-    assert preview.settings() == []
+    QTest.mouseClick(preview.settings.reset, Qt.MouseButton.LeftButton)
+    assert preview.settings.overrides() == []
 
 
-def test_the_dials_reach_the_train_tab(window: Any, bank: Any) -> None:
+def test_the_sequence_settings_reach_the_train_tab(window: Any, bank: Any) -> None:
     preview, more = window.bank.preview, window.train.more
     more.setText("loader.short_sides=[64, 96], sequence.max_pasted=1")
-    preview.dials["max_pasted"].setValue(0)
-    QTest.mouseClick(preview.use, Qt.MouseButton.LeftButton)
+    preview.settings.sliders["max_pasted"].setValue(0)
+    QTest.mouseClick(preview.settings.use, Qt.MouseButton.LeftButton)
     assert more.text() == "loader.short_sides=[64, 96], sequence.max_pasted=0, sequence.min_pasted=0"

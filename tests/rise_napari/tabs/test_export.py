@@ -87,7 +87,7 @@ def test_cancel_ends_a_long_import_and_leaves_the_project_as_it_was(
     assert not shown.cancel.isEnabled()
     qtbot.waitUntil(lambda: not labelled.project.importer.busy, timeout=20_000)
     assert shown.isHidden()
-    assert labelled.header.message.text() == "long.json was not imported; nothing was changed."
+    assert labelled.header.message.text() == "long.json was not imported. Nothing was changed."
     assert labelled.workspace.project.journal.history() == before
     assert told[-1][1] < 40_000 and told[-1][0] == "reading annotations"
     # The next one is not cancelled with it.

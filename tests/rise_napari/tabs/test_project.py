@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QMessageBox
 from rise_engine.project.project import Project
 from rise_engine.project.segmentation import from_mask
 from rise_napari import widget as workbench_module
-from rise_napari.tabs.project import tab as project_tab
+from rise_napari.tabs.project import recent_projects, sample_totes
 from rise_napari.ui.identity import PLUGIN, WIDGET
 
 
@@ -27,7 +27,7 @@ def viewer(
 ) -> Iterator[Any]:
     """A viewer that napari knows as the current one, and settings of its own."""
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    monkeypatch.setattr(project_tab, "settings", lambda: kept)
+    monkeypatch.setattr(recent_projects, "settings", lambda: kept)
     made = make_napari_viewer_proxy()
     monkeypatch.setattr(napari, "current_viewer", lambda: made)
     yield made
@@ -175,8 +175,8 @@ def test_a_setting_opens_the_last_project_by_itself(
 def test_sample_totes_are_drawn_once_and_open(
     workbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
-    monkeypatch.setattr(project_tab, "samples_folder", lambda: tmp_path / "samples")
-    monkeypatch.setattr(project_tab, "SAMPLES", 2)
+    monkeypatch.setattr(sample_totes, "samples_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(sample_totes, "SAMPLES", 2)
     workbench.project.samples.click()
     qtbot.waitUntil(lambda: len(workbench.workspace.frames) == 2, timeout=60_000)
     drawn = (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns
@@ -189,8 +189,8 @@ def test_sample_totes_are_drawn_once_and_open(
 def test_naparis_open_sample_leads_to_a_project_to_work_with(
     viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
-    monkeypatch.setattr(project_tab, "samples_folder", lambda: tmp_path / "samples")
-    monkeypatch.setattr(project_tab, "SAMPLES", 3)
+    monkeypatch.setattr(sample_totes, "samples_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(sample_totes, "SAMPLES", 3)
     viewer.open_sample(PLUGIN, "totes")
     workspace = bench_of(viewer).workspace
     qtbot.waitUntil(lambda: workspace.project is not None, timeout=60_000)

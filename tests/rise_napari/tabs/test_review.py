@@ -1,4 +1,4 @@
-"""Predictions of a frame are accepted, rejected and mended, one by one and in bulk."""
+"""Predictions of a frame are accepted, rejected and edited, one by one and in bulk."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def predicted(labelled: Any, disc: Any) -> Any:
     return labelled
 
 
-def test_the_slider_says_what_is_shown_and_would_be_accepted(predicted: Any, disc: Any) -> None:
+def test_the_slider_sets_which_predictions_are_shown_and_accepted(predicted: Any, disc: Any) -> None:
     predicted.review.slider.setValue(50)
     assert predicted.review.table.rowCount() == 2
-    assert "2 of 3" in predicted.review.score.text()
+    assert "2 of 3" in predicted.review.pane.score.text()
     layer = predicted.viewer_for_tests.layers["predictions"]
     assert np.array_equal(binary_fill_holes(layer.data), disc(20, 20) | disc(40, 60))
     predicted.review.slider.setValue(30)
@@ -61,7 +61,7 @@ def test_accepting_all_shown_keeps_scores_marks_the_frame_and_can_be_undone(pred
     assert workspace.project.frames.get(frame).state is FrameState.UNLABELLED
 
 
-def test_accepting_shows_the_instance_and_takes_its_prediction_away(predicted: Any, disc: Any) -> None:
+def test_accepting_shows_the_instance_and_removes_its_prediction(predicted: Any, disc: Any) -> None:
     predicted.review.table.selectRow(0)
     predicted.review.accept_selected()
     assert np.array_equal(predicted.layers.annotations.data > 0, disc(20, 20))
@@ -77,9 +77,9 @@ def test_accepting_only_the_selected_has_a_key_and_leaves_the_others(predicted: 
     assert [round(one.score, 2) for one in workspace.instances()] == [0.6]
     assert [round(one.score, 2) for one in workspace.predictions()] == [0.9, 0.35]
     assert workspace.frame.state is FrameState.UNLABELLED, "two are undecided"
-    # Else it is held for the tests that follow.
+    # Otherwise it stays pressed in the next tests.
     QTest.keyRelease(review.table, Qt.Key.Key_Shift)
-    assert "Shift + A" in review.accept_chosen.toolTip()
+    assert "Shift + A" in review.pane.accept_selected.toolTip()
 
 
 def test_rejecting_drops_only_the_selected(predicted: Any) -> None:
@@ -94,13 +94,13 @@ def test_a_frame_is_reviewed_when_the_last_of_its_shown_predictions_is_decided(p
     review.slider.setValue(30)
     review.table.selectRow(0)
     review.accept_selected()
-    assert workspace.frame.state is FrameState.UNLABELLED, "two are undecided, and would be learnt as background"
+    assert workspace.frame.state is FrameState.UNLABELLED, "two are undecided; training would treat them as background"
     review.table.selectRow(0)
     review.reject_selected()
     review.table.selectRow(0)
     review.reject_selected()
     assert workspace.frame.state is FrameState.REVIEWED
-    assert review.accept_all.text().startswith("Reviewed, next")
+    assert review.accept_all.text().startswith("Mark reviewed, next")
     assert review.accept_all.isEnabled()
     workspace.undo()
     assert workspace.frame.state is FrameState.UNLABELLED
@@ -138,44 +138,44 @@ def test_undo_finds_a_frame_whose_name_has_the_word_in_it(workbench: Any, folder
     assert workspace.instances() == []
 
 
-def test_the_queue_gives_reasons_and_next_goes_on(predicted: Any, qtbot: Any) -> None:
+def test_the_queue_shows_reasons_and_next_shows_another_frame(predicted: Any, qtbot: Any) -> None:
     review = predicted.review
     review.frames.fill()
     qtbot.waitUntil(lambda: review.queue.count() > 0, timeout=10_000)
     assert all(review.queue.item(row).text().count("\n") for row in range(review.queue.count()))
     rows = [review.queue.item(row) for row in range(review.queue.count())]
-    assert len({row.sizeHint().height() for row in rows}) == 1, "a long reason makes no row higher"
+    assert len({row.sizeHint().height() for row in rows}) == 1, "all rows have the same height"
     assert all(row.text().partition("\n")[2] in row.toolTip() for row in rows)
     before = predicted.workspace.frame.id
     review.go_on()
     assert predicted.workspace.frame.id != before
 
 
-def test_predictions_are_taken_on_the_picture_by_click_and_by_box(predicted: Any, disc: Any) -> None:
+def test_predictions_are_selected_on_the_image_by_click_and_by_box(predicted: Any, disc: Any) -> None:
     review = predicted.review
     review.slider.setValue(30)
     predicted.prediction_selector._finish([(20.5, 20.5)])
     assert [row.row() for row in review.table.selectionModel().selectedRows()] == [0]
-    assert review.accept_chosen.text() == "Accept 1"
+    assert review.pane.accept_selected.text() == "Accept 1"
     predicted.prediction_selector._finish([(30.0, 10.0), (35.0, 40.0), (59.0, 79.0)])
     assert [row.row() for row in review.table.selectionModel().selectedRows()] == [1, 2]
-    assert review.reject_chosen.text() == "Reject 2"
+    assert review.pane.reject_selected.text() == "Reject 2"
     review.reject_selected()
     assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9]
     predicted.prediction_selector._finish([(2.0, 2.0)])
-    assert not review.accept_chosen.isEnabled()
+    assert not review.pane.accept_selected.isEnabled()
 
 
-def test_what_the_slider_hides_can_be_rejected_at_once(predicted: Any) -> None:
+def test_hidden_predictions_can_be_rejected_at_once(predicted: Any) -> None:
     predicted.review.slider.setValue(50)
-    assert predicted.review.reject_hidden.text() == "Reject the 1 hidden"
-    predicted.review.reject_below()
+    assert predicted.review.pane.reject_hidden.text() == "Reject 1 hidden"
+    predicted.review.reject_hidden()
     assert [round(one.score, 2) for one in predicted.workspace.predictions()] == [0.9, 0.6]
     predicted.workspace.undo()
     assert len(predicted.workspace.predictions()) == 3
 
 
-def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
+def test_frames_above_the_threshold_are_accepted_together_after_the_count_was_shown(
     predicted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from qtpy.QtWidgets import QMessageBox
@@ -183,7 +183,7 @@ def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
     review, project = predicted.review, predicted.workspace.project
     monkeypatch.setattr(review, "isVisible", lambda: True)
     review.slider.setValue(70)
-    assert review.accept_sure.text() == "Accept 1 sure frame: 1 in all…"
+    assert review.accept_sure.text() == "Accept 1 frame above the threshold: 1 prediction…"
     asked: list[str] = []
 
     def answer(_parent: Any, _title: str, question: str) -> Any:
@@ -191,16 +191,16 @@ def test_sure_frames_are_accepted_in_one_go_after_the_count_was_shown(
         return QMessageBox.StandardButton.Yes
 
     monkeypatch.setattr(QMessageBox, "question", answer)
-    review.accept_sure_frames()
+    review.accept_sure.ask_and_accept()
     frame = predicted.workspace.frames[3].id
-    assert "1 predictions in 1 frames" in asked[0]
+    assert "1 prediction in 1 frame?" in asked[0]
     assert project.frames.get(frame).state is FrameState.REVIEWED
     assert len(project.annotations.of_frame(frame)) == 1
     predicted.workspace.undo()
     assert project.frames.get(frame).state is FrameState.UNLABELLED
 
 
-def test_mending_takes_the_prediction_in_hand(predicted: Any, disc: Any) -> None:
+def test_editing_accepts_the_prediction_and_selects_it_for_the_brush(predicted: Any, disc: Any) -> None:
     predicted.review.table.selectRow(1)
     predicted.review.edit_selected()
     workspace, layer = predicted.workspace, predicted.layers.annotations

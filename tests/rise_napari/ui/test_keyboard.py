@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 
 from rise_engine.project.records import FrameState, Instance, Source
 from rise_engine.project.segmentation import from_mask
-from rise_napari.tabs.project import tab as project_tab
+from rise_napari.tabs.project import recent_projects
 from rise_napari.ui.commands import BUTTONS, COMMANDS, PALETTE, TABS
 from rise_napari.ui.identity import PLUGIN, WIDGET
 from rise_napari.ui.shortcuts_dialog import LISTED
@@ -43,7 +43,7 @@ def shown(
 ) -> Iterator[Any]:
     """The window on a viewer that is shown, as napari docks it from its menu."""
     kept = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
-    monkeypatch.setattr(project_tab, "settings", lambda: kept)
+    monkeypatch.setattr(recent_projects, "settings", lambda: kept)
     viewer = make_napari_viewer_proxy(show=True)
     _, bench = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     bench.viewer_for_tests = viewer

@@ -72,7 +72,7 @@ def test_no_tab_scrolls_on_a_small_screen(opened: Any, disc: Any, stroke: Any) -
     stroke(opened, disc(20, 20))
     opened.workspace.mark(FrameState.LABELLED)
     preview = opened.bank.preview
-    preview._pictures = [QPixmap(1280, 960)] * 3
+    preview._pixmaps = [QPixmap(1280, 960)] * 3
     preview.words.setText("before | after: kept: 13 objects;  moved: 14;  added: 15, 16;  removed: 13;  hidden: 3")
     window = opened.viewer_for_tests.window
     window.show()

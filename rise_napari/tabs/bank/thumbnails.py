@@ -1,4 +1,4 @@
-"""One page of the instance bank's cut-outs as small pictures, read beside the window."""
+"""Thumbnails of the instance bank's cut-outs, read page by page in a background thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rise_engine.project.records import BankEntry
 from rise_engine.project.segmentation import mask_region, to_mask
 
 SIDE, SHARPNESS = 72, 2
-"""How large in the window, and how many of the picture's pixels are one of the window's: fine screens show them all."""
+"""The side of a thumbnail in Qt's pixels, and the image pixels per Qt pixel, which high-resolution screens show."""
 PIXELS = SIDE * SHARPNESS
 BACKGROUND = 40
 CROSS = np.array((214, 69, 69), np.uint8)
@@ -27,16 +27,16 @@ MARGIN = 2 * SHARPNESS
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A cut-out ready to be shown: ``picture`` uint8 (PIXELS, PIXELS, 3), grey and crossed out when excluded."""
+    """A cut-out: ``image`` is uint8 (PIXELS, PIXELS, 3), grey and crossed out if the cut-out is excluded."""
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     entry: BankEntry
 
 
-def read_page(path: Path, entries: Sequence[BankEntry]) -> list[Thumbnail]:
-    """The cut-outs of ``entries``, which are in the order of their frames: each frame is decoded once.
+def read_thumbnails(path: Path, entries: Sequence[BankEntry]) -> list[Thumbnail]:
+    """The cut-outs of ``entries``, which must be grouped by frame: each frame is decoded once.
 
-    What cannot be read any more is left out.
+    Entries that can no longer be read are skipped.
     """
     found = []
     with Project.open(path, read_only=True) as project:
@@ -48,13 +48,13 @@ def read_page(path: Path, entries: Sequence[BankEntry]) -> list[Thumbnail]:
             except RiseError:
                 continue
             for entry in wanted:
-                picture = _cut_out(image, masks.get(entry.instance), excluded=entry.excluded)
-                if picture is not None:
-                    found.append(Thumbnail(picture, entry))
+                tile = _cut_out(image, masks.get(entry.instance))
+                if tile is not None:
+                    found.append(Thumbnail(_crossed_out(tile) if entry.excluded else tile, entry))
     return found
 
 
-def _cut_out(image: NDArray[np.uint8], segmentation: object, *, excluded: bool) -> NDArray[np.uint8] | None:
+def _cut_out(image: NDArray[np.uint8], segmentation: object) -> NDArray[np.uint8] | None:
     try:
         mask = to_mask(segmentation, *image.shape[:2])  # type: ignore[arg-type]
     except (RiseError, TypeError):
@@ -69,18 +69,22 @@ def _cut_out(image: NDArray[np.uint8], segmentation: object, *, excluded: bool) 
     tile = np.full((PIXELS, PIXELS, 3), BACKGROUND, np.uint8)
     top, left = (PIXELS - small.height) // 2, (PIXELS - small.width) // 2
     tile[top : top + small.height, left : left + small.width] = np.asarray(small)
-    if excluded:
-        grey = tile.mean(axis=2, keepdims=True).astype(np.uint8)
-        tile = np.repeat(grey // 2 + 20, 3, axis=2)
-        for step in range(PIXELS):
-            for column in (step, PIXELS - 1 - step):
-                tile[step, max(0, column - SHARPNESS) : column + SHARPNESS + 1] = CROSS
     return tile
 
 
-def pixmap(picture: NDArray[np.uint8]) -> QPixmap:
-    """A picture, uint8 (H, W, 3), as Qt shows it: a SHARPNESS-th as large in the window as it has pixels."""
-    data = np.ascontiguousarray(picture)
+def _crossed_out(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The tile in grey with both diagonals, uint8 (PIXELS, PIXELS, 3)."""
+    grey = tile.mean(axis=2, keepdims=True).astype(np.uint8)
+    crossed = np.repeat(grey // 2 + 20, 3, axis=2)
+    for row in range(PIXELS):
+        for column in (row, PIXELS - 1 - row):
+            crossed[row, max(0, column - SHARPNESS) : column + SHARPNESS + 1] = CROSS
+    return crossed
+
+
+def pixmap(pixels: NDArray[np.uint8]) -> QPixmap:
+    """An image, uint8 (H, W, 3), as a pixmap with SHARPNESS image pixels per Qt pixel."""
+    data = np.ascontiguousarray(pixels)
     height, width = data.shape[:2]
     image = QImage(data.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     shown = QPixmap.fromImage(image.copy())

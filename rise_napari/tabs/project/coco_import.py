@@ -1,4 +1,4 @@
-"""A COCO file into a project, beside the window: into the open one, or into that of the images beside the file."""
+"""Imports a COCO file in a background thread: into the open project, or into the project of the images beside it."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from rise_engine.formats.coco.importer import ImportReport, OnConflict
 
 Item = TypeVar("Item")
-BUSY = "Another file is being imported: wait until it is done."
-LOOKS_A_SECOND = 10
+BUSY = "Another file is being imported. Wait until it is finished."
+REPORTS_PER_SECOND = 10
 
 
 class _CancelledError(Exception):
-    """Somebody pressed Cancel."""
+    """The person pressed Cancel."""
 
 
 class CocoImport(QObject):
-    """One import after another. ``ask`` decides what happens to instances that are there already; None is to stop."""
+    """Runs one import at a time. ``ask`` returns what happens to existing instances, or None to cancel the import."""
 
     progressed = Signal(str, int, int)
-    """What is being done, how much of it is done, and how much there is."""
+    """The current task, the number of finished items, and the total."""
     busy_changed = Signal()
 
     def __init__(self, workspace: Workspace, ask: Callable[[str], OnConflict | None]) -> None:
@@ -41,19 +41,19 @@ class CocoImport(QObject):
         self._cancelled = Event()
 
     def open(self, path: Path) -> None:
-        """Opens the project of the images that the file names, and adds its annotations."""
+        """Opens the project of the images that the file lists, and adds its annotations."""
         from rise_engine.formats.coco.images import image_folder
 
         if self.busy:
             self._workspace.notify(BUSY, "warning")
             return
         self._begin()
-        self._workspace.notify(f"Looking for the images of {path.name}…")
+        self._workspace.notify(f"Searching for the images of {path.name}…")
 
         def done(folder: Path) -> None:
             project = self._workspace.project
-            known = project is not None and project.images.resolve() == folder.resolve()
-            if known or self._workspace.open_folder(folder):
+            same = project is not None and project.images.resolve() == folder.resolve()
+            if same or self._workspace.open_folder(folder):
                 self._add(path, None)
 
         run_in_background(self._workspace, lambda: image_folder(path), done=done, finished=self._end)
@@ -62,7 +62,7 @@ class CocoImport(QObject):
         """Adds the annotations of a file to the open project."""
         project = self._workspace.project
         if project is None or not self._workspace.writable:
-            self._workspace.notify("Open a folder of images first, then import its annotations.", "warning")
+            self._workspace.notify("Open a folder of images first. Then import its annotations.", "warning")
             return
         self._workspace.save_requested.emit()
         if self.busy:
@@ -76,62 +76,58 @@ class CocoImport(QObject):
             return
         self._begin()
         self._workspace.notify(f"Importing {path.name}…")
-        place = project.path
+        project_path = project.path
 
         def work() -> ImportReport | None:
             from rise_engine.formats.coco.importer import ImportConflictError, import_coco
 
-            # A connection of its own, so that the window goes on reading.
-            with Project.open(place) as other:
+            # A separate connection, so that the window can read meanwhile.
+            with Project.open(project_path) as other:
                 try:
                     return import_coco(other, path, on_conflict=on_conflict, watch=self._watch)
                 except (ImportConflictError, _CancelledError):
                     return None
 
         run_in_background(
-            self._workspace, work, done=lambda report: self._told(path, place, report), finished=self._end
+            self._workspace, work, done=lambda report: self._finished(path, project_path, report), finished=self._end
         )
 
     def cancel(self) -> None:
-        """Ends the import that goes on, which leaves nothing behind."""
+        """Cancels the running import. The project stays unchanged."""
         self._cancelled.set()
 
     def _watch(self, items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
-        """A ``Watch``, in the thread of the import."""
+        """A ``Watch`` that runs in the thread of the import."""
         shown = 0.0
         for done, item in enumerate(items):
             if self._cancelled.is_set():
                 raise _CancelledError
-            if (now := time.monotonic()) >= shown + 1 / LOOKS_A_SECOND:
+            if (now := time.monotonic()) >= shown + 1 / REPORTS_PER_SECOND:
                 shown = now
                 self.progressed.emit(doing, done, total)
             yield item
 
-    def _told(self, path: Path, place: Path, report: ImportReport | None) -> None:
+    def _finished(self, path: Path, project_path: Path, report: ImportReport | None) -> None:
         if report is None:
-            question = f"Some frames of {path.name} have other instances already."
-            answer = None if self._cancelled.is_set() else self._ask(question)
-            if answer is None:
-                self._workspace.notify(f"{path.name} was not imported; nothing was changed.")
-            else:
-                self._add(path, answer)
+            self._ask_again(path)
             return
         project = self._workspace.project
-        if project is None or project.path != place:
+        if project is None or project.path != project_path:
             return
         self._workspace.reload()
-        absent = f"; {report.missing_files:,} images of the file are not in the folder" if report.missing_files else ""
-        known = f"; {report.known:,} were there already" if report.known else ""
-        kept_out = f"; {report.kept_out:,} gave way to what was there" if report.kept_out else ""
-        unusable = f"; {report.skipped:,} have no mask or no image" if report.skipped else ""
-        self._workspace.notify(
-            f"Imported {report.instances:,} instances in {report.images:,} frames of {path.name}"
-            f"{absent}{known}{kept_out}{unusable}."
-        )
+        self._workspace.notify(_summary(path, report))
+
+    def _ask_again(self, path: Path) -> None:
+        """The import found other instances, or was cancelled."""
+        answer = None if self._cancelled.is_set() else self._ask(f"Some frames of {path.name} already have instances.")
+        if answer is None:
+            self._workspace.notify(f"{path.name} was not imported. Nothing was changed.")
+        else:
+            self._add(path, answer)
 
     @property
     def busy(self) -> bool:
-        """Whether a file is being read."""
+        """Whether an import is running."""
         return self._running > 0
 
     def _begin(self) -> None:
@@ -142,3 +138,17 @@ class CocoImport(QObject):
     def _end(self) -> None:
         self._running -= 1
         self.busy_changed.emit()
+
+
+def _summary(path: Path, report: ImportReport) -> str:
+    """What was imported and what was not, in one message."""
+    parts = [f"Imported {report.instances:,} instances in {report.images:,} frames of {path.name}"]
+    if report.missing_files:
+        parts.append(f"{report.missing_files:,} images of the file are not in the folder")
+    if report.known:
+        parts.append(f"{report.known:,} instances already existed")
+    if report.kept_out:
+        parts.append(f"{report.kept_out:,} instances were not imported because the existing ones were kept")
+    if report.skipped:
+        parts.append(f"{report.skipped:,} instances have no mask or no image")
+    return "; ".join(parts) + "."
