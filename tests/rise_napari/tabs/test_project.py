@@ -172,18 +172,19 @@ def test_a_setting_opens_the_last_project_by_itself(
         settings.opening.reopen_last = False
 
 
-def test_sample_totes_are_drawn_once_and_open(
+def test_sample_totes_are_rendered_once_and_open(
     workbench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     monkeypatch.setattr(sample_totes, "samples_folder", lambda: tmp_path / "samples")
     monkeypatch.setattr(sample_totes, "SAMPLES", 2)
     workbench.project.samples.click()
     qtbot.waitUntil(lambda: len(workbench.workspace.frames) == 2, timeout=60_000)
-    drawn = (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns
+    qtbot.waitUntil(workbench.project.samples.isEnabled, timeout=20_000)
+    rendered = (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns
     workbench.workspace.close_project()
     workbench.project.samples.click()
     assert len(workbench.workspace.frames) == 2
-    assert (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns == drawn
+    assert (tmp_path / "samples" / "tote_000.jpg").stat().st_mtime_ns == rendered
 
 
 def test_naparis_open_sample_leads_to_a_project_to_work_with(
