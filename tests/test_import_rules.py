@@ -24,8 +24,8 @@ EXTRAS = {"onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
 QT_BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6", "sip"}
 UNSAFE_LIBRARIES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
-GROUND = {"errors", "config", "resources", "atomic"}
-"""Files that every part may use; they use each other only."""
+GROUND = {"errors", "config", "resources", "atomic", "json_lines"}
+"""Files and folders that every part may use; they use each other only."""
 
 LEARNING = {"method", "model", "prediction", "evaluation", "training", "active_learning", "pseudo_sequences", "project"}
 

@@ -1,54 +1,67 @@
-"""The child side of ``process.py``: ``python -m rise_engine.training.child_worker``."""
+"""The main program of the training child process: ``python -m rise_engine.training.child_worker``.
+
+It receives a job and commands from ``child_process.py`` and sends the events of the training.
+"""
 
 from __future__ import annotations
 
 import errno
-import json
-import os
 import queue
-import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import DeviceError, RiseError, WeightsError
+from rise_engine.json_lines.child import Message, ParentConnection
 from rise_engine.project.project import Project
 from rise_engine.project.splits import TrainingSplit
-from rise_engine.training.events import Event, Failed, Paused
+from rise_engine.training.events import Failed, Paused
 from rise_engine.training.memory import is_full
 from rise_engine.training.trainer import Trainer
 
 
-def _tell(event: Event) -> None:
+def main() -> None:
+    """Trains the job of the first message and sends every event."""
+    parent = ParentConnection()
+    job = parent.receive()
+    if job is None:
+        return
+    torch.set_num_threads(job["threads"])
+    commands = parent.receive_in_background()
     try:
-        sys.stdout.write(json.dumps(event.as_record()) + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The window is gone. The end of the input will say so too; until then, what was learnt has to be saved.
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - lives on
+        with Project.open(Path(job["project"])) as project:
+            split = TrainingSplit(**job["split"]) if job["split"] is not None else None
+            config = RiseConfig.model_validate(job["config"])
+            trainer = Trainer(project, config, split, minutes=job["minutes"], resume=job["resume"])
+            for event in trainer.run():
+                # When the parent is gone, the events are lost and the training saves and ends.
+                parent.send(event.as_record())
+                _execute(commands, trainer, parent, step=event.step)
+    except (RiseError, MemoryError, OSError, RuntimeError) as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        parent.send(failure.as_record())
 
 
-def _listen(commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    """Passes commands on; the end of the input means that nobody is left to train for."""
-    for line in sys.stdin:
-        commands.put(json.loads(line))
-    commands.put({"command": "stop"})
-
-
-def _obey(trainer: Trainer, commands: queue.SimpleQueue[dict[str, Any]], *, step: int) -> None:
-    """Carries out what has been asked; while paused, which it tells, waits for the next command."""
+def _execute(
+    commands: queue.SimpleQueue[Message | None], trainer: Trainer, parent: ParentConnection, *, step: int
+) -> None:
+    """Executes the received commands; a pause reports itself and waits for the next command."""
     paused = False
     while paused or not commands.empty():
         command = commands.get()
+        if command is None:
+            # The parent is gone.
+            trainer.stop()
+            return
         match command["command"]:
             case "watch":
                 trainer.watch(command["frame"])
             case "pause":
                 paused = True
-                _tell(Paused(step))
+                parent.send(Paused(step).as_record())
             case "resume":
                 paused = False
             case "stop":
@@ -56,29 +69,8 @@ def _obey(trainer: Trainer, commands: queue.SimpleQueue[dict[str, Any]], *, step
                 return
 
 
-def main() -> None:
-    """Reads the job from the first line of the input, trains, and tells every event."""
-    job = json.loads(sys.stdin.readline())
-    torch.set_num_threads(job["threads"])
-    commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(commands,), daemon=True).start()
-    try:
-        with Project.open(Path(job["project"])) as project:
-            split = TrainingSplit(**job["split"]) if job["split"] is not None else None
-            config = RiseConfig.model_validate(job["config"])
-            trainer = Trainer(project, config, split, minutes=job["minutes"], resume=job["resume"])
-            for event in trainer.run():
-                _tell(event)
-                _obey(trainer, commands, step=event.step)
-    except (RiseError, MemoryError, OSError, RuntimeError) as error:
-        failure = explain(error)
-        if failure is None:
-            raise
-        _tell(failure)
-
-
 def explain(error: BaseException) -> Failed | None:
-    """What ended a training as a sentence; None for an error that nobody foresaw."""
+    """The event for an error that ended a training; None for an unexpected error."""
     match error:
         case DeviceError():
             return Failed(0, kind="device", message=str(error), hint="Choose another device.")
@@ -87,7 +79,7 @@ def explain(error: BaseException) -> Failed | None:
         case RiseError():
             return Failed(0, kind="data", message=str(error), hint="")
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Failed(0, kind="disk", message=f"The disk is full: {error}", hint="Make room, then go on.")
+            return Failed(0, kind="disk", message=f"The disk is full: {error}", hint="Free disk space, then resume.")
         case MemoryError():
             return _full("The memory is full.")
         case RuntimeError() if is_full(error):

@@ -1,14 +1,12 @@
-"""The child side of ``engine_process.py``: ``python -m rise_napari.engine.worker``. Neither Qt nor napari here.
+"""The main program of the engine process: ``python -m rise_napari.engine.worker``. It imports neither Qt nor napari.
 
-Each line of the input is a job, each line of the output something about it: ``progress``, then ``result`` or ``error``.
+Each received message is a job of ``process.py``. It is answered with ``progress``, then ``result`` or ``error``.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-import json
-import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from PIL import Image
 
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
+from rise_engine.json_lines.child import ParentConnection
 from rise_engine.project.project import Project
 from rise_engine.pseudo_sequences.bank import InstanceBank
 from rise_engine.pseudo_sequences.from_project import bank_frames, fill_bank, make_frame_sequence
@@ -29,33 +28,33 @@ if TYPE_CHECKING:
 def stage(
     project: str, frame: int, seed: int, preset: str, settings: list[str], scale: int
 ) -> Iterator[dict[str, Any]]:
-    """A pseudo-sequence of a frame: before, after and strong as base64 PNGs, and what happens in it in words."""
+    """A pseudo-sequence of a frame: before, after and strong as base64 PNGs, and a description of the changes."""
     from rise_engine.pseudo_sequences.preview import describe_sequence, render_panels
 
     config = RiseConfig.preset(preset).with_settings(settings)  # type: ignore[arg-type]  # checked inside
     with Project.open(Path(project), read_only=True) as opened:
         bank = _bank(project, preset, repr(opened.journal.history()))
         sequence = make_frame_sequence(opened, opened.frames.get(frame), config, seed=seed, bank=bank)
-    pictures = []
+    images = []
     for panel in render_panels(sequence, scale=scale):
         file = io.BytesIO()
         Image.fromarray(panel).save(file, "PNG", compress_level=1)
-        pictures.append(base64.b64encode(file.getvalue()).decode("ascii"))
-    yield {"result": {"pngs": pictures, "words": describe_sequence(sequence)}}
+        images.append(base64.b64encode(file.getvalue()).decode("ascii"))
+    yield {"result": {"pngs": images, "words": describe_sequence(sequence)}}
 
 
 @lru_cache(maxsize=1)
 def _bank(project: str, preset: str, _history: str) -> InstanceBank:
-    """The project's bank, kept until the project is edited: a moved slider needs no image read again."""
+    """The bank of the project, cached until the project is edited, so that a moved slider reads no image again."""
     config = RiseConfig.preset(preset)  # type: ignore[arg-type]  # checked inside
     with Project.open(Path(project), read_only=True) as opened:
         return fill_bank(opened, [one.id for one in bank_frames(opened)], config)
 
 
 def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[str, Any]]:
-    """Predicts frames into the store with the latest run, or the starter weights before any training.
+    """Predicts frames with the latest run, or with the starter weights before a training, and stores the predictions.
 
-    The result is how many were predicted.
+    The result is the number of predicted frames and the errors of unreadable ones.
     """
     from rise_engine.active_learning.uncertainty import StrongViewDisagreement
     from rise_engine.prediction.default_model import default_run
@@ -83,16 +82,16 @@ def predict(project: str, frames: list[int], min_score: float) -> Iterator[dict[
 
 @lru_cache(maxsize=1)
 def _loaded(model: Path, _changed: float) -> LoadedModel:
-    """The network of a run or a file, kept until another is asked for or it was written again."""
+    """The model of a run or a file, cached until another one is requested or the file changes."""
     from rise_engine.prediction.load import load_model
 
     return load_model(model)
 
 
 def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str, Any]]:
-    """What the model in use sees in a frame, weak predictions too; nothing is stored.
+    """All predictions of the current model for a frame, also those with low scores. Nothing is stored.
 
-    The result is empty where there is no model to ask.
+    The result is empty when there is no model.
     """
     from rise_engine.prediction.default_model import default_model
     from rise_engine.prediction.predict import predict as predict_image
@@ -110,7 +109,7 @@ def candidates(project: str, frame: int, min_score: float) -> Iterator[dict[str,
 
 
 def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, Any]]:
-    """Writes a run as ONNX; the result is a sentence about it."""
+    """Exports a run as ONNX; the result is the path and a summary."""
     from rise_engine.prediction.onnx_export import export_run_to_onnx
 
     with Project.open(Path(project), read_only=True) as opened:
@@ -127,18 +126,16 @@ JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
 
 
 def main() -> None:
-    """Does one job after another until the input ends."""
-    answers = sys.stdout
-    # What a library prints must not mix with the answers.
-    sys.stdout = sys.stderr
-    for line in sys.stdin:
-        job = json.loads(line)
+    """Executes one job after another until the window is gone."""
+    window = ParentConnection()
+    for job in window:
         try:
             for answer in JOBS[job.pop("job")](**job):
-                print(json.dumps(answer), file=answers, flush=True)
-        except Exception as error:  # whatever it is, the window must hear of it
-            told = str(error) if isinstance(error, RiseError) else f"{type(error).__name__}: {error}"
-            print(json.dumps({"error": told}), file=answers, flush=True)
+                if not window.send(answer):
+                    return
+        except Exception as error:  # the window must receive every error
+            message = str(error) if isinstance(error, RiseError) else f"{type(error).__name__}: {error}"
+            window.send({"error": message})
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ steps = 6 if what == "kill" else 100000
 config = RiseConfig.preset("laptop").with_settings([*settings, f"schedule.steps={steps}"])
 bench.train._begin(Job(path, config, choose_split(workspace.project)))
 wait(lambda: training.progress is not None and training.progress.step >= 2)
-child = training._trainer._process.pid
+child = training._trainer.pid
 
 if what == "kill":
     os.kill(child, signal.SIGKILL)
