@@ -20,7 +20,7 @@ ENGINE = sorted((ROOT / "rise_engine").rglob("*.py"))
 WINDOW = sorted((ROOT / "rise_napari").rglob("*.py"))
 
 WINDOW_LIBRARIES = {"napari", "qtpy", "magicgui", "superqt", "pyqtgraph", "vispy", "npe2", "rise_napari"}
-EXTRAS = {"onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
+EXTRAS = {"mujoco", "onnx", "onnxruntime", "onnxscript", "tensorboard", "transformers"}
 QT_BINDINGS = {"PyQt5", "PyQt6", "PySide2", "PySide6", "sip"}
 UNSAFE_LIBRARIES = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 

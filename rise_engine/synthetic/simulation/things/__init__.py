@@ -1,0 +1,1 @@
+"""The kinds of things that fall into simulated containers."""
