@@ -21,7 +21,8 @@ from rise_engine.method.losses import Criterion
 from rise_engine.method.targets import Targets
 from rise_engine.model import build_segmenter
 from rise_engine.model.weights.load import load_pretrained, save_weights
-from rise_engine.training.checkpoint import FILE_NAME, TrainingState, load_state, save_state
+from rise_engine.project.run_folder import RunFolder
+from rise_engine.training.checkpoint import TrainingState, load_state, save_state
 from rise_engine.training.optimiser import build_optimiser, set_learning_rate
 
 WARMUP_STEPS = 100
@@ -78,7 +79,7 @@ class StarterTrainer:
         self._criterion = Criterion(config.loss)
         self._trainable = [tensor for tensor in model.parameters() if tensor.requires_grad]
         self.state = TrainingState(step=0, steps=0)
-        if (plan.state / FILE_NAME).is_file():
+        if RunFolder(plan.state).checkpoint.is_file():
             self.state = load_state(plan.state, model=self._model, teacher=self._averaged, optimiser=self._optimiser)
 
     def train(self) -> None:

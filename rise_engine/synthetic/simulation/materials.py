@@ -152,10 +152,10 @@ class MaterialStock:
     def _carpet(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         colour = subdued(rng, draw_colour(rng))
         fine, coarse = self._atlas.noise(rng, (160, 160), 0.7), self._atlas.noise(rng, (160, 160), 10.0)
-        picture: NDArray[np.float32] = np.asarray(colour * (1 + 0.25 * fine + 0.12 * coarse)[..., None], np.float32)
+        picture = colour * (1 + 0.25 * fine + 0.12 * coarse)[..., None]
         if rng.random() < 0.4:
             pattern = self._atlas.package(rng, (160, 160)).astype(np.float32) / 255
-            picture = np.float32(0.6) * picture + np.float32(0.4) * pattern
+            return _image(0.6 * picture + 0.4 * pattern)
         return _image(picture)
 
     def _tiles(self, rng: np.random.Generator) -> Material:
