@@ -23,6 +23,7 @@ from rise_engine.errors import RiseError
 from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
+    from rise_engine.evaluation.frames import EvaluationFrames
     from rise_engine.prediction.load import LoadedModel
     from rise_engine.project.project import Project
 
@@ -165,7 +166,7 @@ def evaluate(
     if json_file is not None:
         require_no_folder(json_file)
     with Project.open(project, read_only=True) as opened:
-        truth = evaluation_ground_truth(opened, frames, against)
+        truth, chosen = evaluation_ground_truth(opened, frames, against)
         from rise_engine.evaluation import coco
         from rise_engine.prediction.default_model import default_model
         from rise_engine.prediction.load import load_model
@@ -181,7 +182,10 @@ def evaluate(
         typer.echo(f"{kind:5}" + "  ".join(numbers))
     if ocid is not None:
         print_ocid(ocid)
-    typer.echo(f"{model} on {number_of(scores.frames, 'frame')}")
+    where = "hold-out frame" if frames is None else "frame"
+    typer.echo(f"{model} on {number_of(scores.frames, where)}")
+    if chosen.excluded_in_words:
+        typer.echo(chosen.excluded_in_words)
     if json_file is not None:
         record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
         write_text(json_file, json.dumps(record, indent=1) + "\n")
@@ -226,26 +230,24 @@ def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
     return [frame.id for frame in project.frames.all() if frame.state is not FrameState.SKIPPED]
 
 
-def evaluation_ground_truth(project: Project, frames: Path | None, against: Path | None) -> dict[str, Any]:
-    """The ground truth as a COCO dataset, with frame ids as image ids; RiseError when there is none."""
-    from rise_engine.evaluation.ground_truth import ground_truth_of
-    from rise_engine.project.records import Split
+def evaluation_ground_truth(
+    project: Project, frames: Path | None, against: Path | None
+) -> tuple[dict[str, Any], EvaluationFrames]:
+    """The ground truth as a COCO dataset, with frame ids as image ids, and the choice of frames.
 
-    chosen = (
-        [frame.id for frame in project.frames.all(split=Split.HOLDOUT)]
-        if frames is None
-        else listed_frames(project, frames)
-    )
-    if not chosen:
-        raise RiseError(
-            f"{project.path} has no hold-out to evaluate on: mark frames as hold-out, or list annotated frames with "
-            "--frames FILE."
-        )
-    if against is not None:
-        from rise_engine.evaluation.ground_truth import ground_truth_from_file
+    Raises RiseError when there is nothing to measure on.
+    """
+    from rise_engine.evaluation.frames import evaluation_frames, frames_to_evaluate
+    from rise_engine.evaluation.ground_truth import frames_of_file, ground_truth_from_file, ground_truth_of
+    from rise_engine.formats.coco.file import CocoFile
 
-        return ground_truth_from_file(project, against, set(chosen))
-    return ground_truth_of(project, chosen)
+    asked = frames_to_evaluate(project, None if frames is None else listed_frames(project, frames))
+    if against is None:
+        chosen = evaluation_frames(project, asked)
+        return ground_truth_of(project, chosen.frames), chosen
+    file = CocoFile(against)
+    chosen = evaluation_frames(project, asked, annotated=frames_of_file(project, file, set(asked)))
+    return ground_truth_from_file(project, file, set(chosen.frames)), chosen
 
 
 def coco_results_of_frames(loaded: LoadedModel, project: Project, truth: dict[str, Any]) -> Iterator[dict[str, Any]]:

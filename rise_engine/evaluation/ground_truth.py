@@ -45,20 +45,27 @@ def ground_truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def ground_truth_from_file(project: Project, path: Path, frames: Collection[int]) -> dict[str, Any]:
-    """The images of a COCO file that are among ``frames`` of the project, with frame ids as image ids.
-
-    Categories are numbered 1, 2, ... and masks become compressed run lengths. Raises RiseError when the file is not a
-    COCO dataset, has none of the frames, or has an annotation that cannot be evaluated.
-    """
-    file = CocoFile(path)
-    by_name = {frame.name: frame.id for frame in project.frames.all() if frame.id in frames}
-    known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
-    if not known:
+def frames_of_file(project: Project, file: CocoFile, frames: Collection[int]) -> frozenset[int]:
+    """Those of ``frames`` that a COCO file lists. Raises RiseError when it lists none of them."""
+    listed = {entry["file_name"] for entry in file.images}
+    found = frozenset(frame.id for frame in project.frames.all() if frame.id in frames and frame.name in listed)
+    if not found:
         raise RiseError(
-            f"{path} has none of the frames to evaluate on (the hold-out, or the list of --frames FILE): each "
+            f"{file.path} has none of the frames to evaluate on (the hold-out, or the list of --frames FILE): each "
             "file_name must be relative to the image folder."
         )
+    return found
+
+
+def ground_truth_from_file(project: Project, file: CocoFile, frames: Collection[int]) -> dict[str, Any]:
+    """The images of a COCO file that are among ``frames`` of the project, with frame ids as image ids.
+
+    Categories are numbered 1, 2, ... and masks become compressed run lengths. Raises RiseError when an
+    image has another size, or an annotation cannot be evaluated.
+    """
+    path = file.path
+    by_name = {frame.name: frame.id for frame in project.frames.all() if frame.id in frames}
+    known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
     images = {entry["id"]: {**_checked_size(project, path, entry, frame), "id": frame} for entry, frame in known}
     classes = {entry["id"]: number for number, entry in enumerate(file.categories, start=1)}
     return {

@@ -176,6 +176,42 @@ def test_evaluate_measures_on_the_hold_out_in_percent(project: Path, tmp_path: P
     assert list(scores["mask"]) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
 
 
+def test_frames_without_annotations_and_skipped_ones_are_not_measured_but_counted(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, names = tmp_path / "scores.json", tmp_path / "names.txt"
+    with Project.open(project) as opened:
+        opened.frames.set_split([frame.id for frame in opened.frames.all()], Split.HOLDOUT)
+    assert rise("evaluate", project, "--json", out) == 0
+    scores = json.loads(out.read_text())
+    assert (scores["frames"], scores["mask"]["AP50"]) == (1, 100)
+    report = "run 1 (in use) on 1 hold-out frame\nNot measured: 2 frames without annotations, 1 skipped frame.\n"
+    assert capsys.readouterr().out.endswith(report)
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth("tote_0.png", "tote_3.png")))
+    assert rise("evaluate", project, "--against", path, "--json", out) == 0
+    assert json.loads(out.read_text())["frames"] == 1, "a skipped frame is not measured, whatever the file has"
+    assert capsys.readouterr().out.endswith(report)
+    names.write_text("tote_1.png\ntote_2.png\n")
+    assert rise("evaluate", project, "--frames", names) == 2
+    assert "None of the 2 frames to evaluate on is annotated" in capsys.readouterr().err
+
+
+def test_a_frame_that_is_empty_on_purpose_is_measured(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.json"
+    with Project.open(project) as opened:
+        empty = opened.frames.get("tote_1.png").id
+        opened.frames.set_state(empty, FrameState.LABELLED)
+        opened.frames.set_split([empty], Split.HOLDOUT)
+    assert rise("evaluate", project, "--json", out) == 0
+    scores = json.loads(out.read_text())
+    assert scores["frames"] == 2
+    assert scores["mask"]["AP50"] < 100, "the same objects are predicted on the empty frame, as false positives"
+    assert "Not measured" not in capsys.readouterr().out
+
+
 def truth(*names: str, **changes: Any) -> dict[str, Any]:
     """A COCO dataset that has the red object of each image, which is found; ``changes`` are of the annotations."""
     x0, y0, x1, y1 = BOXES[0]
@@ -197,7 +233,7 @@ def test_evaluate_against_a_file_matches_frames_by_name(
     path, out, names = tmp_path / "truth.json", tmp_path / "scores.json", tmp_path / "names.txt"
     path.write_text(json.dumps(dataset))
     assert rise("evaluate", project, "--against", path, "--json", out) == 0
-    assert capsys.readouterr().out.endswith("run 1 (in use) on 1 frame\n")
+    assert capsys.readouterr().out.endswith("run 1 (in use) on 1 hold-out frame\n")
     scores = json.loads(out.read_text())
     assert scores["frames"] == 1  # of the hold-out, whatever else the file has
     assert scores["mask"]["AP50"] == pytest.approx(100 * 51 / 101)
