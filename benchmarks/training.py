@@ -37,7 +37,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from rise_engine.config import RiseConfig
-from rise_engine.method import losses, matching, supervised, unsupervised
+from rise_engine.method import association, losses, matching, supervised, teacher, unsupervised, view_transfer
 from rise_engine.method.extensions import test_time
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance
@@ -108,14 +108,14 @@ def watched(watch: Stopwatch, model: nn.Module) -> Iterator[None]:
         (supervised, "known_targets", "transfer"),
         (unsupervised, "collate", "transfer"),
         (unsupervised, "known_targets", "transfer"),
+        (view_transfer, "known_targets", "transfer"),
         (test_time, "collate", "transfer"),
-        (unsupervised, "predict_augmented", "teacher"),
-        (unsupervised, "make_pseudo_labels", "pseudo-labels"),
-        (unsupervised, "merge_with_known", "pseudo-labels"),
+        (teacher, "predict_augmented", "teacher"),
+        (teacher, "make_pseudo_labels", "pseudo-labels"),
+        (view_transfer, "merge_with_known", "pseudo-labels"),
         (losses, "assign_layers", "matching"),
         (matching, "assign_layers", "matching"),
-        (supervised, "contrastive_queries", "matching"),
-        (unsupervised, "contrastive_queries", "matching"),
+        (association, "contrastive_queries", "matching"),
         (Tensor, "backward", "backward"),
     ]
     forward = model.forward

@@ -36,7 +36,7 @@ MAY_USE = {
     "pseudo_sequences": {"project"},
     "synthetic": {"project"},
     "annotation": {"project"},
-    "method": {"model", "pseudo_sequences", "training"},
+    "method": {"model", "pseudo_sequences"},
     "prediction": {"method", "model", "formats", "project"},
     "evaluation": {"formats", "project"},
     "active_learning": {"prediction", "pseudo_sequences", "project"},

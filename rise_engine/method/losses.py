@@ -1,8 +1,8 @@
-"""The supervised loss L_s, and L_u on pseudo-labels, over every decoder layer (paper, Eq. 1 and 5)."""
+"""The segmentation loss over every decoder layer: L_s on labels, L_u on pseudo-labels (paper, Eq. 1 and 5)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from torchvision.ops import box_convert, generalized_box_iou_loss
 
 from rise_engine.config import LossConfig
+from rise_engine.method.batch import at_least_one
 from rise_engine.method.matching import Assignment, assign_layers
 from rise_engine.method.targets import Targets
 from rise_engine.model.device import moved
 from rise_engine.model.segmenter import LayerOutput, SegmenterOutput
-from rise_engine.training.distributed import WHOLE, Share
 
 MASK_STRIDE = 4
 
@@ -33,16 +33,8 @@ class LossTerms:
 
     @property
     def total(self) -> Tensor:
+        """L_cls + lambda_1 L_box + lambda_2 L_mask, a scalar: L_s or L_u (Eq. 1 and 5)."""
         return self.classification + self.l1 + self.giou + self.mask_focal + self.dice
-
-    def __add__(self, other: LossTerms) -> LossTerms:
-        return LossTerms(
-            classification=self.classification + other.classification,
-            l1=self.l1 + other.l1,
-            giou=self.giou + other.giou,
-            mask_focal=self.mask_focal + other.mask_focal,
-            dice=self.dice + other.dice,
-        )
 
     def __mul__(self, factor: float) -> LossTerms:
         return LossTerms(
@@ -67,8 +59,8 @@ class _Matches:
 class Criterion:
     """Losses of a batch, every decoder layer matched and summed on its own (Deformable DETR; IDOL).
 
-    Each term is divided by the layer's number of matched queries in the batch, and computed in float32 whatever the
-    autocast. There is no background class: a query's class target is all zeros unless it is matched.
+    Each term is divided by the layer's number of matched queries in the batch. It is computed in float32, also under
+    autocast. There is no background class: the class target of an unmatched query is all zeros.
     """
 
     def __init__(self, config: LossConfig) -> None:
@@ -80,17 +72,15 @@ class Criterion:
         targets: Sequence[Targets | None],
         *,
         ignore: Sequence[Tensor | None] | None = None,
-        at_least: float = 1,
-        share: Share = WHOLE,
+        divisors: Callable[[Sequence[int]], Sequence[float]] = at_least_one,
     ) -> tuple[LossTerms, list[Assignment]]:
         """The weighted terms, and the last layer's assignment of each image.
 
-        ``targets``: one per image, on the device of the output; None keeps an image out of every loss, whereas no
-        instance in it makes all its queries negatives. ``ignore``: bool (Q,) per image, or None; such queries are no
-        negatives unless a target claims them. Terms are divided by ``at_least`` where fewer queries are matched, so
-        that images with few targets weigh less than others with many. Without any matched query the box and mask terms
-        are a zero that still reaches every prediction, so that each parameter has a gradient. With a ``share`` the
-        matched queries of all who share the part count, and their terms add up to those of one batch.
+        ``targets``: one per image, on the device of the output. None keeps an image out of every loss, whereas targets
+        without an instance make all its queries negatives. ``ignore``: bool (Q,) per image, or None; such queries are
+        no negatives unless a target claims them. ``divisors`` is that of ``BatchTotals``. Without any matched query the
+        box and mask terms are a zero that still reaches every prediction, so that each parameter has a gradient.
+        Raises ``ValueError`` unless there is one target per image.
         """
         device = output.class_logits.device
         with torch.autocast(device.type, enabled=False):
@@ -101,10 +91,8 @@ class Criterion:
                 raise ValueError(f"{len(targets)} targets for {class_logits.shape[1]} images: give one per image")
             assignments = assign_layers(class_logits.detach(), boxes.detach(), targets, self.config)
             matches = _gather(assignments, targets, device)
-            per_layer = [sum(len(match.queries) for match in images) for images in assignments]
-            if not share.whole:
-                per_layer = share.total(per_layer)
-            weight = moved(1.0 / torch.tensor(per_layer).clamp(min=at_least), device)
+            matched = [sum(len(match.queries) for match in images) for images in assignments]
+            weight = moved(1.0 / torch.tensor(divisors(matched)), device)
             classification = self._classification(class_logits, targets, assignments, matches, weight, ignore)
             if len(matches.queries):
                 l1, giou = self._boxes(boxes, targets, matches, weight)
@@ -129,7 +117,7 @@ class Criterion:
         targets: Sequence[Targets | None],
         assignments: Sequence[Sequence[Assignment]],
         matches: _Matches,
-        share: Tensor,
+        weight: Tensor,
         ignore: Sequence[Tensor | None] | None,
     ) -> Tensor:
         wanted = torch.zeros_like(class_logits)
@@ -146,19 +134,19 @@ class Criterion:
             wanted[(*place, labels[matches.targets])] = 1.0
             counted[place] = True
         loss = focal_loss(class_logits, wanted, alpha=self.config.focal_alpha, gamma=self.config.focal_gamma)
-        return ((loss * counted[..., None]).sum((1, 2, 3)) * share).sum()
+        return ((loss * counted[..., None]).sum((1, 2, 3)) * weight).sum()
 
     def _boxes(
-        self, boxes: Tensor, targets: Sequence[Targets | None], matches: _Matches, share: Tensor
+        self, boxes: Tensor, targets: Sequence[Targets | None], matches: _Matches, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         predicted = boxes[matches.layers, matches.images, matches.queries]
         wanted = torch.cat([known.boxes for known in targets if known is not None])[matches.targets].float()
-        weight = share[matches.layers]
-        l1 = ((predicted - wanted).abs().sum(1) * weight).sum()
+        per_pair = weight[matches.layers]
+        l1 = ((predicted - wanted).abs().sum(1) * per_pair).sum()
         giou = generalized_box_iou_loss(
             box_convert(predicted, "cxcywh", "xyxy"), box_convert(wanted, "cxcywh", "xyxy"), reduction="none"
         )
-        return l1, (giou * weight).sum()
+        return l1, (giou * per_pair).sum()
 
     def _masks(
         self,
@@ -166,7 +154,7 @@ class Criterion:
         targets: Sequence[Targets | None],
         assignments: Sequence[Sequence[Assignment]],
         matches: _Matches,
-        share: Tensor,
+        weight: Tensor,
     ) -> tuple[Tensor, Tensor]:
         focal_sums, dice_sums = [], []
         places = _places(assignments)
@@ -184,8 +172,8 @@ class Criterion:
                     sampled = sample_masks(known.masks, size=(logits.shape[1], logits.shape[2]))
                 wanted = sampled[matches.targets[place] - offset]
                 focal, dice = mask_losses(logits, wanted, alpha=self.config.focal_alpha, gamma=self.config.focal_gamma)
-                focal_sums.append(focal.sum() * share[index])
-                dice_sums.append(dice.sum() * share[index])
+                focal_sums.append(focal.sum() * weight[index])
+                dice_sums.append(dice.sum() * weight[index])
             offset += len(known)
         return torch.stack(focal_sums).sum(), torch.stack(dice_sums).sum()
 
@@ -206,7 +194,7 @@ def _gather(
 
 
 def _places(assignments: Sequence[Sequence[Assignment]]) -> list[list[slice]]:
-    """Where the pairs of each layer and image lie among all of ``_gather``."""
+    """The rows of each layer's and image's pairs in the result of ``_gather``."""
     ends = list(accumulate(len(match.queries) for images in assignments for match in images))
     flat = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
     count = len(assignments[0])

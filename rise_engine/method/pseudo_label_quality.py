@@ -1,5 +1,4 @@
-"""How good the pseudo-labels would be on frames whose truth is known, and which thresholds would be ideal there
-(paper, Sec. 4.3 and Fig. 4)."""
+"""Quality of the pseudo-labels on annotated frames, and the thresholds that would be ideal there (paper, Fig. 4)."""
 
 from __future__ import annotations
 
@@ -16,28 +15,27 @@ from rise_engine.config import PseudoLabelConfig
 from rise_engine.method.losses import sample_masks
 from rise_engine.method.pseudo_labels import make_pseudo_labels, mask_iou
 from rise_engine.model.segmenter import SegmenterOutput
-from rise_engine.training.events import PseudoLabelScore
 
 RIGHT_IOU = 0.5
-"""A prediction is right when its mask has at least this IoU with a true object of its class."""
+"""A prediction is correct when its mask has at least this IoU with an annotated object of its class."""
 MASK_THRESHOLDS = torch.arange(1, 20) / 20
-"""Where the ideal mask threshold is looked for."""
+"""Candidates for the ideal mask threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameQuality:
-    """One frame's predictions against its truth.
+    """One frame's Q predictions against its G annotated objects.
 
-    ``scores`` float (Q,) and ``right`` bool (Q,) of all predictions; ``kept`` bool (Q,), those that are pseudo-labels;
-    ``reached`` float (G,), for each true object the best score of a right prediction of it, 0 without any;
-    ``found`` bool (G,), whether a pseudo-label shows it; ``mask_thresholds``, for each object that has a right
-    prediction the threshold at which its best mask fits best; the rest is the cascade's state.
+    ``scores`` float (Q,) and ``correct`` bool (Q,) of all predictions; ``kept`` bool (Q,), those that are
+    pseudo-labels; ``best_scores`` float (G,), the best score of a correct prediction of each object, 0 without any;
+    ``found`` bool (G,), whether a pseudo-label shows it; ``mask_thresholds``, for each object with a correct prediction
+    the threshold at which its best mask has the highest IoU. The others are the thresholds of the step.
     """
 
     scores: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
     kept: NDArray[np.bool_]
-    reached: NDArray[np.float64]
+    best_scores: NDArray[np.float64]
     found: NDArray[np.bool_]
     mask_thresholds: list[float]
     gamma_cls: float
@@ -45,14 +43,38 @@ class FrameQuality:
 
     @property
     def ideal_threshold(self) -> float:
-        """The score of the best wrong prediction: above it all are right. 0 when none is wrong."""
-        return float(self.scores[~self.right].max(initial=0.0))
+        """The highest score of a wrong prediction: all above it are correct. 0 when none is wrong."""
+        return float(self.scores[~self.correct].max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabelQuality:
+    """Quality of the pseudo-labels of several frames, at one step of the schedule.
+
+    ``kept`` is the number of pseudo-labels per frame, ``precision`` the share of them that are correct (None without
+    any), ``recall`` the share of annotated objects that a pseudo-label shows. ``ideal_threshold`` is the highest score
+    of a wrong prediction in a frame, as mean and standard deviation (``_spread``) over the frames; ``best_threshold``
+    the class threshold with the highest F1, None when no prediction is correct; ``ideal_mask_threshold`` the mask
+    threshold with the highest IoU, as mean and standard deviation over the objects found.
+    """
+
+    frames: int
+    kept: float
+    precision: float | None
+    recall: float | None
+    gamma_cls: float
+    ideal_threshold: float | None
+    ideal_threshold_spread: float | None
+    best_threshold: float | None
+    gamma_mask: float
+    ideal_mask_threshold: float | None
+    ideal_mask_threshold_spread: float | None
 
 
 @torch.no_grad()
 def measure_frame(
     output: SegmenterOutput,
-    image: int,
+    image_index: int,
     *,
     image_size: tuple[int, int],
     canvas: tuple[int, int],
@@ -61,16 +83,19 @@ def measure_frame(
     config: PseudoLabelConfig,
     step: int,
     steps: int,
-    picture: Tensor | None = None,
+    image: Tensor | None = None,
 ) -> FrameQuality:
-    """Judges one image of an output, as the cascade stands at a step, by its true ``masks`` bool (G, *canvas) and
-    ``labels`` int64 (G,). Sizes are (height, width), ``image_size`` without padding. ``picture`` is that of
-    ``make_pseudo_labels``; right and wrong are told at the masks' own resolution, before they follow edges."""
+    """Compares one image of an output, at a step of the schedule, with its objects: ``masks`` bool (G, *canvas) and
+    ``labels`` int64 (G,).
+
+    Sizes are (height, width), ``image_size`` without padding. ``image`` is that of ``make_pseudo_labels``. Predictions
+    are compared at the resolution of the network's masks, before the masks move to edges.
+    """
     pseudo = make_pseudo_labels(
-        output, image, image_size=image_size, canvas=canvas, config=config, step=step, steps=steps, picture=picture
+        output, image_index, image_size=image_size, canvas=canvas, config=config, step=step, steps=steps, image=image
     )
-    scores, classes = output.class_logits[image].float().sigmoid().max(1)
-    probabilities = output.masks(image, torch.arange(len(scores), device=scores.device)).float().sigmoid()
+    scores, classes = output.class_logits[image_index].float().sigmoid().max(1)
+    probabilities = output.masks(image_index, torch.arange(len(scores), device=scores.device)).float().sigmoid()
     size = (probabilities.shape[1], probabilities.shape[2])
     truth = sample_masks(masks.to(scores.device), size=size) > 0
     same = classes[:, None] == labels.to(classes.device)[None, :]
@@ -78,7 +103,7 @@ def measure_frame(
     covers = iou >= RIGHT_IOU
     kept = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
     kept[pseudo.queries] = True
-    reached = (scores[:, None] * covers).amax(0) if len(scores) else scores.new_zeros(len(labels))
+    best_scores = (scores[:, None] * covers).amax(0) if len(scores) else scores.new_zeros(len(labels))
     thresholds = [
         _best_mask_threshold(probabilities[int(iou[:, index].argmax())], truth[index])
         for index in range(len(labels))
@@ -86,9 +111,9 @@ def measure_frame(
     ]
     return FrameQuality(
         scores=scores.cpu().double().numpy(),
-        right=covers.any(1).cpu().numpy(),
+        correct=covers.any(1).cpu().numpy(),
         kept=kept.cpu().numpy(),
-        reached=reached.cpu().double().numpy(),
+        best_scores=best_scores.cpu().double().numpy(),
         found=covers[kept].any(0).cpu().numpy(),
         mask_thresholds=thresholds,
         gamma_cls=pseudo.counts.gamma_cls,
@@ -103,19 +128,18 @@ def _best_mask_threshold(probability: Tensor, truth: Tensor) -> float:
     return float(best[len(best) // 2])
 
 
-def summarise(frames: Sequence[FrameQuality], step: int) -> PseudoLabelScore:
-    """What the frames, at least one, tell together: precision and recall over all, thresholds as mean and spread."""
+def summarise(frames: Sequence[FrameQuality]) -> PseudoLabelQuality:
+    """The quality over all frames, at least one."""
     kept = sum(int(frame.kept.sum()) for frame in frames)
-    right = sum(int((frame.kept & frame.right).sum()) for frame in frames)
+    correct = sum(int((frame.kept & frame.correct).sum()) for frame in frames)
     objects = sum(len(frame.found) for frame in frames)
     found = sum(int(frame.found.sum()) for frame in frames)
     ideal = _mean_and_spread([frame.ideal_threshold for frame in frames])
     ideal_mask = _mean_and_spread([value for frame in frames for value in frame.mask_thresholds])
-    return PseudoLabelScore(
-        step,
+    return PseudoLabelQuality(
         frames=len(frames),
         kept=kept / len(frames),
-        precision=right / kept if kept else None,
+        precision=correct / kept if kept else None,
         recall=found / objects if objects else None,
         gamma_cls=frames[0].gamma_cls,
         ideal_threshold=ideal.mean,
@@ -128,17 +152,17 @@ def summarise(frames: Sequence[FrameQuality], step: int) -> PseudoLabelScore:
 
 
 def best_threshold(frames: Sequence[FrameQuality]) -> float | None:
-    """The class score at which keeping all predictions from it up has the highest F1; None when none is right."""
+    """The class score with the highest F1 if all predictions from it up are kept; None when none is correct."""
     scores = np.concatenate([frame.scores for frame in frames])
-    right = np.concatenate([frame.right for frame in frames])
-    reached = np.sort(np.concatenate([frame.reached for frame in frames]))
-    if not right.any():
+    correct = np.concatenate([frame.correct for frame in frames])
+    best_scores = np.sort(np.concatenate([frame.best_scores for frame in frames]))
+    if not correct.any():
         return None
-    candidates = np.unique(scores[right])
-    ordered, ordered_right = np.sort(scores), np.sort(scores[right])
+    candidates = np.unique(scores[correct])
+    ordered, ordered_correct = np.sort(scores), np.sort(scores[correct])
     kept = len(ordered) - np.searchsorted(ordered, candidates)
-    precision = (len(ordered_right) - np.searchsorted(ordered_right, candidates)) / kept
-    recall = (len(reached) - np.searchsorted(reached, candidates)) / len(reached)
+    precision = (len(ordered_correct) - np.searchsorted(ordered_correct, candidates)) / kept
+    recall = (len(best_scores) - np.searchsorted(best_scores, candidates)) / len(best_scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return float(candidates[f1.argmax()])
 

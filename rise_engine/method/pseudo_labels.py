@@ -1,4 +1,5 @@
-"""From a teacher's predictions to targets: the cascade, Mask-to-Box and Multi-Label Matching (paper, Sec. 3.3)."""
+"""From a teacher's predictions to targets: cascade (Eq. 6), mask threshold (Eq. 7), Mask-to-Box (Eq. 8) and Multi-Label
+Matching (paper, Sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -23,17 +24,17 @@ Strategy = Literal["cascade", "quantile_first", "threshold", "quantile"]
 MIN_AREA = 32
 """Pseudo-masks with fewer pixels are dropped."""
 OVERLAPPING_IOU = 0.5
-"""Two predictions with a larger mask IoU show the same object; boxes above it, the same place."""
+"""Two masks, or two boxes, with a larger IoU show the same object."""
 KNOWN_IOU = 0.7
-"""A pseudo-mask with a larger IoU to a known object is that object."""
+"""A pseudo-mask with a larger IoU to a known object shows that object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``kept`` int64 (K,), predictions from the highest score down; ``cut`` the lowest score kept, None without any.
+    """``kept`` int64 (K,), predictions in descending order of score; ``cut`` the lowest score kept, None without any.
 
-    ``after_threshold`` and ``after_quantile`` count what was left after each filter, in the strategy's order; a filter
-    that the strategy leaves out leaves the count as it was.
+    ``after_threshold`` and ``after_quantile`` count the predictions left after each filter, in the strategy's order. A
+    filter that the strategy does not use leaves the count unchanged.
     """
 
     kept: Tensor
@@ -44,10 +45,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class CascadeCounts:
-    """What the cascade did on one image, as plain numbers for the curves: what each filter left of ``predictions``.
+    """Statistics of the cascade on one image, for the curves: how many of ``predictions`` each filter left.
 
-    ``scores`` are those of the pseudo-labels, ``after_matching`` of them: what Multi-Label Matching (or NMS) and the
-    smallest area left. ``cut`` is the lowest score that passed the filters, the rest the thresholds of the step.
+    ``after_matching`` counts the pseudo-labels, after Multi-Label Matching (or NMS) and the smallest area; ``scores``
+    are theirs. ``cut`` is the lowest score that passed the filters. The others are the thresholds of the step.
     """
 
     scores: Sequence[float]
@@ -63,10 +64,10 @@ class CascadeCounts:
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabels:
-    """The K predictions of one image that serve as targets, from the highest score down.
+    """The K predictions of one image that serve as targets, in descending order of score.
 
     ``masks`` bool (K, H, W) on the padded canvas; ``boxes`` (K, 4) cxcywh, 0..1 of the unpadded image; ``labels``
-    int64 (K,); ``scores`` (K,); ``queries`` int64 (K,), where they came from.
+    int64 (K,); ``scores`` (K,); ``queries`` int64 (K,), the teacher's queries that predicted them.
     """
 
     masks: Tensor
@@ -81,11 +82,11 @@ class PseudoLabels:
 
 
 def select(scores: Tensor, *, gamma: float, level: float, strategy: Strategy) -> Selection:
-    """The predictions (N,) whose class score makes them pseudo-labels (Eq. 6).
+    """Selects predictions by their class scores (N,) as pseudo-labels (Eq. 6).
 
-    The threshold keeps scores above ``gamma``; the quantile keeps the top 1 - ``level`` of what it gets, rounded up and
-    at least one. ``cascade`` applies the threshold, then the quantile to its survivors; ``quantile_first`` the other
-    way round; ``threshold`` and ``quantile`` only one of them.
+    The threshold keeps scores above ``gamma``. The quantile keeps the top 1 - ``level`` of its input, rounded up and at
+    least one. ``cascade`` applies the threshold first, then the quantile to the survivors; ``quantile_first`` applies
+    them in the other order; ``threshold`` and ``quantile`` apply only one of them.
     """
     order = scores.argsort(descending=True, stable=True)
     total = len(order)
@@ -112,44 +113,48 @@ def _top(count: int, level: float) -> int:
 @torch.no_grad()
 def make_pseudo_labels(
     output: SegmenterOutput,
-    image: int,
+    image_index: int,
     *,
     image_size: tuple[int, int],
     canvas: tuple[int, int],
     config: PseudoLabelConfig,
     step: int,
     steps: int,
-    picture: Tensor | None = None,
+    image: Tensor | None = None,
 ) -> PseudoLabels:
     """Pseudo-labels of one image of a teacher's output, at a step of the schedule.
 
-    ``image_size`` (height, width) without padding, ``canvas`` with it; ``picture`` (3, *image_size) is what the teacher
-    saw, for ``config.edge_reach``. Masks are computed only for predictions whose
-    score passes, then come Eq. 7, Eq. 8 and Multi-Label Matching (or box NMS); those under 32 pixels are dropped.
+    ``image_size`` is (height, width) without padding, ``canvas`` with it; ``image`` (3, *image_size) is the teacher's
+    input, which ``config.edge_reach`` needs. Masks are computed only for predictions that pass Eq. 6. Then Eq. 7, Eq. 8
+    and Multi-Label Matching (or box NMS) are applied; masks under 32 pixels are dropped.
     """
     gamma_cls = staircase(step, steps, config.threshold_start, config.threshold_peak, config.stairs)
     level = quantile_level(step, steps, config.quantile_start)
     mask_peak = config.mask_threshold if config.mask_threshold_peak is None else config.mask_threshold_peak
     gamma_mask = staircase(step, steps, config.mask_threshold, mask_peak, config.stairs)
 
-    scores, labels = output.class_logits[image].float().sigmoid().max(1)
+    scores, labels = output.class_logits[image_index].float().sigmoid().max(1)
     selection = select(scores, gamma=gamma_cls, level=level, strategy=config.strategy)
     queries = selection.kept
     if len(queries):
-        logits = output.masks(image, queries)
+        logits = output.masks(image_index, queries)
         masks = binary_masks(
             logits,
             threshold=gamma_mask,
             image_size=image_size,
             canvas=canvas,
-            picture=picture,
+            image=image,
             edge_reach=round(config.edge_reach * min(image_size)),
         )
     else:
         masks = torch.zeros((0, *canvas), dtype=torch.bool, device=scores.device)
     large = masks.flatten(1).sum(1) >= MIN_AREA
     queries, masks = queries[large], masks[large]
-    boxes = boxes_of_masks(masks, image_size=image_size) if config.mask_to_box else output.boxes[image, queries].float()
+    boxes = (
+        boxes_of_masks(masks, image_size=image_size)
+        if config.mask_to_box
+        else output.boxes[image_index, queries].float()
+    )
     if config.multi_label_matching:
         kept = multi_label_matching(masks, labels[queries], most=config.max_overlapping)
     else:
@@ -182,28 +187,28 @@ def binary_masks(
     threshold: float,
     image_size: tuple[int, int],
     canvas: tuple[int, int],
-    picture: Tensor | None = None,
+    image: Tensor | None = None,
     edge_reach: int = 0,
 ) -> Tensor:
-    """Eq. 7: bool (N, *canvas) where sigmoid(logits) > ``threshold``, from logits (N, H/4, W/4); none on padding.
+    """Eq. 7: bool (N, *canvas) where sigmoid(logits) > ``threshold``, from logits (N, H/4, W/4); False on padding.
 
-    With ``edge_reach`` pixels and the ``picture`` (3, *image_size) the borders first move towards its edges.
+    With ``edge_reach`` pixels and the ``image`` (3, *image_size) the borders first move towards its edges.
     """
     height, width = min(image_size[0], canvas[0]), min(image_size[1], canvas[1])
     enlarged = F.interpolate(logits[:, None].float(), scale_factor=4, mode="bilinear", align_corners=False)[:, 0]
     enlarged = enlarged[:, :height, :width]
-    if picture is not None and edge_reach:
-        inside = follow_edges(enlarged.sigmoid(), picture, reach=edge_reach) > threshold
+    if image is not None and edge_reach:
+        inside = follow_edges(enlarged.sigmoid(), image, reach=edge_reach) > threshold
     else:
         inside = enlarged > math.log(threshold / (1 - threshold))
     return F.pad(inside, (0, canvas[1] - inside.shape[2], 0, canvas[0] - inside.shape[1]))
 
 
 def multi_label_matching(masks: Tensor, labels: Tensor, *, most: int) -> Tensor:
-    """Indices of the predictions to keep, out of masks bool (N, H, W) and labels (N,) from the highest score down.
+    """Indices of the predictions to keep, of masks bool (N, H, W) and labels (N,) in descending order of score.
 
-    Overlapping predictions of the same class are kept instead of suppressed, but at most ``most`` of them: one goes
-    when that many kept ones of its class already overlap it with mask IoU above 0.5.
+    Overlapping predictions of the same class are kept instead of suppressed, but at most ``most`` of them: a prediction
+    is dropped when that many kept ones of its class already overlap it with mask IoU above 0.5.
     """
     same = ((mask_iou(masks, masks) > OVERLAPPING_IOU) & (labels[:, None] == labels[None, :])).cpu()
     kept: list[int] = []
@@ -221,12 +226,12 @@ def mask_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[int, int]) -> Targets:
-    """The known objects of an image as they are, and after them what the pseudo-labels add to them.
+    """The known objects of an image unchanged, followed by the pseudo-labels of other objects.
 
-    A pseudo-mask with IoU above 0.7 to a known object is that object again and goes; the others lose the pixels of
-    known objects and go when fewer than 32 are left; a box that bounded the mask bounds what is left, a predicted one
-    (without Mask-to-Box) stays as it is. Nothing at all may remain: such an image must be kept out of L_u, where it
-    would teach that every object is background.
+    A pseudo-mask with IoU above 0.7 to a known object shows that object and is dropped. The others lose the pixels of
+    known objects, and are dropped when fewer than 32 pixels are left. A box that bounds its mask bounds the remaining
+    mask; a predicted one (without Mask-to-Box) is unchanged. The result may be empty: such an image must be left out of
+    L_u, where it would teach that every object is background.
     """
     repeated = (mask_iou(pseudo.masks, known.masks) > KNOWN_IOU).any(1)
     masks = pseudo.masks & ~known.masks.any(0)
@@ -245,27 +250,27 @@ def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[
 def ignore_queries(
     boxes: Tensor,
     teacher: SegmenterOutput,
-    image: int,
+    image_index: int,
     pseudo: PseudoLabels,
     targets: Targets | None,
     config: PseudoLabelConfig,
     *,
     teacher_boxes: Tensor | None = None,
 ) -> Tensor | None:
-    """Which of the student's queries are no negatives in L_u, bool (Q,), by their boxes (Q, 4); None for none.
+    """The student's queries that are no negatives in L_u, bool (Q,), by their boxes (Q, 4); None for none.
 
-    A prediction that the teacher half believes (score above ``config.ignore_unkept``) without it having become a
-    pseudo-label may be an object: queries on its box (IoU above 0.5) should not learn that it is background. Where it
-    has the box of one of the image's ``targets`` it only shows that object again, as most queries of one-to-many
-    matching do, and excuses nobody. ``teacher_boxes`` (Q, 4) are the teacher's where the student's view has moved.
+    A prediction of the teacher with a score above ``config.ignore_unkept`` that is no pseudo-label may still be an
+    object: queries on its box (IoU above 0.5) should not learn that it is background. A prediction on the box of one of
+    the image's ``targets`` shows that object again, as most queries of one-to-many matching do, and exempts no query.
+    ``teacher_boxes`` (Q, 4) are the teacher's boxes in the student's view, where that differs from the teacher's.
     """
     if config.ignore_unkept is None:
         return None
-    unkept = teacher.class_logits[image].float().sigmoid().amax(1) > config.ignore_unkept
+    unkept = teacher.class_logits[image_index].float().sigmoid().amax(1) > config.ignore_unkept
     unkept[pseudo.queries] = False
-    predicted = teacher.boxes[image] if teacher_boxes is None else teacher_boxes
-    believed = box_convert(predicted[unkept].float(), "cxcywh", "xyxy")
+    predicted = teacher.boxes[image_index] if teacher_boxes is None else teacher_boxes
+    uncertain = box_convert(predicted[unkept].float(), "cxcywh", "xyxy")
     if targets is not None:
-        again = box_iou(believed, box_convert(targets.boxes.float(), "cxcywh", "xyxy")) > OVERLAPPING_IOU
-        believed = believed[~again.any(1)]
-    return (box_iou(box_convert(boxes.float(), "cxcywh", "xyxy"), believed) > OVERLAPPING_IOU).any(1)
+        repeated = box_iou(uncertain, box_convert(targets.boxes.float(), "cxcywh", "xyxy")) > OVERLAPPING_IOU
+        uncertain = uncertain[~repeated.any(1)]
+    return (box_iou(box_convert(boxes.float(), "cxcywh", "xyxy"), uncertain) > OVERLAPPING_IOU).any(1)

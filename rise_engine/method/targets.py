@@ -1,4 +1,4 @@
-"""What one training image should be predicted as."""
+"""Targets of one training image: class, box and mask of each object; Mask-to-Box (paper, Eq. 8)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Targets:
     def __post_init__(self) -> None:
         count = len(self.labels)
         if self.labels.ndim != 1 or self.boxes.shape != (count, 4) or self.masks.ndim != 3 or len(self.masks) != count:
-            shapes = [tuple(part.shape) for part in (self.labels, self.boxes, self.masks)]
+            shapes = [tuple(tensor.shape) for tensor in (self.labels, self.boxes, self.masks)]
             raise ValueError(f"labels, boxes and masks {shapes} do not belong together: use (N,), (N, 4), (N, H, W)")
 
     def __len__(self) -> int:
@@ -33,9 +33,9 @@ class Targets:
 
     @classmethod
     def from_masks(cls, masks: Tensor, labels: Tensor, *, image_size: tuple[int, int]) -> Targets:
-        """Targets whose boxes bound their masks (N, H, W); ``image_size`` (height, width) leaves the padding out.
+        """Targets with boxes that bound their masks (N, H, W); ``image_size`` is (height, width) without padding.
 
-        Instances without a pixel have no box and are left out.
+        Instances without a pixel have no box and are dropped.
         """
         masks = masks.bool()
         visible = masks.flatten(1).any(1)
@@ -57,12 +57,13 @@ class Targets:
 
 
 def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
-    """Bounding boxes float32 (N, 4) cxcywh in 0..1 of ``image_size`` (height, width) of masks (N, H, W) with a pixel.
+    """Eq. 8: boxes float32 (N, 4) cxcywh, in 0..1 of ``image_size`` (height, width), that bound masks (N, H, W).
 
-    A box ends after the last pixel (half-open), so that one pixel has the width 1 / image width.
+    Every mask needs a pixel. A box ends after the last pixel (half-open), so that one pixel has the width
+    1 / image width.
     """
     height, width = image_size
-    # The first of equal maxima is what argmax finds; nothing here waits for a GPU, as a search of each mask would.
+    # argmax finds the first of equal maxima. Nothing here waits for a GPU, unlike a search in each mask.
     columns, rows = masks.any(1).int(), masks.any(2).int()
     x0, y0 = columns.argmax(1).float(), rows.argmax(1).float()
     x1, y1 = columns.shape[1] - columns.flip(1).argmax(1).float(), rows.shape[1] - rows.flip(1).argmax(1).float()
@@ -72,8 +73,8 @@ def boxes_of_masks(masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
 
 
 def boxes_bound_masks(boxes: Tensor, masks: Tensor, *, image_size: tuple[int, int]) -> Tensor:
-    """Which of the boxes (N, 4) bound their masks (N, H, W), as those of known objects do and predicted ones do not.
+    """Whether each of the boxes (N, 4) bounds its mask (N, H, W), bool (N,); predicted boxes rarely do.
 
-    Bool (N,), to a hundredth of a pixel of an image of some thousand.
+    The tolerance is 1e-5 of the image's side.
     """
     return torch.isclose(boxes, boxes_of_masks(masks, image_size=image_size), rtol=0, atol=1e-5).all(1)

@@ -1,51 +1,40 @@
-"""The unsupervised branch: the before view gives pseudo-labels, the strong view must meet them (L_u, Eq. 5), and the
-after view must recognise every object again (L_embed, Eq. 4)."""
+"""The unsupervised branch (paper, Sec. 3.3): the teacher makes pseudo-labels on the before view, the student must
+predict them on the strong view (L_u, Eq. 5) and find every object again in the after view (L_embed, Eq. 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from rise_engine.config import RiseConfig
-from rise_engine.method.association import (
-    association_accuracy,
-    association_loss,
-    contrastive_queries,
-    generator_of,
-    identities_by_score,
-)
-from rise_engine.method.batch import collate, known_targets, pad_masks
-from rise_engine.method.extensions.next_frame import match_next_frame, predict_next_frames
-from rise_engine.method.extensions.test_time import predict_augmented
+from rise_engine.method.association import ViewPair, associate, common_objects, uses_association
+from rise_engine.method.batch import BatchTotals, collate, known_targets, pad_masks, size_of
+from rise_engine.method.extensions.next_frame import NextFrameObjects, match_next_frame, predict_next_frames
 from rise_engine.method.losses import Criterion, LossTerms
 from rise_engine.method.matching import assign
-from rise_engine.method.pseudo_labels import (
-    PseudoLabels,
-    ignore_queries,
-    make_pseudo_labels,
-    merge_with_known,
-    multi_label_matching,
-)
-from rise_engine.method.supervised import associates, common_objects
+from rise_engine.method.pseudo_labels import PseudoLabels, ignore_queries, multi_label_matching
 from rise_engine.method.targets import Targets
+from rise_engine.method.teacher import TeacherPass, teacher_pass
 from rise_engine.method.view_transfer import (
-    boxes_after,
+    ViewTargets,
+    after_view_targets,
+    before_view_targets,
     pseudo_labels_in_after_view,
     strong_view_targets,
-    targets_after,
 )
 from rise_engine.model.segmenter import Segmenter, SegmenterOutput
 from rise_engine.pseudo_sequences.views import PseudoSequence
-from rise_engine.training.distributed import WHOLE, Share
 
 
 @dataclass(frozen=True, slots=True)
 class UnsupervisedLosses:
-    """As ``SupervisedLosses``, with what the cascade did on each frame."""
+    """L_u (unweighted, term by term) and L_embed of unlabelled frames; the rest is as in ``SupervisedLosses``.
+
+    ``pseudo_labels`` holds those of each frame.
+    """
 
     terms: LossTerms
     association: Tensor
@@ -53,185 +42,182 @@ class UnsupervisedLosses:
     pseudo_labels: list[PseudoLabels]
 
 
-@contextmanager
-def predicting(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode is put back afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
+@dataclass(frozen=True, slots=True)
+class StudentViews:
+    """The views that the student is trained on, and their positions in its batch.
+
+    ``images`` are all strong views, then all after views, then all before views. ``strong``, ``after`` and ``before``
+    hold the position of each sequence's view; they are empty where the batch has no such views. ``learns_after``: the
+    after views have targets in L_u; otherwise only L_embed uses them.
+    """
+
+    images: list[Tensor]
+    strong: range
+    after: range
+    before: range
+    learns_after: bool
+
+    @classmethod
+    def of(cls, sequences: Sequence[PseudoSequence], config: RiseConfig) -> StudentViews:
+        """The views that the settings ask for."""
+        learns_after = config.pseudo_labels.after_view and config.sequence.enabled
+        with_after = uses_association(config) or learns_after
+        with_before = uses_association(config) and config.schedule.before_gradient
+        strong = [sequence.strong for sequence in sequences]
+        after = [sequence.after.image for sequence in sequences] if with_after else []
+        before = [sequence.before.image for sequence in sequences] if with_before else []
+        ends = len(strong), len(strong) + len(after), len(strong) + len(after) + len(before)
+        return cls(
+            images=[*strong, *after, *before],
+            strong=range(ends[0]),
+            after=range(ends[0], ends[1]),
+            before=range(ends[1], ends[2]),
+            learns_after=learns_after,
+        )
 
 
 def unsupervised_losses(
     model: Segmenter,
     teacher: nn.Module,
     sequences: Sequence[PseudoSequence],
-    criterion: Criterion,
     config: RiseConfig,
     *,
     step: int,
     device: torch.device,
     seed: int,
-    at_least: float = 1,
-    share: Share = WHOLE,
+    totals: BatchTotals | None = None,
 ) -> UnsupervisedLosses:
     """Losses of unlabelled pseudo-sequences at a step of the schedule.
 
-    A frame without a single target (nothing pasted, no pseudo-label) is left out of L_u: otherwise every object in it
-    would be taught as background. Terms are divided by ``at_least`` where fewer queries are matched. What is drawn for
-    a sequence follows from ``seed`` and its frame. With a ``share`` the losses add up, over all who share the part, to
-    those of one batch.
+    Random numbers for a sequence follow from ``seed`` and its frame. ``totals`` are those of the larger batch that this
+    one is a part of.
     """
-    before = collate([sequence.before.image for sequence in sequences], device=device, share=share)
-    with predicting(teacher):
-        reference = predict_augmented(
-            teacher,
-            [sequence.before.image for sequence in sequences],
-            scales=config.pseudo_labels.teacher_scales,
-            mirror=config.pseudo_labels.teacher_mirror,
-            device=device,
-            share=share,
-        )
-    pseudo_labels = [
-        make_pseudo_labels(
-            reference,
-            index,
-            image_size=before.sizes[index],
-            canvas=before.canvas,
-            config=config.pseudo_labels,
-            step=step,
-            steps=config.schedule.steps,
-            picture=sequence.before.image.to(device),
-        )
-        for index, sequence in enumerate(sequences)
-    ]
+    totals = totals or BatchTotals.of(sequences)
+    before = [sequence.before.image for sequence in sequences]
+    reference = teacher_pass(teacher, before, config, step=step, device=device, room_for=totals.size)
     next_frames = {}
-    if associates(config):
-        with predicting(teacher):
-            next_frames = predict_next_frames(
-                teacher, sequences, config, canvas=before.canvas, step=step, device=device
-            )
-    known = [known_targets(sequence.before, before.canvas, device=device) for sequence in sequences]
-    targets: list[Targets | None] = []
-    for pseudo, certain, size in zip(pseudo_labels, known, before.sizes, strict=True):
-        pasted = certain if config.pseudo_labels.pasted_targets else certain.select(slice(0))
-        merged = merge_with_known(pseudo, pasted, image_size=size)
-        targets.append(merged if len(merged.labels) else None)
-    seen_by_teacher = reference.boxes
-    if config.augment.reweaken:
-        targets, seen_by_teacher = strong_view_targets(sequences, targets, seen_by_teacher, before.sizes, config)
-
-    images = [sequence.strong for sequence in sequences]
-    count = len(sequences)
-    learns_after = config.pseudo_labels.after_view and config.sequence.enabled
-    if associates(config) or learns_after:
-        images += [sequence.after.image for sequence in sequences]
-    if associates(config) and config.schedule.before_gradient:
-        images += [sequence.before.image for sequence in sequences]
-    batch = collate(images, device=device, share=share)
-    output = model(batch.images, batch.padding_mask)
-    seen = [*seen_by_teacher]
-    if learns_after:
-        targets += targets_after(sequences, pseudo_labels, known, canvas=batch.canvas, config=config)
-        seen += boxes_after(sequences, reference.boxes)
-    ignored = [
-        ignore_queries(
-            boxes,
-            reference,
-            place % count,
-            pseudo_labels[place % count],
-            wanted,
-            config.pseudo_labels,
-            teacher_boxes=teacher_boxes,
-        )
-        for place, (boxes, teacher_boxes, wanted) in enumerate(zip(output.boxes, seen, targets, strict=False))
-    ]
-    beside = len(images) - len(targets)
-    terms, _ = criterion(
-        output, [*targets, *[None] * beside], ignore=[*ignored, *[None] * beside], at_least=at_least, share=share
+    if uses_association(config):
+        next_frames = predict_next_frames(teacher, sequences, config, canvas=reference.canvas, step=step, device=device)
+    known = [known_targets(sequence.before, reference.canvas, device=device) for sequence in sequences]
+    strong = strong_view_targets(
+        sequences,
+        before_view_targets(reference, known, config.pseudo_labels),
+        reference.output.boxes,
+        reference.sizes,
+        config,
     )
 
-    association = output.embeddings.sum() * 0
-    accuracies = []
-    (frames,) = share.total([count])
-    if associates(config):
-        for index, sequence in enumerate(sequences):
-            if sequence.recorded:
-                pairs = _Pairs(
-                    *match_next_frame(reference, index, pseudo_labels[index], known[index], next_frames[index])
-                )
-            else:
-                pairs = _known_pairs(
-                    sequence, pseudo_labels[index], known[index], reference, index, config, batch.canvas
-                )
-            if not len(pairs.queries):
-                continue
-            trained = config.schedule.before_gradient
-            anchors = (output.embeddings[2 * count + index] if trained else reference.embeddings[index])[pairs.queries]
-            after = count + index
-            best = assign(output.class_logits[after], output.boxes[after], pairs.targets, config.loss).best
-            partners = output.embeddings[after, best.to(device)].detach()
-            if not sequence.recorded:
-                accuracies.append(association_accuracy(anchors.detach(), partners))
-            positives, negatives = contrastive_queries(
-                output.class_logits[after], output.boxes[after], pairs.targets, config.loss
-            )
-            if config.loss.identities == "predicted" and not sequence.recorded:
-                rows, columns = identities_by_score(anchors.detach(), partners)
-                anchors = anchors[rows]
-                positives = [positives[column] for column in columns.tolist()]
-                negatives = [negatives[column] for column in columns.tolist()]
-            association = (
-                association
-                + association_loss(
-                    anchors,
-                    output.embeddings[after],
-                    positives,
-                    negatives,
-                    auxiliary=config.loss.association_auxiliary,
-                    generator=generator_of(seed, sequence.name),
-                )
-                / frames
-            )
-    accuracy = sum(accuracies) / len(accuracies) if accuracies else None
-    return UnsupervisedLosses(terms, association, accuracy, pseudo_labels)
+    views = StudentViews.of(sequences, config)
+    batch = collate(views.images, device=device, room_for=totals.size)
+    output = model(batch.images, batch.padding_mask)
+
+    after = after_view_targets(sequences, reference, known, config) if views.learns_after else None
+    terms = consistency_loss(output, views, reference, strong, after, config, totals)
+    pairs = []
+    if uses_association(config):
+        pairs = view_pairs(output, views, sequences, reference, known, next_frames, config)
+    association, accuracy = associate(output, pairs, config.loss, frames=totals.frames, seed=seed)
+    return UnsupervisedLosses(terms, association, accuracy, reference.pseudo_labels)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Queries of the before view and, row by row, the same objects as targets in the after view."""
-
-    queries: Tensor
-    targets: Targets
-
-
-def _known_pairs(
-    sequence: PseudoSequence,
-    pseudo: PseudoLabels,
-    pasted: Targets,
-    reference: SegmenterOutput,
-    image: int,
+def consistency_loss(
+    output: SegmenterOutput,
+    views: StudentViews,
+    reference: TeacherPass,
+    strong: ViewTargets,
+    after: ViewTargets | None,
     config: RiseConfig,
-    canvas: tuple[int, int],
-) -> _Pairs:
-    """Identities are known by construction: pasted objects by their id, pseudo-labels by the known motion.
+    totals: BatchTotals,
+) -> LossTerms:
+    """L_u (Eq. 5): the student's predictions on the strong views, and where asked on the after views, against targets.
 
-    A pseudo-label that shows a pasted object has no say here (the object may have been moved), and of several that
-    show the same object only the best has: the others would be pushed away as different ones.
+    A view without any target is left out. Otherwise it would teach that every object is background.
     """
+    targets: list[Targets | None] = [None] * len(views.images)
+    ignored: list[Tensor | None] = [None] * len(views.images)
+    for positions, wanted in ((views.strong, strong), (views.after, after)):
+        if wanted is None:
+            continue
+        for index, position in enumerate(positions):
+            targets[position] = wanted.targets[index]
+            ignored[position] = ignore_queries(
+                output.boxes[position],
+                reference.output,
+                index,
+                reference.pseudo_labels[index],
+                targets[position],
+                config.pseudo_labels,
+                teacher_boxes=wanted.teacher_boxes[index],
+            )
+    terms, _ = Criterion(config.loss)(output, targets, ignore=ignored, divisors=totals.divisors)
+    return terms
+
+
+def view_pairs(
+    output: SegmenterOutput,
+    views: StudentViews,
+    sequences: Sequence[PseudoSequence],
+    reference: TeacherPass,
+    known: Sequence[Targets],
+    next_frames: dict[int, NextFrameObjects],
+    config: RiseConfig,
+) -> list[ViewPair]:
+    """The objects of both views of each sequence, for L_embed.
+
+    The before view's embeddings are the teacher's, without gradient, unless ``schedule.before_gradient`` is on.
+    """
+    pairs = []
+    for index, sequence in enumerate(sequences):
+        if sequence.recorded:
+            queries, targets = match_next_frame(
+                reference.output, index, reference.pseudo_labels[index], known[index], next_frames[index]
+            )
+        else:
+            queries, targets = same_objects(sequence, index, reference, known[index], config)
+        if not len(queries):
+            continue
+        embeddings = output.embeddings[views.before[index]] if views.before else reference.output.embeddings[index]
+        after = views.after[index]
+        best = assign(output.class_logits[after], output.boxes[after], targets, config.loss).best
+        everyone = torch.arange(len(queries))
+        pairs.append(
+            ViewPair(
+                frame=sequence.name,
+                before=embeddings,
+                before_queries=queries,
+                after=after,
+                after_targets=targets,
+                after_queries=best.to(embeddings.device),
+                same_before=everyone,
+                same_after=everyone,
+                by_construction=not sequence.recorded,
+            )
+        )
+    return pairs
+
+
+def same_objects(
+    sequence: PseudoSequence, index: int, reference: TeacherPass, pasted: Targets, config: RiseConfig
+) -> tuple[Tensor, Targets]:
+    """Queries int64 (N,) of the before view, and the same N objects as targets in the after view.
+
+    Identities are known by construction: those of pasted objects from their ids, those of pseudo-labels from the motion
+    between the views. A pseudo-label that shows a pasted object is left out, because the object may have been moved. Of
+    several pseudo-labels that show one object only the best is used; the others would be pushed away as different.
+    """
+    pseudo = reference.pseudo_labels[index]
     device = pseudo.masks.device
-    size = (sequence.after.image.shape[-2], sequence.after.image.shape[-1])
-    rows, columns = common_objects(sequence.before, sequence.after)
-    pasted_best = assign(reference.class_logits[image], reference.boxes[image], pasted, config.loss).best
+    same_before, same_after = common_objects(sequence.before, sequence.after)
+    pasted_queries = assign(
+        reference.output.class_logits[index], reference.output.boxes[index], pasted, config.loss
+    ).best
 
-    own, moved = pseudo_labels_in_after_view(sequence, pseudo, pasted, config.sequence)
-    best = multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)
-    own, moved = own[best], moved[best]
+    rows, moved = pseudo_labels_in_after_view(sequence, pseudo, pasted, config.sequence)
+    best = multi_label_matching(pseudo.masks[rows], pseudo.labels[rows], most=1)
+    rows, moved = rows[best], moved[best]
 
-    masks = torch.cat([sequence.after.masks[columns].to(device), moved])
-    labels = torch.cat([sequence.after.labels[columns].to(device), pseudo.labels[own]])
-    targets = Targets.from_masks(pad_masks(masks, canvas), labels, image_size=size)
-    return _Pairs(torch.cat([pasted_best[rows].to(device), pseudo.queries[own]]), targets)
+    masks = torch.cat([sequence.after.masks[same_after].to(device), moved])
+    labels = torch.cat([sequence.after.labels[same_after].to(device), pseudo.labels[rows]])
+    size = size_of(sequence.after.image)
+    targets = Targets.from_masks(pad_masks(masks, reference.canvas), labels, image_size=size)
+    return torch.cat([pasted_queries[same_before].to(device), pseudo.queries[rows]]), targets

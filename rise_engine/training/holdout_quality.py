@@ -1,8 +1,9 @@
-"""What the cascade would make of the hold-out, whose truth is known, at a step of a training (paper, Fig. 4)."""
+"""Quality of the pseudo-labels that the cascade would make of the hold-out, at a step of a training (paper, Fig. 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -18,54 +19,55 @@ from rise_engine.training.data.classes import class_indices
 from rise_engine.training.events import PseudoLabelScore
 
 MOST_FRAMES = 32
-"""More are not looked at: the curves need no more, and the training waits meanwhile."""
+"""The training waits for this measurement, and the curves need no more frames."""
 
 
 @torch.no_grad()
 def measure_pseudo_labels(
     loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int
 ) -> PseudoLabelScore:
-    """Judges the pseudo-labels of a network in evaluation mode on hold-out frames, at least one, evenly chosen.
+    """The quality of the pseudo-labels of a network in evaluation mode on at least one hold-out frame, evenly chosen.
 
-    They are made as in training: with all the teacher's looks, and masks that follow edges where they do so there.
+    They are made as in training, with the same test-time augmentation and mask refinement.
     """
     every = -(-len(frames) // MOST_FRAMES)
-    return summarise([_judge(loaded, project, frame, step=step) for frame in frames[::every]], step)
+    quality = summarise([_measure(loaded, project, frame, step=step) for frame in frames[::every]])
+    return PseudoLabelScore(step, **asdict(quality))
 
 
-def _judge(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> FrameQuality:
+def _measure(loaded: LoadedModel, project: Project, frame: int, *, step: int) -> FrameQuality:
     image = project.image(frame)
-    picture = resize_for_network(image, loaded.config.loader)
-    height, width = picture.size
-    seen = picture.images[0, :, :height, :width].to(loaded.device)
-    canvas = (picture.images.shape[-2], picture.images.shape[-1])
+    resized = resize_for_network(image, loaded.config.loader)
+    height, width = resized.size
+    seen = resized.images[0, :, :height, :width].to(loaded.device)
+    canvas = (resized.images.shape[-2], resized.images.shape[-1])
     config = loaded.config.pseudo_labels
     output = predict_augmented(
         loaded.model, [seen], scales=config.teacher_scales, mirror=config.teacher_mirror, device=loaded.device
     )
-    masks, labels = _truth(
+    masks, labels = _annotated_objects(
         project,
         frame,
         class_indices(project, loaded.class_names, class_agnostic=loaded.config.class_agnostic),
         original=(image.shape[0], image.shape[1]),
-        size=picture.size,
+        size=resized.size,
         canvas=canvas,
     )
     return measure_frame(
         output,
         0,
-        image_size=picture.size,
+        image_size=resized.size,
         canvas=canvas,
         masks=masks,
         labels=labels,
         config=config,
         step=step,
         steps=loaded.config.schedule.steps,
-        picture=seen,
+        image=seen,
     )
 
 
-def _truth(
+def _annotated_objects(
     project: Project,
     frame: int,
     classes: Mapping[int, int],
@@ -74,9 +76,9 @@ def _truth(
     size: tuple[int, int],
     canvas: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """The frame's objects as the network should see them: masks bool (G, *canvas), class indices (G,); no crowds.
+    """The frame's objects at the size of the network's input: masks bool (G, *canvas), class indices (G,); no crowds.
 
-    One mask at a time is decoded at the frame's own size, which may be large.
+    Masks are decoded one at a time, because the frame may be large.
     """
     instances = [
         known for known in project.annotations.of_frame(frame) if not known.crowd and known.category in classes

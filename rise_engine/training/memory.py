@@ -1,4 +1,4 @@
-"""A step that does not fit into the memory: how that is told, and into how many parts its frames go then."""
+"""Steps that do not fit into memory: detecting that, and splitting their frames into more micro-batches."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ import sys
 import torch
 
 FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
-"""How torch says on its several devices that there is no memory left."""
+"""Parts of torch's messages, on its various devices, for a full memory."""
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether the error says that a device, or this machine, has no memory left."""
+    """Whether the error means that a device, or this machine, has no memory left."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in FULL)
 
 
-class Parts:
-    """How many parts a step's frames are learnt from in, one after the other; more when the memory is full.
+class MicroBatches:
+    """The number of micro-batches that a step's frames are split into; it grows when the memory is full.
 
-    ``wanted`` is ``loader.accumulate``; 0 begins with all frames at once on a device that refuses what it cannot hold,
-    and with one frame at a time on a CPU, whose machine would end the process instead.
+    ``wanted`` is ``loader.accumulate``. 0 starts with all frames in one micro-batch on a GPU. On a CPU it starts with
+    one frame per micro-batch, because a machine without memory would end the process.
     """
 
     def __init__(self, wanted: int, device: torch.device) -> None:
         self._count = wanted or (sys.maxsize if device.type == "cpu" else 1)
         self._device = device
-        self._untold: list[str] = []
+        self._notices: list[str] = []
 
-    def of(self, frames: int) -> int:
-        """Parts of a step with so many frames of the kind that it has more of."""
+    def count(self, frames: int) -> int:
+        """Micro-batches of a step; ``frames`` is the larger of its numbers of labelled and unlabelled frames."""
         return max(1, min(self._count, frames))
 
-    def double(self, frames: int) -> bool:
-        """Halves what is learnt from at a time; False when that is one frame already."""
-        parts = self.of(frames)
-        if parts >= frames:
+    def halve(self, frames: int) -> bool:
+        """Halves the size of the micro-batches; False when they have one frame already."""
+        count = self.count(frames)
+        if count >= frames:
             return False
-        self._count = min(2 * parts, frames)
-        self._untold.append(
-            f"The memory of {self._device} is full: the frames of a step are now learnt from in {self._count} parts, "
-            f"one after the other, instead of {'all at once' if parts == 1 else parts}."
+        self._count = min(2 * count, frames)
+        self._notices.append(
+            f"The memory of {self._device} is full: the frames of a step are now split into {self._count} "
+            f"micro-batches instead of {count}."
         )
         return True
 
-    def news(self) -> list[str]:
-        """What has changed since this was last asked, a sentence each."""
-        told, self._untold = self._untold, []
-        return told
+    def take_notices(self) -> list[str]:
+        """One sentence for each change since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
 
 
 class RandomState:
-    """Torch's random numbers as they are now, so that what is tried again draws the same."""
+    """A snapshot of torch's random states, so that a repeated attempt uses the same random numbers."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -13,7 +13,7 @@ import torch
 from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
-from rise_engine.method.unsupervised import predicting
+from rise_engine.method.teacher import predicting
 from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device, half_precision_pays
 from rise_engine.model.weights.load import save_weights
@@ -35,8 +35,8 @@ from rise_engine.training.holdout_quality import measure_pseudo_labels
 from rise_engine.training.initial_weights import build_initial
 from rise_engine.training.live_preview import preview_frame
 from rise_engine.training.metrics_log import MetricsLog
-from rise_engine.training.step import StepOutcome, TrainingStep
-from rise_engine.training.step_outcome import losses_event, thresholds_event
+from rise_engine.training.step import TrainingStep
+from rise_engine.training.step_outcome import StepOutcome, losses_event, thresholds_event
 
 TIMED_STEPS = 3
 """Full steps timed (and not learnt from) to find out how many fit into a number of minutes."""
@@ -123,11 +123,11 @@ class Trainer:
         self._meet()
         if self._resumed is not None:
             folder, state = self._reopen(self._resumed)
-            self._ranks.agree("checkpoint", [str(folder.name), asdict(state)])
+            self._ranks.check_equal("checkpoint", [str(folder.name), asdict(state)])
         else:
             if self.config.sequence.bank_admit == "all":
                 self._scenes.fill_bank()
-                self._ranks.agree("objects in the instance bank", self._scenes.bank_references())
+                self._ranks.check_equal("objects in the instance bank", self._scenes.bank_references())
             if self._minutes is not None:
                 self.config.schedule.steps = max(1, int(self._minutes * 60 / self.seconds_a_step()))
             folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
@@ -143,14 +143,14 @@ class Trainer:
         """Makes sure that all processes do the same, and that each has something to do."""
         if self._ranks.alone:
             return
-        self._ranks.agree(
+        self._ranks.check_equal(
             "settings", [self.config.model_dump(mode="json"), self.class_names, self._resumed is not None]
         )
-        self._ranks.agree("frames", asdict(self.split))
+        self._ranks.check_equal("frames", asdict(self.split))
         for unlabelled in {0, 0 if self.config.schedule.supervised_only else self._scenes.count("unlabelled")}:
             labelled = self._scenes.count("labelled")
-            parts = self.learner.parts(labelled, unlabelled)
-            self._ranks.check(labelled=labelled, unlabelled=unlabelled, parts=parts)
+            micro_batches = self.learner.micro_batches(labelled, unlabelled)
+            self._ranks.check_frames(labelled=labelled, unlabelled=unlabelled, micro_batches=micro_batches)
 
     def _new_run(self) -> Path:
         if not self._ranks.first:
@@ -212,10 +212,10 @@ class Trainer:
         schedule = self.config.schedule
         due = not schedule.supervised_only and step >= schedule.burn_in
         labelled, unlabelled = self._scenes.count("labelled"), self._scenes.count("unlabelled") if due else 0
-        parts = self.learner.parts(labelled, unlabelled)
+        count = self.learner.micro_batches(labelled, unlabelled)
         return (
-            self._scenes.sequences(step, "labelled", self._ranks.mine(labelled, parts)),
-            self._scenes.sequences(step, "unlabelled", self._ranks.mine(unlabelled, parts)) if due else [],
+            self._scenes.sequences(step, "labelled", self._ranks.owned(labelled, count)),
+            self._scenes.sequences(step, "unlabelled", self._ranks.owned(unlabelled, count)) if due else [],
         )
 
     def _train(self, folder: Path, state: TrainingState) -> Iterator[Event]:
@@ -238,7 +238,7 @@ class Trainer:
             hint = "Start it again with --resume, which goes on from the last checkpoint."
             yield events.Failed(step, kind="crash", message=f"The training stopped: {error}", hint=hint)
         except torch.OutOfMemoryError as error:
-            self._ranks.fail(f"the memory of {self.learner.device} is full")
+            self._ranks.report_failure(f"the memory of {self.learner.device} is full")
             yield events.Failed(
                 step,
                 kind="memory",
@@ -246,7 +246,7 @@ class Trainer:
                 hint="Set model.checkpointing=true, or use a smaller loader.crop, or device cpu.",
             )
         except RiseError as error:
-            self._ranks.fail(str(error))
+            self._ranks.report_failure(str(error))
             saved = " What was learnt is saved and can be resumed." if RunFolder(folder).checkpoint.is_file() else ""
             yield events.Failed(step, kind="data", message=str(error), hint=f"Mend it, then train again.{saved}")
         finally:
@@ -321,7 +321,7 @@ class Trainer:
         outcome = self.learner.learn(step, labelled, unlabelled)
         if self.config.sequence.bank_admit == "segmented":
             self._admit(outcome)
-        for sentence in [*self.learner.memory.news(), *self._scenes.news()]:
+        for sentence in [*self.learner.memory.take_notices(), *self._scenes.news()]:
             yield events.Notice(step + 1, sentence)
         if not outcome.applied:
             self._skipped += 1

@@ -1,4 +1,4 @@
-"""Masks drawn towards the edges of the picture that they were found in; not in the paper."""
+"""Mask borders moved to the edges of the image (guided filter). Not in the paper."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from kornia.filters import guided_blur
 from torch import Tensor
 
 SMOOTHNESS = 1e-3
-"""The guided filter's epsilon: a step in brightness well above its root, 3 % of white, counts as an edge."""
+"""The guided filter's epsilon: a change of brightness well above its square root, 3 % of white, counts as an edge."""
 SUBSAMPLE = 2
-"""The filter is fitted on every second pixel and applied to all: a quarter of the time, nine tenths of the gain."""
+"""The filter is fitted on every second pixel and applied to all pixels: a quarter of the time, 90 % of the gain."""
 
 
-def follow_edges(probabilities: Tensor, picture: Tensor, *, reach: int) -> Tensor:
-    """Mask probabilities (N, h, w), their borders moved towards edges of ``picture`` (3, h, w), 0..1, within ``reach``
-    pixels (guided filter, He et al., ECCV 2010, made fast in 2015). The network's masks have a quarter of the picture's
-    resolution.
+def follow_edges(probabilities: Tensor, image: Tensor, *, reach: int) -> Tensor:
+    """Mask probabilities (N, h, w) with borders moved to edges of ``image`` (3, h, w), 0..1, within ``reach`` pixels.
+
+    The network's masks have a quarter of the image's resolution (guided filter, He et al., ECCV 2010 and 2015).
     """
     if not len(probabilities):
         return probabilities
-    guidance = picture.to(probabilities)
-    # A window that is odd, so that it has a centre, once it is subsampled too.
+    guidance = image.to(probabilities)
+    # The window is odd, so that it has a centre, also after subsampling.
     window = 2 * SUBSAMPLE * math.ceil(reach / SUBSAMPLE) + 1
     return guided_blur(guidance[None], probabilities[None], window, SMOOTHNESS, subsample=SUBSAMPLE)[0]

@@ -1,4 +1,4 @@
-"""Objects recognised in the next frame of a recording, where nobody knows what became of them (paper, Eq. 3)."""
+"""Objects matched with the next frame of a recording, where their motion is unknown (paper, Eq. 3; its future work)."""
 
 from __future__ import annotations
 
@@ -10,79 +10,58 @@ from torch import Tensor, nn
 
 from rise_engine.config import RiseConfig
 from rise_engine.method.association import association_scores, identities_by_score
-from rise_engine.method.extensions.test_time import predict_augmented
-from rise_engine.method.pseudo_labels import (
-    KNOWN_IOU,
-    PseudoLabels,
-    make_pseudo_labels,
-    mask_iou,
-    multi_label_matching,
-)
+from rise_engine.method.batch import Size
+from rise_engine.method.pseudo_labels import KNOWN_IOU, PseudoLabels, mask_iou, multi_label_matching
 from rise_engine.method.targets import Targets
+from rise_engine.method.teacher import teacher_pass
 from rise_engine.model.segmenter import SegmenterOutput
 from rise_engine.pseudo_sequences.views import PseudoSequence
 
 
 @dataclass(frozen=True, slots=True)
 class NextFrameObjects:
-    """The K objects that the teacher sees in an after view, one prediction each, and their embeddings (K, E)."""
+    """The K objects that the teacher finds in a next frame, one prediction each, and their embeddings (K, E)."""
 
     targets: Targets
     embeddings: Tensor
 
 
-@torch.no_grad()
 def predict_next_frames(
     teacher: nn.Module,
     sequences: Sequence[PseudoSequence],
     config: RiseConfig,
     *,
-    canvas: tuple[int, int],
+    canvas: Size,
     step: int,
     device: torch.device,
 ) -> dict[int, NextFrameObjects]:
-    """What the teacher, in evaluation mode, sees in those after views that are next frames, by the sequence's place."""
-    places = [place for place, sequence in enumerate(sequences) if sequence.recorded]
-    if not places:
+    """The teacher's objects in those after views that are next frames, by the position of the sequence."""
+    positions = [position for position, sequence in enumerate(sequences) if sequence.recorded]
+    if not positions:
         return {}
-    images = [sequences[place].after.image for place in places]
-    output = predict_augmented(
-        teacher,
-        images,
-        scales=config.pseudo_labels.teacher_scales,
-        mirror=config.pseudo_labels.teacher_mirror,
-        device=device,
-    )
-    seen = {}
-    for row, (place, image) in enumerate(zip(places, images, strict=True)):
-        pseudo = make_pseudo_labels(
-            output,
-            row,
-            image_size=(image.shape[-2], image.shape[-1]),
-            canvas=canvas,
-            config=config.pseudo_labels,
-            step=step,
-            steps=config.schedule.steps,
-            picture=image.to(device),
-        )
+    images = [sequences[position].after.image for position in positions]
+    reference = teacher_pass(teacher, images, config, step=step, device=device, canvas=canvas)
+    found = {}
+    for row, (position, pseudo) in enumerate(zip(positions, reference.pseudo_labels, strict=True)):
         one_each = multi_label_matching(pseudo.masks, pseudo.labels, most=1)
         targets = Targets(pseudo.labels[one_each], pseudo.boxes[one_each], pseudo.masks[one_each])
-        seen[place] = NextFrameObjects(targets, output.embeddings[row, pseudo.queries[one_each]])
-    return seen
+        found[position] = NextFrameObjects(targets, reference.output.embeddings[row, pseudo.queries[one_each]])
+    return found
 
 
+@torch.no_grad()
 def match_next_frame(
-    reference: SegmenterOutput, image: int, pseudo: PseudoLabels, pasted: Targets, after: NextFrameObjects
+    reference: SegmenterOutput, image_index: int, pseudo: PseudoLabels, pasted: Targets, after: NextFrameObjects
 ) -> tuple[Tensor, Targets]:
-    """Queries of the before view and, row by row, what Eq. 3 takes for the same objects in the next frame.
+    """Queries of the before view and, row by row, the objects of the next frame that Eq. 3 takes for the same.
 
-    Objects pasted into the before view are not in the next frame, so pseudo-labels that show them have no say. Of
-    several that Eq. 3 takes for one object only the best match has.
+    Objects pasted into the before view are not in the next frame, so that pseudo-labels of them are left out. Of
+    several that Eq. 3 assigns to one object only the best match is kept.
     """
-    own = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
-    own = own[multi_label_matching(pseudo.masks[own], pseudo.labels[own], most=1)]
-    queries = pseudo.queries[own]
-    anchors = reference.embeddings[image, queries]
+    others = torch.nonzero(~(mask_iou(pseudo.masks, pasted.masks) > KNOWN_IOU).any(1))[:, 0]
+    others = others[multi_label_matching(pseudo.masks[others], pseudo.labels[others], most=1)]
+    queries = pseudo.queries[others]
+    anchors = reference.embeddings[image_index, queries]
     rows, columns = identities_by_score(anchors, after.embeddings)
     if len(rows):
         mutual = association_scores(anchors, after.embeddings).argmax(0)[columns] == rows

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from rise_engine.config import LossConfig
+from rise_engine.method.batch import at_least_one
 from rise_engine.method.losses import Criterion, LossTerms, focal_loss, mask_losses, sample_masks
 from rise_engine.method.targets import Targets
 
@@ -241,12 +242,11 @@ def test_gradient_descent_reaches_the_targets() -> None:
     assert torch.equal(last.mask_logits[0, :2] > 0, wanted)
 
 
-def test_terms_add_and_scale() -> None:
-    first, _ = Criterion(PLAIN)(output_of(), [targets_of(0)])
-    second, _ = Criterion(PLAIN)(output_of(), [targets_of(0, 1)])
-    expected = [a + 0.5 * b for a, b in zip(values(first), values(second), strict=True)]
-    assert values(first + second * 0.5) == pytest.approx(expected)
-    assert float((first + second * 0.5).total) == pytest.approx(sum(expected))
+def test_terms_scale_and_add_up() -> None:
+    terms, _ = Criterion(PLAIN)(output_of(), [targets_of(0, 1)])
+    expected = [0.5 * value for value in values(terms)]
+    assert values(terms * 0.5) == pytest.approx(expected)
+    assert float((terms * 0.5).total) == pytest.approx(sum(expected))
 
 
 def test_targets_must_be_given_for_each_image() -> None:
@@ -295,6 +295,7 @@ def test_few_targets_weigh_less_when_divided_by_more() -> None:
     criterion = Criterion(PLAIN.model_copy(update={"matching": "hungarian"}))
     alone, matched = criterion(Output([layer]), targets)
     assert len(matched[0].queries) == 1
-    beside_many, _ = criterion(Output([layer]), targets, at_least=8)
+    beside_many, _ = criterion(Output([layer]), targets, divisors=lambda matched: [max(8, count) for count in matched])
     assert float(beside_many.total) == pytest.approx(float(alone.total) / 8, rel=1e-5)
-    assert float(criterion(Output([layer]), targets, at_least=1)[0].total) == float(alone.total)
+    assert float(criterion(Output([layer]), targets, divisors=at_least_one)[0].total) == float(alone.total)
+    assert at_least_one([0, 1, 3]) == [1, 1, 3]

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from rise_engine.config import RiseConfig
 from rise_engine.method.extensions.next_frame import NextFrameObjects, match_next_frame
-from rise_engine.method.losses import Criterion
 from rise_engine.method.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.method.targets import Targets
 from rise_engine.method.unsupervised import UnsupervisedLosses, unsupervised_losses
@@ -154,9 +153,7 @@ def test_the_gate_of_equation_3_says_who_is_who() -> None:
 
 def losses(model: Any, sequence: PseudoSequence, *settings: str) -> UnsupervisedLosses:
     config = config_with(*settings)
-    return unsupervised_losses(
-        model, model, [sequence], Criterion(config.loss), config, step=1, device=torch.device("cpu"), seed=0
-    )
+    return unsupervised_losses(model, model, [sequence], config, step=1, device=torch.device("cpu"), seed=0)
 
 
 def test_the_next_frame_ties_embeddings_and_teaches_nothing_else(project: Project) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -76,27 +76,27 @@ def judge(output: Output, **settings: object):  # type: ignore[no-untyped-def]
 
 def test_precision_recall_and_the_ideal_threshold_by_hand() -> None:
     frame = judge(Output([0.9, 0.8, 0.4, 0.2], [LEFT, NOWHERE, RIGHT, NOWHERE]))
-    assert frame.right.tolist() == [True, False, True, False]
+    assert frame.correct.tolist() == [True, False, True, False]
     assert frame.kept.tolist() == [True, True, False, False]
     assert frame.found.tolist() == [True, False]
-    assert frame.reached.tolist() == pytest.approx([0.9, 0.4])
+    assert frame.best_scores.tolist() == pytest.approx([0.9, 0.4])
     assert frame.ideal_threshold == pytest.approx(0.8)
-    told = summarise([frame], 7)
-    assert (told.step, told.frames, told.kept, told.precision, told.recall) == (7, 1, 2.0, 0.5, 0.5)
+    told = summarise([frame])
+    assert (told.frames, told.kept, told.precision, told.recall) == (1, 2.0, 0.5, 0.5)
     # from 0.9 up: precision 1, recall 1/2, F1 2/3; from 0.4 up: 2/3 and 1, F1 4/5
     assert told.best_threshold == pytest.approx(0.4)
 
 
 def test_several_predictions_of_one_object_are_all_right_and_find_it_once() -> None:
     frame = judge(Output([0.9, 0.7], [LEFT, LEFT]))
-    told = summarise([frame], 0)
+    told = summarise([frame])
     assert (told.precision, told.recall) == (1.0, 0.5)
     assert frame.ideal_threshold == 0.0
 
 
 def test_spread_is_over_the_frames() -> None:
     frames = [judge(Output([score], [NOWHERE])) for score in (0.2, 0.6)]
-    told = summarise(frames, 0)
+    told = summarise(frames)
     assert (told.ideal_threshold, told.ideal_threshold_spread) == (pytest.approx(0.4), pytest.approx(0.2))
     assert told.best_threshold is None and best_threshold(frames) is None
     assert told.recall == 0.0 and told.ideal_mask_threshold is None
@@ -115,7 +115,7 @@ def test_a_mask_too_large_for_a_low_threshold_has_a_high_ideal_one() -> None:
 
 
 def test_nothing_kept_has_no_precision_and_survives_as_json(tmp_path: Path) -> None:
-    told = summarise([judge(Output([0.3], [LEFT]))], 3)
+    told = PseudoLabelScore(3, **asdict(summarise([judge(Output([0.3], [LEFT]))])))
     assert told.precision is None and told.recall == 0.0
     with MetricsLog(tmp_path) as log:
         log.write(told)

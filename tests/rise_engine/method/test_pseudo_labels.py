@@ -203,9 +203,9 @@ def test_the_border_moves_towards_an_edge_of_the_picture_that_is_near() -> None:
     size = {"threshold": 0.5, "image_size": (24, 48), "canvas": (24, 48)}
     coarse = binary_masks(logits, **size)
     assert coarse[0, 12].nonzero().max() == 23
-    sharp = binary_masks(logits, **size, picture=picture, edge_reach=8)
+    sharp = binary_masks(logits, **size, image=picture, edge_reach=8)
     assert 19 <= sharp[0, 12].nonzero().max() <= 21, "half of the way to the edge between columns 19 and 20, or more"
-    flat = binary_masks(logits, **size, picture=torch.full((3, 24, 48), 0.5), edge_reach=8)
+    flat = binary_masks(logits, **size, image=torch.full((3, 24, 48), 0.5), edge_reach=8)
     assert flat.equal(coarse), "without an edge the border stays"
 
 

@@ -13,11 +13,11 @@ import torch
 
 from rise_engine.config import AugmentConfig, LoaderConfig, LossConfig, RiseConfig, SequenceConfig
 from rise_engine.method.association import contrastive_queries, identities_by_score
-from rise_engine.method.losses import Criterion
 from rise_engine.method.matching import Assignment
 from rise_engine.method.supervised import segmented_objects, supervised_losses
 from rise_engine.method.targets import Targets, boxes_of_masks
-from rise_engine.method.unsupervised import predicting, unsupervised_losses
+from rise_engine.method.teacher import predicting
+from rise_engine.method.unsupervised import unsupervised_losses
 from rise_engine.method.view_transfer import strong_view_targets, transfer_boxes
 from rise_engine.model import build_segmenter
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
@@ -91,7 +91,6 @@ def supervised(model: Any, frame: LabelledFrame, *settings: str) -> Any:
     return supervised_losses(
         model,
         [make(frame, *settings)],
-        Criterion(config.loss),
         config,
         device=torch.device("cpu"),
         seed=0,
@@ -104,7 +103,6 @@ def learnt(model: Any, sequence: PseudoSequence, *settings: str) -> Any:
         model,
         model,
         [sequence],
-        Criterion(config.loss),
         config,
         step=1,
         device=torch.device("cpu"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +12,8 @@ from torch import Tensor
 from rise_engine.config import RiseConfig
 from rise_engine.method.pseudo_labels import CascadeCounts, PseudoLabels
 from rise_engine.method.targets import Targets
-from rise_engine.method.view_transfer import boxes_after, pseudo_labels_in_after_view, targets_after
+from rise_engine.method.teacher import TeacherPass
+from rise_engine.method.view_transfer import after_view_targets, pseudo_labels_in_after_view
 from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 SIZE, CANVAS = (40, 60), (64, 96)
@@ -127,9 +131,15 @@ def test_pixels_of_a_pasted_object_are_nobody_elses() -> None:
     assert torch.equal(masks[0], square(6, 18, 20) & ~square(6, 18))
 
 
+def reference(labels: PseudoLabels, boxes: Tensor | None = None) -> TeacherPass:
+    """A teacher with these pseudo-labels, and boxes (1, Q, 4)."""
+    output: Any = SimpleNamespace(boxes=torch.zeros(1, 12, 4) if boxes is None else boxes)
+    return TeacherPass(output, [labels], (SIZE,), CANVAS)
+
+
 def targets(staged: PseudoSequence, labels: PseudoLabels, pasted: tuple[Tensor, ...], *settings: str) -> Targets | None:
     config = RiseConfig().with_settings(settings)
-    return targets_after([staged], [labels], [on_canvas(*pasted)], canvas=CANVAS, config=config)[0]
+    return after_view_targets([staged], reference(labels), [on_canvas(*pasted)], config).targets[0]
 
 
 def test_targets_are_what_is_pasted_and_what_was_learnt_on_the_padded_canvas() -> None:
@@ -156,7 +166,7 @@ def test_without_mask_to_box_the_predicted_box_moves() -> None:
 
 def test_the_teachers_boxes_move_along_for_the_places_in_doubt() -> None:
     boxes = torch.tensor([[[0.5, 0.5, 0.5, 0.5], [0.9, 0.5, 0.2, 0.2]]])
-    moved = boxes_after([sequence()], boxes)
+    moved = after_view_targets([sequence()], reference(pseudo(), boxes), [on_canvas()], RiseConfig()).teacher_boxes
     # The second one spans columns 48..60: moved by eight it ends at the picture's edge, 56..60.
     wanted = torch.tensor([[[38 / 60, 16 / 40, 30 / 60, 20 / 40], [58 / 60, 16 / 40, 4 / 60, 8 / 40]]])
     assert torch.allclose(moved, wanted, atol=1e-6)

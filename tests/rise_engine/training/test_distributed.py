@@ -25,7 +25,7 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import FrameState, Instance, Split
 from rise_engine.project.segmentation import from_mask
 from rise_engine.synthetic import write_sample_folder
-from rise_engine.training.distributed import Ranks, Share, joined
+from rise_engine.training.distributed import Ranks, SharedMicroBatch, joined
 from rise_engine.training.events import Finished
 from rise_engine.training.trainer import Trainer
 
@@ -225,27 +225,27 @@ with joined("cpu") as ranks:
     assert ranks.any(me == 1) and not ranks.any(False)
 
     tensors = [torch.full((2, 3), float(me)), torch.arange(3) + me, torch.ones(2, 2).T * me]
-    ranks.send_from_first(tensors)
+    ranks.broadcast(tensors)
     assert [float(tensor.sum()) for tensor in tensors] == [0, 3, 0]
 
     parameters = [torch.zeros(3, requires_grad=True) for _ in range(3)]
     parameters[0].grad = torch.full((3,), 1.0 + me)
     if me == 1:
         parameters[1].grad = torch.ones(3)
-    ranks.add_gradients(parameters)
+    ranks.sum_gradients(parameters)
     assert parameters[0].grad.tolist() == [3, 3, 3] and parameters[1].grad.tolist() == [1, 1, 1]
     assert parameters[2].grad is None, "nobody has one: the optimiser must leave it alone"
 
-    whole, own = ranks.share(0, 1), ranks.share(me, 2)
-    assert whole.total([1, me]) == [2, 1] and whole.largest([3 - me, me]) == [3, 1]
-    assert own.whole and own.total([me]) == [me]
+    shared = ranks.shared(0, 1)
+    assert shared.total([1, me]) == [2, 1] and shared.largest([3 - me, me]) == [3, 1]
+    assert ranks.shared(me, 2) is None and ranks.total([1, me]) == [2, 1]
 
     ranks.reseed(1, 2, me)
     assert len({tuple(row) for row in ranks.gather(torch.rand(2).tolist())}) == 2
 
-    ranks.agree("settings", {"a": (1, 2)})
-    disagree = lambda: ranks.agree("frames", [me])
-    break_off = lambda: ranks.fail("no such picture") if me else ranks.any(True)
+    ranks.check_equal("settings", {"a": (1, 2)})
+    disagree = lambda: ranks.check_equal("frames", [me])
+    break_off = lambda: ranks.report_failure("no such picture") if me else ranks.any(True)
     for attempt in (disagree, break_off):
         try:
             attempt()
@@ -291,30 +291,32 @@ def test_the_command_speaks_once_and_exits_cleanly_in_every_process(tmp_path: Pa
 
 
 @pytest.mark.parametrize("world", range(1, 9))
-@pytest.mark.parametrize(("count", "parts"), [(8, 8), (8, 3), (8, 1), (2, 2), (1, 1), (5, 4)])
-def test_every_frame_of_a_step_belongs_to_one_process(world: int, count: int, parts: int) -> None:
-    mine = [Ranks(rank, world).mine(count, parts) for rank in range(world)]
-    assert [sum(column) for column in zip(*mine, strict=True)] == [1] * count
-    for part in range(parts):
-        owners = {Ranks(0, world).owner(place, parts) for place in range(part, count, parts)}
-        sharing = [
-            rank for rank in range(world) if part in {place % parts for place in range(count) if mine[rank][place]}
-        ]
-        assert sorted(owners) == sharing
-        assert world > parts or len(owners) <= 1, "a part is shared only when there are more processes than parts"
+@pytest.mark.parametrize(("count", "micro_batches"), [(8, 8), (8, 3), (8, 1), (2, 2), (1, 1), (5, 4)])
+def test_every_frame_of_a_step_belongs_to_one_process(world: int, count: int, micro_batches: int) -> None:
+    owned = [Ranks(rank, world).owned(count, micro_batches) for rank in range(world)]
+    assert [sum(column) for column in zip(*owned, strict=True)] == [1] * count
+    for index in range(micro_batches):
+        positions = range(index, count, micro_batches)
+        owners = {Ranks(0, world).owner(position, micro_batches) for position in positions}
+        assert sorted(owners) == [rank for rank in range(world) if any(owned[rank][position] for position in positions)]
+        assert world > micro_batches or len(owners) <= 1, "it is shared only if there are more processes"
         for rank in owners:
-            share = Ranks(rank, world).share(part, parts)
-            assert share == Share() if world <= parts else rank in share.peers and owners <= set(share.peers)
+            shared = Ranks(rank, world).shared(index, micro_batches)
+            if world <= micro_batches:
+                assert shared is None
+            else:
+                assert shared == SharedMicroBatch(Ranks(rank, world), index, micro_batches)
+                assert rank % micro_batches == index, "a process shares one micro-batch only"
 
 
 def test_processes_without_frames_are_refused() -> None:
-    Ranks(0, 8).check(labelled=8, unlabelled=8, parts=8)
-    Ranks(0, 8).check(labelled=8, unlabelled=0, parts=1)
-    Ranks(0, 3).check(labelled=8, unlabelled=4, parts=8)
+    Ranks(0, 8).check_frames(labelled=8, unlabelled=8, micro_batches=8)
+    Ranks(0, 8).check_frames(labelled=8, unlabelled=0, micro_batches=1)
+    Ranks(0, 3).check_frames(labelled=8, unlabelled=4, micro_batches=8)
     with pytest.raises(RiseError, match=r"9 processes .* 8 labelled frames .* at most 8, .*loader.labelled_per_step=9"):
-        Ranks(0, 9).check(labelled=8, unlabelled=8, parts=8)
+        Ranks(0, 9).check_frames(labelled=8, unlabelled=8, micro_batches=8)
     with pytest.raises(RiseError, match=r"4 processes .* 2 unlabelled .* at most 2"):
-        Ranks(0, 4).check(labelled=4, unlabelled=2, parts=1)
+        Ranks(0, 4).check_frames(labelled=4, unlabelled=2, micro_batches=1)
 
 
 def test_an_incomplete_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

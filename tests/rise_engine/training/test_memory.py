@@ -1,4 +1,4 @@
-"""A memory that is full: frames are learnt from in smaller parts, and nothing else changes."""
+"""A full memory: frames are split into smaller micro-batches, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.synthetic import write_sample_folder
 from rise_engine.training.events import Event, Failed, Finished, Losses, Notice
-from rise_engine.training.memory import Parts, is_full
+from rise_engine.training.memory import MicroBatches, is_full
 from rise_engine.training.trainer import Trainer
 
 SETTINGS = [
@@ -53,7 +53,7 @@ def trainer_of(tmp_path: Path) -> TrainerOf:
 
 
 def refuse(trainer: Trainer, when: Callable[[int, int], bool]) -> None:
-    """Makes the learner run out of memory in some passes: ``when`` gets the number of the pass and of its images."""
+    """Makes some passes of the student run out of memory; ``when`` takes the number of the pass and of its images."""
     model, passes = trainer.learner.model, [0]
     forward: Any = model.forward
 
@@ -71,17 +71,16 @@ def notices(events: list[Event]) -> list[str]:
     return [event.message for event in events if isinstance(event, Notice)]
 
 
-def test_a_step_that_did_not_fit_ends_like_one_that_began_in_smaller_parts(trainer_of: TrainerOf) -> None:
+def test_a_step_that_did_not_fit_equals_one_with_smaller_micro_batches_from_the_start(trainer_of: TrainerOf) -> None:
     began = trainer_of("loader.accumulate=2")
     expected = list(began.run())
     halved = trainer_of("loader.accumulate=1")
-    # The second pass is the unlabelled frames': gradients of the labelled ones are there by then, and must not count.
+    # The second pass is over the unlabelled frames. Gradients of the labelled ones exist by then and must not count.
     refuse(halved, lambda number, images: number == 2)
     events = list(halved.run())
     assert isinstance(events[-1], Finished)
     assert [sentence for sentence in notices(events) if "memory" in sentence] == [
-        "The memory of cpu is full: the frames of a step are now learnt from in 2 parts, one after the other, instead "
-        "of all at once."
+        "The memory of cpu is full: the frames of a step are now split into 2 micro-batches instead of 1."
     ]
     for (name, wanted), tensor in zip(
         began.learner.model.state_dict().items(), halved.learner.model.state_dict().values(), strict=True
@@ -92,12 +91,12 @@ def test_a_step_that_did_not_fit_ends_like_one_that_began_in_smaller_parts(train
     assert len(losses[0]) == 2
 
 
-def test_parts_are_halved_as_often_as_needed(trainer_of: TrainerOf) -> None:
+def test_micro_batches_are_halved_as_often_as_needed(trainer_of: TrainerOf) -> None:
     trainer = trainer_of("loader.accumulate=1", "schedule.steps=1")
     refuse(trainer, lambda number, images: images > 2)
     events = list(trainer.run())
     assert isinstance(events[-1], Finished)
-    assert [sentence.split("in ")[1].split(" parts")[0] for sentence in notices(events)] == ["2", "4"]
+    assert [sentence.split("into ")[1].split(" micro-batches")[0] for sentence in notices(events)] == ["2", "4"]
 
 
 def test_a_single_frame_that_does_not_fit_ends_the_training(trainer_of: TrainerOf) -> None:
@@ -123,25 +122,25 @@ def gradients(trainer: Trainer, step: int, *sequences: list[PseudoSequence | Non
     return found
 
 
-@pytest.mark.parametrize(("labelled", "unlabelled", "parts"), [(4, 4, 4), (3, 3, 2), (2, 4, 2)])
-def test_frames_of_equal_content_weigh_alike_in_whatever_parts(
-    trainer_of: TrainerOf, labelled: int, unlabelled: int, parts: int
+@pytest.mark.parametrize(("labelled", "unlabelled", "micro_batches"), [(4, 4, 4), (3, 3, 2), (2, 4, 2)])
+def test_frames_of_equal_content_have_equal_weight_whatever_the_number_of_micro_batches(
+    trainer_of: TrainerOf, labelled: int, unlabelled: int, micro_batches: int
 ) -> None:
     trainer = trainer_of("model.dropout=0")
     trainer._scenes.fill_bank()
     known, unknown = (trainer._scenes.sequences(0, kind, [True] * 4)[:1] for kind in ("labelled", "unlabelled"))
-    trainer.learner.memory = Parts(1, torch.device("cpu"))
+    trainer.learner.memory = MicroBatches(1, torch.device("cpu"))
     together = gradients(trainer, 0, known * labelled, unknown * unlabelled)
-    trainer.learner.memory = Parts(parts, torch.device("cpu"))
+    trainer.learner.memory = MicroBatches(micro_batches, torch.device("cpu"))
     apart = gradients(trainer, 0, known * labelled, unknown * unlabelled)
     largest = max(float(gradient.abs().max()) for gradient in together.values())
     for name, gradient in together.items():
         torch.testing.assert_close(apart[name], gradient, atol=1e-5 * largest, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("parts", [1, 3])
-def test_objects_of_unlabelled_frames_weigh_no_more_in_parts_without_a_labelled_one(
-    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch, parts: int
+@pytest.mark.parametrize("micro_batches", [1, 3])
+def test_objects_of_unlabelled_frames_weigh_no_more_in_micro_batches_without_a_labelled_one(
+    trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch, micro_batches: int
 ) -> None:
     trainer = trainer_of("loss.equal_objects=true", "pseudo_labels.threshold_start=0", "pseudo_labels.threshold_peak=0")
     trainer._scenes.fill_bank()
@@ -155,23 +154,23 @@ def test_objects_of_unlabelled_frames_weigh_no_more_in_parts_without_a_labelled_
         return result
 
     def unsupervised(*arguments: Any, **options: Any) -> Any:
-        divisors.append(options["at_least"])
+        divisors.extend(options["totals"].divisors([0]))
         return unsupervised_losses(*arguments, **options)
 
     monkeypatch.setattr("rise_engine.training.step.supervised_losses", supervised)
     monkeypatch.setattr("rise_engine.training.step.unsupervised_losses", unsupervised)
-    trainer.learner.memory = Parts(parts, torch.device("cpu"))
+    trainer.learner.memory = MicroBatches(micro_batches, torch.device("cpu"))
     trainer.learner.gradients(0, known[:1], unknown[:3])
-    # Each part has a third of the unlabelled frames, and its loss a third of the weight.
-    assert len(matched) == 1 and matched[0] > parts
-    assert divisors == pytest.approx([matched[0] / parts] * parts)
+    # Each micro-batch has a third of the unlabelled frames, and its loss a third of the weight.
+    assert len(matched) == 1 and matched[0] > micro_batches
+    assert divisors == pytest.approx([matched[0] / micro_batches] * micro_batches)
 
 
-def test_left_to_itself_a_gpu_tries_all_frames_at_once_and_a_cpu_one() -> None:
-    assert Parts(0, torch.device("cuda")).of(8) == 1
-    assert Parts(0, torch.device("cpu")).of(8) == 8
-    assert Parts(4, torch.device("cuda")).of(8) == 4
-    assert Parts(4, torch.device("cuda")).of(2) == 2
+def test_by_default_a_gpu_starts_with_one_micro_batch_and_a_cpu_with_one_per_frame() -> None:
+    assert MicroBatches(0, torch.device("cuda")).count(8) == 1
+    assert MicroBatches(0, torch.device("cpu")).count(8) == 8
+    assert MicroBatches(4, torch.device("cuda")).count(8) == 4
+    assert MicroBatches(4, torch.device("cuda")).count(2) == 2
 
 
 def test_the_memory_of_any_device_can_be_full() -> None:
