@@ -1,4 +1,4 @@
-"""The network: images to class scores, boxes, embeddings and masks."""
+"""The network, tensors only: images to class scores, boxes, embeddings and masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a network."""
+"""Build the network that a ``ModelConfig`` describes, with random weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build_segmenter(
 
     ``pretrained_backbone`` is a safetensors file with timm's key names for the backbone alone, or True for the
     weights that timm itself finds, in its cache or online. Raises ``RiseError`` when the backbone is unknown, its
-    weights cannot be had or do not fit, or the kind of network needs a package that is not installed.
+    weights cannot be loaded or do not fit, or the kind of network needs a package that is not installed.
     """
     if config.kind == "mask2former":
         from rise_engine.model.mask2former import Mask2FormerSegmenter

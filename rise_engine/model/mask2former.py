@@ -1,9 +1,9 @@
 """Mask2Former as a ``Segmenter``: the pixel and transformer decoders of the transformers library, our own heads.
 
-Three things differ from the published network (Mask2Former, Sec. 3), because the learning code asks for them. Classes
-are C sigmoids from a head of our own, fresh at the prior of 0.01, instead of a softmax with "no object". Every layer
-also predicts a box, refined from layer to layer as in Deformable DETR: matching and the box losses need one that has
-a gradient, which the outline of a mask does not. And the last queries pass an embedding head, for the association.
+Three things differ from the published network (Mask2Former, Sec. 3), because the losses need them. Classes are C
+sigmoids from a new head with the prior 0.01, instead of a softmax with "no object". Every layer
+also predicts a box, refined from layer to layer as in Deformable DETR: matching and the box losses need a box with
+a gradient, which the box of a mask does not have. The last queries pass an embedding head, for the association.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from rise_engine.config import ModelConfig
 from rise_engine.errors import RiseError
 from rise_engine.model.backbone.timm_backbone import STRIDES, Backbone
 from rise_engine.model.class_head import reset_class_head
-from rise_engine.model.deformable_detr.transformer import PerceptronHead, refine_boxes
+from rise_engine.model.deformable_detr.transformer import MLP, refine_boxes
 from rise_engine.model.padding import pad_to_multiple
 from rise_engine.model.segmenter import LayerOutput
 
 MASK_STRIDE = 4
 FIRST_SIDE = -2.0
-"""Logit of the sides that boxes begin with: sigmoid(-2) = 0.119 of the canvas, as in Deformable DETR."""
+"""Logit of the initial box sides: sigmoid(-2) = 0.119 of the padded image, as in Deformable DETR."""
 
 
 class Mask2FormerSegmenter(nn.Module):
     """A ``Segmenter``: learned queries that attend to what their own mask of the layer before covers.
 
-    Of ``ModelConfig``, ``num_points`` and ``mask_channels`` have no place here: the pixel decoder always samples four
-    points on three levels, and mask embeddings are as wide as the queries.
+    ``num_points`` and ``mask_channels`` of ``ModelConfig`` are not used: the pixel decoder always samples four points
+    on three levels, and mask embeddings have the width of the queries.
     """
 
     def __init__(self, config: ModelConfig, *, pretrained_backbone: Path | bool | None = None) -> None:
@@ -52,12 +52,12 @@ class Mask2FormerSegmenter(nn.Module):
         self.reference_points = nn.Linear(dim, 2)
         # One head of each kind serves all layers, as Mask2Former's own mask head does.
         self.class_head = nn.Linear(dim, config.num_classes)
-        self.box_head = PerceptronHead(dim, 4)
-        self.embed_head = PerceptronHead(dim, dim)
+        self.box_head = MLP(dim, 4)
+        self.embed_head = MLP(dim, dim)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Fresh values for the heads; the two decoders bring Mask2Former's own."""
+        """Initial values of the heads; the two decoders keep those of Mask2Former."""
         for module in (*self.box_head.layers, *self.embed_head.layers, self.reference_points):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
@@ -65,7 +65,7 @@ class Mask2FormerSegmenter(nn.Module):
         self.reset_class_heads()
 
     def reset_class_heads(self) -> None:
-        """A fresh class head: every probability is the prior of 0.01, whatever the query."""
+        """Initial class head: every probability is the prior of 0.01 for any query."""
         reset_class_head(self.class_head)
 
     def forward(self, images: Tensor, padding_mask: Tensor | None = None) -> Mask2FormerPredictions:
@@ -146,14 +146,14 @@ class Mask2FormerLayer:
     hidden: Tensor
     """(B, Q, D) the normalised queries after this layer."""
     mask_embeddings: Tensor
-    """(B, Q, D) what a query's mask is the dot product with, pixel by pixel."""
+    """(B, Q, D) mask embeddings: a mask logit is the dot product with the pixel's embedding."""
     pixels: Tensor
-    """(B, D, H / 4, W / 4) pixel embeddings of the padded canvas."""
+    """(B, D, H / 4, W / 4) pixel embeddings of the padded image."""
     size: tuple[int, int]
     """Rows and columns of a mask."""
 
     def masks(self, image: int, queries: Tensor) -> Tensor:
-        """Mask logits (len(queries), H / 4, W / 4) of the given queries of one image, on the padded canvas."""
+        """Mask logits (len(queries), H / 4, W / 4) of the given queries of one image, on the padded image."""
         return self._masks(self.mask_embeddings[image, queries][None], self.pixels[image : image + 1])[0]
 
     def picked_masks(self, queries: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class Mask2FormerPredictions(Mask2FormerLayer):
 
     embeddings: Tensor
     layers: Sequence[LayerOutput]
-    """The learned queries' own predictions, which Mask2Former supervises too, then those after each layer."""
+    """Predictions of the learned queries, which Mask2Former supervises too, then those after each layer."""
 
     @cached_property
     def mask_logits(self) -> Tensor:
@@ -182,10 +182,10 @@ class Mask2FormerPredictions(Mask2FormerLayer):
 
 
 class _Attendable:
-    """Which pixels of one level a query may attend to: those its mask covers, or all where it covers none.
+    """Masked attention: a query attends to the pixels of one level that its mask covers, or to all if it covers none.
 
-    The mask is wanted at the level's resolution. Resizing is linear, so the pixel embeddings are resized once instead
-    of every query's mask at every layer; and no gradient passes through the choice.
+    The mask must have the level's resolution. Resizing is linear, so the pixel embeddings are resized once instead of
+    every query's mask at every layer. No gradient passes through the mask.
     """
 
     def __init__(self, pixels: Tensor, size: tuple[int, int], padding_mask: Tensor | None) -> None:
@@ -198,12 +198,12 @@ class _Attendable:
 
     @torch.no_grad()
     def hidden_from(self, mask_embeddings: Tensor, heads: int) -> Tensor:
-        """Bool (B * heads, Q, h * w), True where a query must not look, from mask embeddings (B, Q, D)."""
+        """Bool (B * heads, Q, h * w), True where a query must not attend, from mask embeddings (B, Q, D)."""
         with torch.autocast(mask_embeddings.device.type, enabled=False):
             outside = mask_embeddings.float() @ self.pixels < 0
         if self.padding is not None:
             outside = outside | self.padding
-        # A product and not an index: an export must not depend on the values.
+        # A product instead of an index, so that an export does not depend on the values.
         outside = outside & ~outside.all(-1, keepdim=True)
         if self.padding is not None:
             outside = outside | self.padding

@@ -1,4 +1,4 @@
-"""The network as an ONNX file that runs without this project, and the proof that it computes the same."""
+"""Export a network as an ONNX file, and check that the file computes the same as torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from torchvision.ops import box_convert
 
 from rise_engine.atomic import atomic_path
 from rise_engine.errors import RiseError
-from rise_engine.model.backbone.same_padding import spell_out_same_padding
+from rise_engine.model.backbone.same_padding import make_same_padding_static
 from rise_engine.model.deformable_detr.attention import DeformableAttention
 from rise_engine.model.padding import SIZE_MULTIPLE
 from rise_engine.model.segmenter import SegmenterOutput
@@ -31,7 +31,7 @@ TOP = 100
 OPSET = 18
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 3e-2
-"""Half precision holds three digits, and the worst of a few hundred rows of a trained network loses one of them."""
+"""Half precision has three digits, and the worst of a few hundred rows of a trained network loses one of them."""
 SMALLEST_TRACED = 96
 HALF_PARTS = ("model.backbone", "model.input_proj", "model.encoder")
 HALF_OPERATIONS = {"Conv", "MatMul", "Gemm", "Relu", "Clip"}
@@ -43,9 +43,9 @@ class ExportReport:
 
     path: Path
     size: tuple[int, int]
-    """Height and width of its input; with ``dynamic`` those that suit it, beside any other multiples of 32."""
+    """Height and width of its input; with ``dynamic``, the intended ones of all multiples of 32."""
     frames: int
-    """How many images it was checked on."""
+    """Number of images that it was checked on."""
     max_difference: float
     """The largest difference from torch, as ``check_export`` measures it."""
     dynamic: bool = False
@@ -60,7 +60,7 @@ class ExportedSegmenter(nn.Module):
         self.top = top
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of ``images`` (N, 3, H, W) RGB 0..1, best first.
+        """The outputs for ``images`` (N, 3, H, W) RGB 0..1, the highest score first.
 
         Scores (N, K), labels (N, K), boxes (N, K, 4) xyxy in pixels, mask logits (N, K, H / 4, W / 4).
         """
@@ -84,31 +84,31 @@ def export_onnx(
     half: bool = False,
     dynamic: bool = False,
 ) -> ExportReport:
-    """Write ``model`` for images of ``size`` (height, width) and batches of any length; it is left as it is.
+    """Write ``model`` for images of ``size`` (height, width) and batches of any length; ``model`` does not change.
 
     With ``dynamic`` the file takes images of any height and width that are multiples of 32, without padding; ``size``
-    is then written into it as the one that it was meant for, and it is checked at two more.
+    is the intended one and is written into the metadata, and the file is also checked at two other sizes.
 
-    ``check_images`` (n, 3, height, width) RGB 0..1 are what the file is compared with torch on before it gets its
-    name. ``metadata`` and the class names go into the file, each as JSON. With ``half`` the backbone and the encoder
-    compute in half precision, at half the bytes; inputs, outputs, where attention looks, the decoder with its boxes
-    and the masks stay in full precision, for their pixels do not fit into half, and the bound is 3e-2. Raises
-    ``RiseError``, and leaves what was at ``path``, when the extra for ONNX is not installed, the export fails, or the
-    file computes something else.
+    The file is compared with torch on ``check_images`` (n, 3, height, width) RGB 0..1 before it gets its name.
+    ``metadata`` and the class names are stored in the file, each as JSON. With ``half``, backbone and encoder compute
+    in half precision and need half the bytes. Inputs, outputs, sampling locations, the decoder with its boxes and the
+    masks stay in full precision, because half precision cannot represent their pixel positions; the tolerance is
+    3e-2. Raises ``RiseError``, and keeps the old file at ``path``, when the ONNX extra is not installed, the export
+    fails, or the results differ.
     """
     path = Path(path)
     if check_images.shape[1:] != (3, *size) or not len(check_images):
         raise RiseError(
-            f"the export is checked on frames of {size[0]}x{size[1]}, but got {tuple(check_images.shape)}: "
-            "give at least one frame of the size of the export"
+            f"The export is checked on frames of {size[0]}x{size[1]}, but got {tuple(check_images.shape)}: "
+            "give at least one frame of the size of the export."
         )
     exported = copy.deepcopy(model).cpu().float().eval()
     for module in exported.modules():
         if isinstance(module, DeformableAttention):
-            # Some runtimes compile GridSample inside of attention wrongly; plain gathering is read the same by all.
+            # Some runtimes compile GridSample inside attention wrongly; plain indexing works in all.
             module.form = "gather"
     if dynamic:
-        spell_out_same_padding(exported)
+        make_same_padding_static(exported)
     described = {
         "class_names": list(class_names),
         "size": list(size),
@@ -132,7 +132,7 @@ def export_onnx(
 
 
 def _at_other_sizes(images: Tensor) -> list[Tensor]:
-    """The images a little higher, and with their height and width exchanged."""
+    """The images with a larger height, and with height and width exchanged."""
     height, width = images.shape[-2:]
     sizes = [(height + SIZE_MULTIPLE, width), (width + 2 * SIZE_MULTIPLE, height)]
     return [interpolate(images, size=size, mode="bilinear", antialias=True) for size in sizes]
@@ -143,9 +143,9 @@ def check_export(path: Path, model: nn.Module, images: Tensor, tolerance: float 
     """The largest difference between the ONNX file at ``path`` and ``model`` on ``images`` (n, 3, H, W).
 
     It is the largest of: the difference of any score; of any box side, as a share of the longer side of the image;
-    of any mask's logits, averaged over the mask, as a share of its largest logit, or absolute where that is below 1.
-    (Single pixels of a few masks differ by nearly as much as the bound through rounding alone.) Rows of equal score
-    may come in another order. Raises ``RiseError`` above ``tolerance``, or when the file does not run.
+    of any mask's logits, averaged over the mask, relative to its largest logit, or absolute when that is below 1.
+    (Rounding alone lets single pixels of a few masks differ by almost the tolerance.) Rows of equal score may be in
+    another order. Raises ``RiseError`` above ``tolerance``, or when the file does not run.
     """
     reference = copy.deepcopy(model).cpu().float().eval()
     images = images.cpu().float()
@@ -154,18 +154,18 @@ def check_export(path: Path, model: nn.Module, images: Tensor, tolerance: float 
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except ImportError as error:
-        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'") from error
+        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'.") from error
     except Exception as error:  # the runtime's own exceptions share no public base
-        raise RiseError(f"{path.name} does not load in onnxruntime ({error}): report this as a bug") from error
+        raise RiseError(f"{path.name} does not load in onnxruntime ({error}): report this as a bug.") from error
     largest = 0.0
-    # Frames two by two, then a last one alone: both lengths of a batch are run.
+    # Batches of two frames, and the last frame alone: both batch lengths are tested.
     for batch in images.split(2) if len(images) > 1 else [images, images.repeat(2, 1, 1, 1)]:
         found = [torch.from_numpy(array) for array in session.run(list(OUTPUTS), {"images": batch.numpy()})]
         largest = max(largest, _difference(found, reference(batch), batch))
     if not largest <= tolerance:  # true for NaN as well
         raise RiseError(
-            f"the exported model differs from torch by {largest:.1e}, which is more than {tolerance:.0e}: "
-            "nothing was written; train on, or report this as a bug"
+            f"The exported model differs from torch by {largest:.1e}, which is more than {tolerance:.0e}: "
+            "no file was written. Continue the training, or report this as a bug."
         )
     return largest
 
@@ -175,7 +175,7 @@ def _difference(found: Sequence[Tensor], output: SegmenterOutput, images: Tensor
     expected_scores = output.class_logits.sigmoid()  # (N, Q, C)
     expected_boxes = _pixel_boxes(output.boxes, images)
     best = expected_scores.flatten(1).topk(scores.shape[1], dim=1).values
-    # Which query a row is: the one of the row's class that is closest in score and box.
+    # The query of a row: the one that is closest in the score of the row's class and in its box.
     by_label = expected_scores.gather(2, labels[:, None].expand(-1, expected_scores.shape[1], -1)).transpose(1, 2)
     score_gaps = (by_label - scores[..., None]).abs()  # (N, K, Q)
     box_gaps = (expected_boxes[:, None] - boxes[:, :, None]).abs().amax(-1) / max(images.shape[-2:])
@@ -193,11 +193,11 @@ def _pixel_boxes(boxes: Tensor, images: Tensor) -> Tensor:
 
 
 def _trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> Any:
-    # Two images: a batch of one would be taken for a constant.
+    # Two images: the exporter would make a batch of one a constant.
     example = torch.zeros(2, 3, *size)
     free: dict[int, Any] = {0: torch.export.Dim("batch")}
     if dynamic:
-        # A map of a single row or column would be taken for a constant, too.
+        # The exporter would make a map of a single row or column a constant, too.
         example = torch.zeros(2, 3, *(max(side, SMALLEST_TRACED) for side in size))
         free |= {2: SIZE_MULTIPLE * torch.export.Dim("rows"), 3: SIZE_MULTIPLE * torch.export.Dim("columns")}
     try:
@@ -212,14 +212,14 @@ def _trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> Any:
                 dynamo=True,
             )
     except ImportError as error:
-        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'") from error
+        raise RiseError("ONNX needs the extra packages: pip install 'rise-napari[onnx]'.") from error
     except Exception as error:  # the exporter's exceptions share no public base
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RiseError(f"the network could not be exported ({reason}): report this as a bug") from error
+        raise RiseError(f"The network could not be exported ({reason}): report this as a bug.") from error
 
 
 def _save_half(program: Any, path: Path) -> None:
-    """Saves the traced network with its heavy parts in half precision."""
+    """Saves the traced network with backbone and encoder in half precision."""
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
@@ -235,7 +235,7 @@ def _save_half(program: Any, path: Path) -> None:
 
 
 def _may_be_half(node: Any) -> bool:
-    """Whether a node belongs to a part that half precision serves; the sampling inside of attention does not."""
+    """Whether a node is in a part for half precision; the sampling inside attention is not."""
     scopes = next((entry.value for entry in node.metadata_props if entry.key == "pkg.torch.onnx.name_scopes"), "[]")
     modules = [name for name in ast.literal_eval(scopes)[:-1] if name]
     return bool(modules) and modules[-1].startswith(HALF_PARTS) and not modules[-1].endswith(".attn")
@@ -243,7 +243,7 @@ def _may_be_half(node: Any) -> bool:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter reports its progress and its internals; only its errors are of use to a person."""
+    """Silences the exporter's progress and internal warnings; errors still raise."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

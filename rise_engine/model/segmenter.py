@@ -1,6 +1,6 @@
-"""What the learning code knows of a network: images in, class scores, boxes, embeddings and masks out.
+"""The interface of every network: images in, class scores, boxes, embeddings and masks out.
 
-The paper's framework is model-agnostic (Sec. 1, 3); whatever follows this protocol can be trained with it.
+The paper's framework is model-agnostic (Sec. 1, 3); every network with this protocol can be trained with it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class LayerOutput(Protocol):
     """(B, Q, 4) cxcywh, 0..1 of the unpadded image."""
 
     def masks(self, image: int, queries: Tensor) -> Tensor:
-        """Mask logits (len(queries), H/4, W/4) of the given queries of one image, on the padded canvas."""
+        """Mask logits (len(queries), H/4, W/4) of the given queries of one image, on the padded image."""
         ...
 
 
@@ -34,19 +34,19 @@ class SegmenterOutput(LayerOutput, Protocol):
 
     @property
     def mask_logits(self) -> Tensor:
-        """(B, Q, H/4, W/4), computed when asked for."""
+        """(B, Q, H/4, W/4), computed at the first use."""
         ...
 
     def picked_masks(self, queries: Tensor) -> Tensor:
-        """Mask logits (B, K, H/4, W/4) of K queries of each image, ``queries`` (B, K); what an export traces."""
+        """Mask logits (B, K, H/4, W/4) of K queries of each image, ``queries`` (B, K); for exports."""
         ...
 
 
 class Segmenter(Protocol):
     """A network that the engine can train, run and export: a ``torch.nn.Module`` that is called like this.
 
-    Parameters whose names begin with ``backbone.`` learn at the backbone's rate, and the weights file holds the
-    module's ``state_dict``. Nothing else about a network is known outside ``rise_engine.model``.
+    Parameters with names ``backbone.*`` have the backbone's learning rate, and the weights file holds the
+    module's ``state_dict``. Code outside ``rise_engine.model`` uses nothing else of a network.
     """
 
     def __call__(self, images: Tensor, padding_mask: Tensor | None = None) -> SegmenterOutput:

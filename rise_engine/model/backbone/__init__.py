@@ -1,0 +1,1 @@
+"""Image encoders from timm, with the changes that detection and half precision need."""

@@ -1,5 +1,4 @@
-"""Depthwise convolutions stay in single precision on a CPU, where half precision slows their gradient down severalfold;
-everything around them gains from it."""
+"""Keep depthwise convolutions in single precision on a CPU, where half precision makes their gradient very slow."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 
 def keep_depthwise_precise(network: nn.Module) -> None:
-    """Takes the convolutions with groups out of autocast on a CPU; weights, names and results without it stay."""
+    """Disables autocast on a CPU for convolutions with groups; results without autocast do not change."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1:
             module.__class__ = _precise(type(module))  # type: ignore[arg-type]  # a class is hashable
@@ -19,7 +18,7 @@ def keep_depthwise_precise(network: nn.Module) -> None:
 
 @cache
 def _precise(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
-    """The kind of convolution, which may be one of timm's own, outside of autocast."""
+    """A subclass of a convolution class, possibly one of timm's, that disables autocast on a CPU."""
 
     class Precise(kind):  # type: ignore[valid-type, misc]
         def forward(self, features: Tensor) -> Any:

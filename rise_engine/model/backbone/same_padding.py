@@ -1,4 +1,4 @@
-"""Convolutions padded as TensorFlow does it, with the padding spelt out for sides that are no numbers yet."""
+"""Static padding for TensorFlow-style "same" convolutions, for exports with dynamic image size."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 
-def spell_out_same_padding(network: nn.Module) -> None:
-    """Gives timm's "same" convolutions in ``network`` padding that does not ask for the size of their input.
+def make_same_padding_static(network: nn.Module) -> None:
+    """Replaces timm's "same" convolutions in ``network`` by convolutions with constant padding.
 
-    They pad by what is missing at the right and bottom, ``(ceil(n / stride) - 1) * stride + kernel - n`` for a side of
-    n, and that is ``kernel - stride`` whenever the stride divides n. On a canvas whose sides are multiples of the
-    network's coarsest stride it always does, so that an export with free sides has nothing to calculate there.
+    For a side n, they pad by ``(ceil(n / stride) - 1) * stride + kernel - n``, which is ``kernel - stride`` when the
+    stride divides n. This is always true when the sides of the image are multiples of the network's coarsest stride,
+    so an export with dynamic size needs no computation here.
     """
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):

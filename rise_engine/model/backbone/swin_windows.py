@@ -1,4 +1,4 @@
-"""Swin Transformer on images that its windows do not divide, in the order of the original code."""
+"""Swin Transformer for any image size: pads to whole windows before shifting, as the original detection code does."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class PaddedSwinBlock(SwinTransformerBlock):
     """timm's block, but the map is padded to whole windows before it is shifted and not after.
 
-    The original detection code (and IDOL's and torchvision's) does it in this order. In the other one the last windows
-    hold other pixels, and weights trained with the one order see something else in the other.
+    The original detection code (and IDOL's and torchvision's) uses this order. With the other order, the last windows
+    have other pixels than those that the weights were trained with.
     """
 
     def _attn(self, x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ class PaddedSwinBlock(SwinTransformerBlock):
 
 
 def pad_before_shifting(net: nn.Module) -> None:
-    """Give every Swin block of ``net`` the original order; other networks stay as they are."""
+    """Gives every Swin block of ``net`` the original order; other networks do not change."""
     for module in net.modules():
         if type(module) is SwinTransformerBlock:
             module.__class__ = PaddedSwinBlock

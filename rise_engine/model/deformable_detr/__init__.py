@@ -1,0 +1,1 @@
+"""Deformable DETR with a dynamic mask head and an embedding head: the network of the paper."""

@@ -1,4 +1,4 @@
-"""Multi-scale deformable attention (Deformable DETR, Sec. 4.1) in plain torch: one sampling function, several forms."""
+"""Multi-scale deformable attention (Deformable DETR, Sec. 4.1): the layer, and its sampling in several forms."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LevelSizes = Sequence[tuple[int, int]]
 
 
 class DeformableAttention(nn.Module):
-    """Every query looks at a few points around its reference in every level of a feature pyramid.
+    """Every query attends to a few points around its reference in every level of a feature pyramid.
 
-    ``form`` chooses how points are read, all with the same result: ``grid`` one ``grid_sample`` a level, ``bag``
-    one weighted ``embedding_bag`` over all corners of all points, ``gather`` plain indexing for exporters whose
-    runtimes have no or a wrong GridSample; ``auto`` is ``bag`` on a CPU, else ``grid``. ``fused`` is the kernel of the
-    package deformops on a CUDA device, else ``auto``.
+    ``form`` selects the implementation of the sampling; the result is the same. ``grid``: one ``grid_sample`` per
+    level. ``bag``: one weighted ``embedding_bag`` over all corners of all points. ``gather``: plain indexing, for ONNX
+    runtimes without a correct GridSample. ``fused``: the CUDA kernel of the package deformops, on other devices
+    ``auto``. ``auto``: ``bag`` on a CPU, else ``grid``.
     """
 
     def __init__(self, *, dim: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
         if dim % heads:
-            raise ValueError(f"the width {dim} is no multiple of the {heads} heads: change hidden_dim or num_heads")
+            raise ValueError(f"The width {dim} is no multiple of the {heads} heads: change hidden_dim or num_heads.")
         self.heads, self.levels, self.points = heads, levels, points
         self.form: AttentionForm = "auto"
         self.sampling_offsets = nn.Linear(dim, heads * levels * points * 2)
@@ -40,7 +40,7 @@ class DeformableAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Points start on eight rays, one a head, at distances 1, 2, ... pixels, all weighing the same."""
+        """Points start on one ray per head, at distances 1, 2, ... pixels, with equal weights."""
         angles = torch.arange(self.heads) * (2 * math.pi / self.heads)
         rays = torch.stack([angles.cos(), angles.sin()], -1)
         rays = rays / rays.abs().amax(-1, keepdim=True)
@@ -68,14 +68,14 @@ class DeformableAttention(nn.Module):
         if padding is not None:
             values = values.masked_fill(padding[..., None], 0.0)
         values = values.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, d)
-        # Positions of a few hundred pixels need more than half precision holds.
-        precise = torch.promote_types(query.dtype, torch.float32)
+        # Positions of a few hundred pixels need more digits than half precision has.
+        full_precision = torch.promote_types(query.dtype, torch.float32)
         shape = (batch, queries, self.heads, self.levels, self.points)
-        offsets = self.sampling_offsets(query).to(precise).view(*shape, 2)
-        weights = self.attention_weights(query).to(precise).view(*shape[:3], -1).softmax(-1).view(shape)
-        locations = sampling_locations(references.to(precise), offsets, sizes)
+        offsets = self.sampling_offsets(query).to(full_precision).view(*shape, 2)
+        weights = self.attention_weights(query).to(full_precision).view(*shape[:3], -1).softmax(-1).view(shape)
+        locations = sampling_locations(references.to(full_precision), offsets, sizes)
         with torch.autocast(query.device.type, enabled=False):
-            sampled = sample(values.to(precise), sizes, locations, weights, form=self.form)
+            sampled = sample(values.to(full_precision), sizes, locations, weights, form=self.form)
         attended: Tensor = self.output_proj(sampled.to(query.dtype))
         return attended
 
@@ -96,7 +96,7 @@ def sampling_locations(references: Tensor, offsets: Tensor, sizes: LevelSizes) -
 def sample(
     values: Tensor, sizes: LevelSizes, locations: Tensor, weights: Tensor, *, form: AttentionForm = "auto"
 ) -> Tensor:
-    """Weighted sums of bilinear samples, (B, Q, heads * d); outside of a level lie zeros.
+    """Weighted sums of bilinear samples, (B, Q, heads * d); values outside a level are zero.
 
     ``values`` (B, heads, N, d), ``locations`` (B, Q, heads, L, P, 2) xy 0..1, ``weights`` (B, Q, heads, L, P). Pixel
     i of a level W wide is centred at (i + 0.5) / W.
@@ -140,7 +140,7 @@ def _sample_gather(values: Tensor, sizes: LevelSizes, locations: Tensor, weights
 def _corners(sizes: LevelSizes, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Token indices and weights (B, Q, heads, L, P, 4) of the four pixels around every location.
 
-    A pixel outside of its level weighs nothing; its index is some pixel inside, so that it can be read.
+    A pixel outside its level has weight 0 and the index of some pixel inside.
     """
     extent = torch.tensor([(width, height) for height, width in sizes], device=locations.device)[:, None]  # (L, 1, 2)
     areas = [height * width for height, width in sizes]

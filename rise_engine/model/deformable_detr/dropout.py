@@ -1,4 +1,4 @@
-"""Dropout that draws a quarter of the random numbers on a CPU, where they cost more than the rest of it."""
+"""Fast dropout on a CPU: four 16-bit random values from each 64-bit random number."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-DRAWS = 2**16
-"""Rates are kept to within half a part of this many: four draws come from one number of 64 bits."""
+LEVELS = 2**16
+"""Rates are rounded to multiples of 1 / LEVELS, because each random value has 16 bits."""
 
 
 def dropout(features: Tensor, rate: float, training: bool) -> Tensor:
-    """Zeroes each element with probability ``rate`` in training and makes up for it in the others."""
+    """In training, zeroes each element with probability ``rate`` and scales the others by 1 / (1 - rate)."""
     if not training or rate == 0:
         return features
     return torch.where(kept(features, rate), features, 0.0) * (1 / (1 - rate))
 
 
 def relu_dropout(features: Tensor, rate: float, training: bool) -> Tensor:
-    """ReLU, then dropout in training; the gradient needs nothing but the result."""
+    """ReLU, then dropout in training; the gradient is computed from the result alone."""
     if not training or rate == 0:
         return features.relu()
     result: Tensor = _ReluDropout.apply(features, kept(features, rate), 1 / (1 - rate))
@@ -33,8 +33,8 @@ def kept(features: Tensor, rate: float) -> Tensor:
         return torch.empty_like(features, dtype=torch.bool).bernoulli_(1 - rate)
     count = features.numel()
     numbers = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
-    draws = numbers.view(torch.int16)[:count].view(features.shape)
-    return draws >= round(rate * DRAWS) - DRAWS // 2
+    values = numbers.view(torch.int16)[:count].view(features.shape)
+    return values >= round(rate * LEVELS) - LEVELS // 2
 
 
 class _ReluDropout(torch.autograd.Function):

@@ -1,7 +1,7 @@
-"""Weighted sums of bilinear samples as one weighted embedding bag: several times faster on a CPU than ``grid_sample``.
+"""Sampling of deformable attention by one weighted embedding bag: several times faster on a CPU than ``grid_sample``.
 
-A row of the bag's table is one pixel's channels of one head. All levels lie in the table with a frame of zeros around
-each, so that points outside need no special case: they are moved to the frame, read zeros and get no gradient.
+A row of the bag's table has the channels of one pixel of one head. Each level has a border of zeros in the table, so
+points outside need no special case: they are moved to the border, read zeros and get no gradient.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# torch says once a process that its compressed matrices may still change.
+# torch warns once per process that the interface of its sparse matrices may change.
 warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
 
-FRAME = 2
-"""Zero pixels around each level: a point moved out by half a pixel more than one still has all its corners there."""
+BORDER = 2
+"""Zero pixels around each level: all four corners of a point 1.5 pixels outside are still in the border."""
 
 
-class FramedLevels:
-    """Where the pixels of all levels lie in a table with frames, and the per-level numbers, repeated for P points."""
+class BorderedLevels:
+    """Rows of the pixels of all levels in a table with borders, and numbers per level repeated for P points."""
 
     def __init__(self, sizes: Sequence[tuple[int, int]], points: int, like: Tensor) -> None:
         device = like.device
-        strides = [width + 2 * FRAME for _, width in sizes]
-        areas = [(height + 2 * FRAME) * stride for (height, _), stride in zip(sizes, strides, strict=True)]
+        strides = [width + 2 * BORDER for _, width in sizes]
+        areas = [(height + 2 * BORDER) * stride for (height, _), stride in zip(sizes, strides, strict=True)]
         starts = [sum(areas[:level]) for level in range(len(areas))]
-        origins = [start + FRAME * (stride + 1) for start, stride in zip(starts, strides, strict=True)]
+        origins = [start + BORDER * (stride + 1) for start, stride in zip(starts, strides, strict=True)]
         self.points = points
         self.length = sum(areas)
         self.rows = torch.cat(
@@ -56,8 +56,8 @@ class FramedLevels:
 class EmbeddingBagSampling(torch.autograd.Function):
     """``sample`` of ``deformable_attention`` with values (B, heads, N, d); the gradient reaches all three inputs.
 
-    torch's own gradient of an embedding bag's table sorts all indices, which costs more than everything else
-    together; here it is one product with a sparse matrix.
+    torch's gradient of an embedding bag sorts all indices, which costs more than all other operations together. Here
+    it is one product with a sparse matrix.
     """
 
     @staticmethod
@@ -66,12 +66,12 @@ class EmbeddingBagSampling(torch.autograd.Function):
     ) -> Tensor:
         """(B, Q, heads * d); ``locations`` (B, Q, heads, L, P, 2), ``weights`` (B, Q, heads, L, P)."""
         batch, heads, _, channels = values.shape
-        levels = FramedLevels(sizes, weights.shape[-1], values)
+        levels = BorderedLevels(sizes, weights.shape[-1], values)
         table = values.new_zeros(batch, heads, levels.length, channels).index_copy_(2, levels.rows, values)
         flat = locations.flatten(-3, -2)  # (B, Q, heads, L * P, 2)
         x, left = _split(flat[..., 0], levels.widths)
         y, top = _split(flat[..., 1], levels.heights)
-        # Clamped, so that a network that has run to NaN gives NaN and no index outside of the table.
+        # Clamped: NaN locations must give NaN results and no index outside the table.
         first = top.mul_(levels.strides).add_(left).add_(levels.origins).int().clamp_(0, levels.length - 1)
         offsets = torch.arange(batch * heads, dtype=torch.int32, device=values.device) * levels.length
         first += offsets.view(batch, 1, heads, 1)
@@ -96,7 +96,7 @@ class EmbeddingBagSampling(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor, Tensor]:
         """Gradients of values, locations and weights from that of the sums."""
         table, indices, shares, x, y, attention = ctx.saved_tensors
-        levels: FramedLevels = ctx.levels
+        levels: BorderedLevels = ctx.levels
         batch, queries, heads, samples = attention.shape
         gradient = gradient.reshape(-1, table.shape[-1])
         bags = torch.arange(len(indices), device=table.device)
@@ -107,7 +107,7 @@ class EmbeddingBagSampling(torch.autograd.Function):
         to_table = torch.sparse.mm(transposed, gradient).view(batch, heads, levels.length, -1)
         to_values = to_table.index_select(2, levels.rows)
         to_shares = _products(gradient, table, indices)
-        # What a point reads is corner + x * across + y * (down + x * twist); its derivatives follow.
+        # The sample of a point is corner + x * across + y * (down + x * twist); these are its derivatives.
         corner, right, below, opposite = to_shares.view(batch, queries, heads, 4, samples).unbind(-2)
         across, down = right - corner, below - corner
         twist = opposite - below - across

@@ -1,4 +1,4 @@
-"""Masks from a tiny network whose weights each query brings along (CondInst, Sec. 3; SeqFormer, Sec. 3.4)."""
+"""Dynamic mask head: each query predicts the weights of a tiny network that makes its mask (CondInst, Sec. 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEATURE_STRIDE = 8
-"""Pixels of the image from one mask feature to the next; mask logits come at half of it."""
+"""Stride of the mask features in pixels; mask logits have half of it."""
 
 
 class MaskFeatures(nn.Module):
@@ -37,7 +37,7 @@ class MaskFeatures(nn.Module):
 
 
 def dynamic_parameter_count(channels: int) -> int:
-    """Numbers a query needs for its mask network: three layers of 1x1 convolution, the first one sees two more."""
+    """Number of parameters of a query's mask network: three 1x1 convolutions, the first with two more inputs (x, y)."""
     return (channels + 2) * channels + channels * channels + channels + channels + channels + 1
 
 
@@ -48,13 +48,13 @@ def mask_logits(features: Tensor, parameters: Tensor, references: Tensor) -> Ten
     weights, each (out, in), then the three biases; ``references`` (B, n, 2) xy in pixels of the image.
 
     The input of a query's network is (reference - pixel position, features). The part of its first layer that
-    depends on the query alone is a bias, so the same map serves all queries in one matrix product, without a copy
-    of the features for each.
+    depends on the query only is a bias, so one matrix product computes all queries without a copy of the features for
+    each.
     """
     with torch.autocast(features.device.type, enabled=False):
         # Positions are in raw pixels: half precision would shift a mask by up to two of them.
-        precise = torch.promote_types(features.dtype, torch.float32)
-        features, parameters, references = (part.to(precise) for part in (features, parameters, references))
+        full_precision = torch.promote_types(features.dtype, torch.float32)
+        features, parameters, references = (part.to(full_precision) for part in (features, parameters, references))
         batch, channels, height, width = features.shape
         wide = (channels + 2) * channels
         sections = [wide, channels * channels, channels, channels, channels, 1]
@@ -73,7 +73,7 @@ def mask_logits(features: Tensor, parameters: Tensor, references: Tensor) -> Ten
 
 
 def double_size(maps: Tensor) -> Tensor:
-    """Bilinear enlargement (..., h, w) to (..., 2h, 2w) where pixel i comes to lie on pixel 2i + 1, aligned with it."""
+    """Bilinear upsampling (..., h, w) to (..., 2h, 2w); pixel i is aligned with pixel 2i + 1 of the result."""
     before = torch.cat([maps[..., :1], maps[..., :-1]], -1)
     maps = torch.stack([(before + maps) / 2, maps], -1).flatten(-2)
     before = torch.cat([maps[..., :1, :], maps[..., :-1, :]], -2)

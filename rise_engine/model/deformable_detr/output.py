@@ -1,4 +1,4 @@
-"""What the segmenter returns: scores and boxes at once, masks only for the queries somebody asks for."""
+"""Output of Deformable DETR: scores and boxes of all queries, masks computed on request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rise_engine.model.segmenter import LayerOutput
 
 @dataclass(frozen=True, eq=False)
 class MaskSource:
-    """What masks are computed from, shared by all layers of one forward pass."""
+    """Inputs of the mask computation, shared by all layers of one forward pass."""
 
     features: Tensor
-    """(B, C, H / 8, W / 8) mask features of the padded canvas."""
+    """(B, C, H / 8, W / 8) mask features of the padded image."""
     controller: Callable[[Tensor], Tensor]
     """Hidden states (..., D) to the parameters of their mask networks."""
     extent: Tensor
@@ -29,7 +29,7 @@ class MaskSource:
     def masks(self, hidden: Tensor, references: Tensor, image: int | None = None) -> Tensor:
         """Logits (B, n, *size) of hidden states (B, n, D) with references (B, n, 2), 0..1 of the unpadded image.
 
-        With ``image``, the first dimension is 1 and means that image of the batch.
+        With ``image``, the first dimension is 1: that image of the batch.
         """
         chosen = slice(None) if image is None else slice(image, image + 1)
         pixels = references * self.extent[chosen, None]
@@ -46,11 +46,11 @@ class LayerPredictions:
     hidden: Tensor
     """(B, Q, D) the queries after this layer."""
     references: Tensor
-    """(B, Q, 2) where the layer looked from, 0..1 of the unpadded image; masks are relative to it."""
+    """(B, Q, 2) reference points of the layer, 0..1 of the unpadded image; masks are relative to them."""
     mask_source: MaskSource
 
     def masks(self, image: int, queries: Tensor) -> Tensor:
-        """Mask logits (len(queries), H / 4, W / 4) of the given queries of one image, on the padded canvas."""
+        """Mask logits (len(queries), H / 4, W / 4) of the given queries of one image, on the padded image."""
         hidden, references = self.hidden[image, queries], self.references[image, queries]
         return self.mask_source.masks(hidden[None], references[None], image)[0]
 

@@ -1,4 +1,4 @@
-"""Deformable DETR with a dynamic mask head and an embedding head (paper, Sec. 3.1; IDOL)."""
+"""The network of the paper: Deformable DETR with a dynamic mask head and an embedding head (Sec. 3.1; IDOL)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rise_engine.model.deformable_detr.mask_head import MaskFeatures, dynamic_pa
 from rise_engine.model.deformable_detr.output import LayerPredictions, MaskSource, Predictions
 from rise_engine.model.deformable_detr.position_encoding import sine_position_encoding
 from rise_engine.model.deformable_detr.transformer import (
+    MLP,
     DecoderLayer,
     EncoderLayer,
-    PerceptronHead,
     pixel_references,
     refine_boxes,
 )
@@ -58,10 +58,10 @@ class DeformableSegmenter(nn.Module):
             DecoderLayer(**layer_sizes, rate=config.dropout) for _ in range(config.decoder_layers)
         )
         self.class_head = nn.ModuleList(nn.Linear(dim, config.num_classes) for _ in self.decoder)
-        self.box_head = nn.ModuleList(PerceptronHead(dim, 4) for _ in self.decoder)
+        self.box_head = nn.ModuleList(MLP(dim, 4) for _ in self.decoder)
         self.mask_features = MaskFeatures(dim=dim, channels=config.mask_channels)
-        self.mask_controller = PerceptronHead(dim, dynamic_parameter_count(config.mask_channels))
-        self.embed_head = PerceptronHead(dim, dim)
+        self.mask_controller = MLP(dim, dynamic_parameter_count(config.mask_channels))
+        self.embed_head = MLP(dim, dim)
         if config.attention == "deformops":
             self.set_attention_form("fused")
         self.reset_parameters()
@@ -87,17 +87,17 @@ class DeformableSegmenter(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
             if layer == 0:
-                # The first layer starts from points: its boxes begin small, sigmoid(-2) of the image's sides.
+                # The first layer starts from points: its initial boxes have sigmoid(-2) of the image's sides.
                 nn.init.constant_(last.bias[2:], -2.0)
         self.reset_class_heads()
 
     def reset_class_heads(self) -> None:
-        """Fresh class heads: every probability is the prior of 0.01, whatever the query."""
+        """Initial class heads: every probability is the prior of 0.01 for any query."""
         for head in self.class_head:
             reset_class_head(head)  # type: ignore[arg-type]
 
     def set_attention_form(self, form: AttentionForm) -> None:
-        """How every deformable attention reads its points; the result is the same."""
+        """Selects the sampling implementation of every deformable attention; the result is the same."""
         for module in self.modules():
             if isinstance(module, DeformableAttention):
                 module.form = form
@@ -112,8 +112,8 @@ class DeformableSegmenter(nn.Module):
         images, padding_mask = pad_to_multiple(images, padding_mask)
         maps = self._project(images, padding_mask)
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
-        frame = _Canvas(images, padding_mask, sizes, coarsest_from_finest=self.config.padding == "idol")
-        memory = self._encode(maps, frame)
+        extents = _Extents(images, padding_mask, sizes, coarsest_from_finest=self.config.padding == "idol")
+        memory = self._encode(maps, extents)
         areas = [rows * columns for rows, columns in sizes[: len(STRIDES)]]
         finest = memory[:, : sum(areas)].split(areas, 1)
         source = MaskSource(
@@ -121,10 +121,10 @@ class DeformableSegmenter(nn.Module):
                 [part.transpose(1, 2).unflatten(-1, size) for part, size in zip(finest, sizes, strict=False)]
             ),
             controller=self.mask_controller,
-            extent=frame.extent.expand(memory.shape[0], -1),
+            extent=extents.extent.expand(memory.shape[0], -1),
             size=(-(-height // 4), -(-width // 4)),
         )
-        layers = self._decode(memory, frame, source)
+        layers = self._decode(memory, extents, source)
         last = layers[-1]
         return Predictions(
             class_logits=last.class_logits,
@@ -141,48 +141,50 @@ class DeformableSegmenter(nn.Module):
         maps = self.backbone(images, padding_mask)
         return [project(source) for project, source in zip(self.input_proj, [*maps, maps[-1]], strict=True)]
 
-    def _encode(self, maps: list[Tensor], frame: _Canvas) -> Tensor:
+    def _encode(self, maps: list[Tensor], extents: _Extents) -> Tensor:
         dim = self.config.hidden_dim
         memory = torch.cat([level.flatten(2).transpose(1, 2) for level in maps], 1)
-        counted = self.config.padding != "rise" and frame.padding is not None
+        counted = self.config.padding != "rise" and extents.padding is not None
         positions = [
-            sine_position_encoding(size, dim, frame.valid[:, level], counted=counted) + self.level_embed[level]
-            for level, size in enumerate(frame.sizes)
+            sine_position_encoding(size, dim, extents.valid[:, level], counted=counted) + self.level_embed[level]
+            for level, size in enumerate(extents.sizes)
         ]
         position = torch.cat(positions, 1)
-        references = pixel_references(frame.sizes, frame.valid_ratios)
+        references = pixel_references(extents.sizes, extents.valid_ratios)
         for layer in self.encoder:
-            memory = self._through(layer, memory, position, references, frame.sizes, frame.padding)
+            memory = self._run_layer(layer, memory, position, references, extents.sizes, extents.padding)
         return memory
 
-    def _through(self, layer: nn.Module, *inputs: Any) -> Tensor:
-        """What the layer makes of its inputs; with ``checkpointing`` they are all that is kept for the gradient."""
+    def _run_layer(self, layer: nn.Module, *inputs: Any) -> Tensor:
+        """The output of the layer; with ``checkpointing``, only its inputs are kept for the gradient."""
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
             result: Tensor = checkpoint(layer, *inputs, use_reentrant=False)
             return result
         return layer(*inputs)
 
-    def _decode(self, memory: Tensor, frame: _Canvas, source: MaskSource) -> list[LayerPredictions]:
+    def _decode(self, memory: Tensor, extents: _Extents, source: MaskSource) -> list[LayerPredictions]:
         batch = memory.shape[0]
         position, queries = self.query_embed.weight.expand(batch, -1, -1).chunk(2, -1)
-        # Half precision would round boxes, and where the layers look, by a pixel.
-        precise = torch.autocast(memory.device.type, enabled=False)
-        with precise:
+        # Half precision would round boxes and sampling locations by a pixel.
+        full_precision = torch.autocast(memory.device.type, enabled=False)
+        with full_precision:
             references = self.reference_points(position).float().sigmoid()
         layers: list[LayerPredictions] = []
         for layer, class_head, box_head in zip(self.decoder, self.class_head, self.box_head, strict=True):
-            ratios = frame.valid_ratios.repeat(1, 1, references.shape[-1] // 2)
-            looks = references[:, :, None] * ratios[:, None]
-            queries = self._through(layer, queries, position, looks, memory, frame.sizes, frame.padding)
-            with precise:
+            ratios = extents.valid_ratios.repeat(1, 1, references.shape[-1] // 2)
+            scaled_references = references[:, :, None] * ratios[:, None]
+            queries = self._run_layer(
+                layer, queries, position, scaled_references, memory, extents.sizes, extents.padding
+            )
+            with full_precision:
                 boxes = refine_boxes(box_head(queries).float(), references)
             layers.append(LayerPredictions(class_head(queries), boxes, queries, references[..., :2], source))
             references = boxes.detach()
         return layers
 
 
-class _Canvas:
-    """How much of a padded batch, and of every level, is image."""
+class _Extents:
+    """The unpadded size of each image of a padded batch, in the image and in every level."""
 
     def __init__(
         self, images: Tensor, padding_mask: Tensor | None, sizes: LevelSizes, *, coarsest_from_finest: bool

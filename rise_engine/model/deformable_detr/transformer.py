@@ -1,4 +1,4 @@
-"""The layers of Deformable DETR's encoder and decoder, and what ties boxes to them (Deformable DETR, Sec. 4)."""
+"""Encoder and decoder layers of Deformable DETR, prediction heads, and box refinement (Deformable DETR, Sec. 4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FeedForward(nn.ModuleList):
         return dropout(self[1](hidden), self.rate, self.training)
 
 
-class PerceptronHead(nn.Module):
+class MLP(nn.Module):
     """Linear layers with ReLU between, as the box, embedding and mask heads use."""
 
     def __init__(self, dim: int, out: int, *, layers: int = 3) -> None:
@@ -95,9 +95,9 @@ class DecoderLayer(nn.Module):
 
 
 def pixel_references(sizes: LevelSizes, valid_ratios: Tensor) -> Tensor:
-    """Reference points (B, N, L, 2) of the encoder: where each level's map holds the centre of every pixel.
+    """Reference points (B, N, L, 2) of the encoder: the centre of every pixel, in every level.
 
-    ``valid_ratios`` (B, L, 2) is the share of each level's width and height that is no padding.
+    ``valid_ratios`` (B, L, 2) is the share of each level's width and height without padding.
     """
     device = valid_ratios.device
     centres = []
@@ -118,6 +118,6 @@ def refine_boxes(correction: Tensor, references: Tensor) -> Tensor:
 
 
 def inverse_sigmoid(probabilities: Tensor, eps: float = 1e-5) -> Tensor:
-    """Logits, with both the probability and its complement kept from vanishing."""
+    """Logits of probabilities; the probability and its complement are at least ``eps``."""
     clamped = probabilities.clamp(0, 1)
     return torch.log(clamped.clamp(min=eps) / (1 - clamped).clamp(min=eps))

@@ -1,4 +1,4 @@
-"""Weights on disk: read under this project's names and those of other projects, written as safetensors."""
+"""Weights files: load weights of this project and of others, save as safetensors."""
 
 from rise_engine.model.weights.load import LoadReport, load_pretrained
 

@@ -1,4 +1,4 @@
-"""What the tensors of detectron2's ResNet and of the original Swin Transformer are called in timm."""
+"""Rename backbone tensors of detectron2's ResNet and of the original Swin Transformer to timm's names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DETECTRON2_RESNET: Rules = (
     (r"^shortcut\.norm\.", "downsample.1."),
     (r"^conv(\d)\.norm\.", r"bn\1."),
 )
-"""Of the stem, and of a block of ``STAGE``; a block's convolutions are called the same."""
+"""Names in the stem and in a block of ``STAGE``; the names of a block's convolutions are the same."""
 
 STAGE = re.compile(r"^res(\d)\.(\d+)\.(.+)$")
 """Stages count from 2 in detectron2 and from 1 in timm."""
@@ -23,14 +23,14 @@ ORIGINAL_SWIN: Rules = (
     (r"^.*\.(?:relative_position_index|attn_mask)$", ""),
     (r"^norm0\..*$", ""),
 )
-"""Numbers that follow from the window, and the norm of a stage of stride 4 that is not read: both are dropped."""
+"""Constants computed from the window, and the norm of the unused stage of stride 4: both are dropped."""
 
 
 def to_backbone_name(name: str) -> str:
-    """The name within ``Backbone`` of what the file calls ``name``; empty for what has no place there by design.
+    """The name in ``Backbone`` for ``name`` in the file; empty for tensors that ``Backbone`` does not need.
 
-    timm does in a stage's beginning what the original Swin Transformer does in the end of the stage before: halve
-    the map. The norms of its outputs are no part of timm's network, hence beside it.
+    timm halves the map at the beginning of a stage, the original Swin Transformer at the end of the stage before. The
+    norms of the outputs are not in timm's network but in ``Backbone.out_norms``.
     """
     if found := STAGE.match(name):
         stage, block, rest = found.groups()
@@ -44,7 +44,7 @@ def to_backbone_name(name: str) -> str:
 
 
 def rename(name: str, rules: Rules) -> str:
-    """The result of the first rule that matches, or the name as it is."""
+    """The result of the first matching rule, or the unchanged name."""
     for pattern, replacement in rules:
         renamed, count = re.subn(pattern, replacement, name)
         if count:

@@ -1,4 +1,4 @@
-"""Weights that others trained on COCO, by the backbone that they go with."""
+"""Published weights trained on COCO, by backbone, and their download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rise_engine.model.weights.hub import HubFile, fetch
 
 IDOL_REPOSITORY = "QHL067/VNext_ECCV"
 IDOL_COMMIT = "87060237c1f5fe5bd53e83b0df0dbfe24ee1095a"
-"""The commit that brought the files; a later change of the repository does not change what is fetched."""
+"""The commit that added the files: later changes of the repository have no effect."""
 
 
 def _idol(name: str) -> HubFile:
@@ -33,15 +33,15 @@ COCO_WEIGHTS: dict[str, tuple[HubFile, ...]] = {
 
 
 def fetch_coco(backbone: str, *, download: Callable[[HubFile], Path] = fetch) -> tuple[Path, HubFile]:
-    """The best COCO weights that can be had for a network with this timm backbone, in its published size.
+    """The best available COCO weights for a network with this timm backbone, in its published size.
 
-    Raises ``WeightsError`` saying how to fetch them by hand, or that there are none for this backbone.
+    Raises ``WeightsError`` with instructions for a manual download, or when there are none for this backbone.
     """
     files = COCO_WEIGHTS.get(backbone.split(".")[0], ())
     if not files:
         raise WeightsError(
-            f"no COCO weights are known for backbone {backbone!r}, only for {', '.join(COCO_WEIGHTS)}: "
-            "give your own with --weights FILE"
+            f"No COCO weights are known for backbone {backbone!r}, only for {', '.join(COCO_WEIGHTS)}: "
+            "give your own with --weights FILE."
         )
     reasons = []
     for file in files:
@@ -50,4 +50,4 @@ def fetch_coco(backbone: str, *, download: Callable[[HubFile], Path] = fetch) ->
         except WeightsError as error:
             reasons.append(str(error))
     name = Path(files[0].name).name
-    raise WeightsError(f"{reasons[0]}: download it by hand and give it with --weights {name}")
+    raise WeightsError(f"{reasons[0]}: download the file manually and use it with --weights {name}.")

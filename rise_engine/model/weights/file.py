@@ -1,4 +1,4 @@
-"""The tensors of a weights file, read without running anything that the file says."""
+"""Read the tensors of a weights file without running any code from the file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ PICKLE_START = b"\x80"
 TORCH_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """How files of ``torch.save`` before version 1.6 begin; later ones are zip archives."""
 NESTED_IN = ("model", "state_dict")
-"""Where detectron2 and others keep the tensors in a checkpoint, beside the state of the optimiser."""
+"""Where detectron2 and others keep the tensors in a checkpoint, next to the state of the optimiser."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a ``.safetensors`` file or of a file of ``torch.save``.
 
-    Arrays of numpy become tensors; whatever else a checkpoint holds is left out. Raises ``RiseError`` when the file
-    is missing, damaged, a bare Python pickle (detectron2's model zoo has these), or needs more than plain data to be
-    read: no code of a file is ever run.
+    Arrays of numpy become tensors; everything else in a checkpoint is ignored. Raises ``RiseError`` when the file is
+    missing, damaged, a bare Python pickle (as in detectron2's model zoo), or has more than plain data: no code from a
+    file is ever run.
     """
     if not path.is_file():
-        raise RiseError(f"there is no weights file {path}: check the path")
+        raise RiseError(f"There is no weights file {path}: check the path.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -38,11 +38,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals([*_numpy_parts(), *_settings_parts()]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError) as error:
-        raise RiseError(f"{path} is no readable weights file ({error}): choose another one") from error
+        raise RiseError(f"{path} is no readable weights file ({error}): choose another one.") from error
     except RiseError:
         raise
-    except Exception as error:  # whatever torch's restricted reader finds wrong; it names no common type
-        raise RiseError(f"{path} holds more than plain tensors, or is damaged: choose another file") from error
+    except Exception as error:  # torch's restricted reader has no common exception type
+        raise RiseError(f"{path} holds more than plain tensors, or is damaged: choose another file.") from error
     for key in NESTED_IN:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -57,14 +57,14 @@ def _refuse_bare_pickle(path: Path) -> None:
         start = file.read(len(TORCH_START))
     if start.startswith(PICKLE_START) and start != TORCH_START:
         raise RiseError(
-            f"{path} is a bare Python pickle, as detectron2's .pkl files are, and reading one would run any program "
-            "that is hidden in it: take the .pth or .safetensors file of these weights, or convert this one with "
-            "torch.save where you trust its source"
+            f"{path} is a bare Python pickle, like detectron2's .pkl files, and reading it would run any program "
+            "inside: use the .pth or .safetensors file of these weights, or convert this file with torch.save if you "
+            "trust its source."
         )
 
 
 def _numpy_parts() -> list[Any]:
-    """What numpy's plain arrays are made of in a pickle, under the names of its versions 1 and 2."""
+    """The classes of plain numpy arrays in a checkpoint, under the names of numpy 1 and 2."""
     rebuild, scalar = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
     dtypes = {type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "bool")}
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")

@@ -1,4 +1,4 @@
-"""What the tensors of other projects' Deformable DETR checkpoints are called here."""
+"""Rename tensors of other Deformable DETR checkpoints (original, IDOL, transformers) to this project's names."""
 
 from __future__ import annotations
 
@@ -78,21 +78,21 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 def naming_of(state: Mapping[str, Tensor]) -> Naming | None:
-    """Whose names these are, or None."""
+    """The project that uses these names, or None."""
     if any(IDOL_MARK.match(key) for key in state):
         return "idol"
     return next((naming for naming, mark in MARKS.items() if mark in state), None)
 
 
 def without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors without the prefix that torch's wrappers for several devices give to all of them."""
+    """The tensors without the prefix ``module.`` of torch's wrappers for several devices."""
     if all(key.startswith("module.") for key in state):
         return {key.removeprefix("module."): tensor for key, tensor in state.items()}
     return dict(state)
 
 
 def to_own_names(state: Mapping[str, Tensor], naming: Naming, *, decoder_layers: int) -> dict[str, Tensor]:
-    """The tensors under this project's names; one head that all decoder layers share is given to each."""
+    """The tensors under this project's names; a head shared by all decoder layers is copied to each."""
     if naming == "rise":
         return dict(state)
     if naming == "idol":
@@ -115,10 +115,10 @@ def _from_idol(key: str) -> str:
 
 
 def _effective_box_heads(state: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Of two copies of transformers' box heads the one that its last layer's boxes depend on.
+    """Removes the unused one of two copies of transformers' box heads.
 
     The library may keep the heads twice: those of the decoder correct the boxes between the layers, the others make
-    the boxes of each layer. Copies that were not tied in training differ, and here one head does both.
+    the boxes of each layer. Copies that were not tied in training differ; here one head has both roles.
     """
     kept = dict(state)
     for key in state:
@@ -130,7 +130,7 @@ def _effective_box_heads(state: Mapping[str, Tensor], layers: int) -> dict[str, 
 
 
 def _join_projections(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Query, key and value projections of the decoder's self-attention as the one matrix that torch keeps."""
+    """Query, key and value projections of the decoder's self-attention as one matrix, as in torch."""
     for key in [key for key in state if ".self_attn.q_proj." in key]:
         prefix, kind = key.split("q_proj.")
         parts = [f"{prefix}{projection}.{kind}" for projection in PROJECTIONS]

@@ -15,7 +15,7 @@ from torch import nn
 from rise_engine.config import ModelConfig
 from rise_engine.model import build_segmenter
 from rise_engine.model import onnx as onnx_export
-from rise_engine.model.backbone.same_padding import spell_out_same_padding
+from rise_engine.model.backbone.same_padding import make_same_padding_static
 from rise_engine.model.deformable_detr.segmenter import DeformableSegmenter
 from rise_engine.model.onnx import ExportReport, check_export, export_onnx
 
@@ -114,6 +114,6 @@ def test_padding_that_is_spelt_out_is_what_timm_calculates(kernel: int, stride: 
     network = nn.Sequential(nn.Sequential(Conv2dSame(4, 6, (kernel, 3), stride=stride, dilation=dilation, groups=2)))
     images = torch.rand(2, 4, 16, 24)
     expected = network(images)
-    spell_out_same_padding(network)
+    make_same_padding_static(network)
     assert not [module for module in network.modules() if isinstance(module, Conv2dSame)]
     assert torch.equal(network(images), expected)

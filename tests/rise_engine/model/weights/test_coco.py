@@ -49,5 +49,5 @@ def test_what_cannot_be_fetched_is_told_how_to_fetch_by_hand() -> None:
 
 
 def test_other_backbones_have_none() -> None:
-    with pytest.raises(WeightsError, match="no COCO weights are known for backbone 'convnext_tiny', only for resnet50"):
+    with pytest.raises(WeightsError, match="No COCO weights are known for backbone 'convnext_tiny', only for resnet50"):
         fetch_coco("convnext_tiny", download=unreachable)

@@ -175,7 +175,7 @@ def test_a_bare_pickle_is_refused_unread(tiny_model: DeformableSegmenter, tmp_pa
 
     file = tmp_path / name
     file.write_bytes(pickle.dumps({"model": {"stem.conv1.weight": Harmful()}, "__author__": "somebody"}))
-    with pytest.raises(RiseError, match=r"bare Python pickle, as detectron2's \.pkl files are.*take the \.pth"):
+    with pytest.raises(RiseError, match=r"bare Python pickle, like detectron2's \.pkl files.*use the \.pth"):
         load_pretrained(tiny_model, file)
     torch.save({"model": {"level_embed": Harmful()}}, file)
     with pytest.raises(RiseError, match="more than plain tensors"):
