@@ -1,4 +1,4 @@
-"""The ``rise`` command: everything that the window does, without a window."""
+"""The ``rise`` command line: everything that the window can do, without a window."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 
 import typer
 
-from rise_engine.commands import export, inspect, machine, maintenance, predict, project, reproduce, train
+from rise_engine.commands import export, inspect, machine, maintenance, new, predict, project, reproduce, train
 from rise_engine.errors import RiseError
 
 LONGEST = 1_500
-"""Characters of a refusal."""
+"""Characters of an error message."""
 
 app = typer.Typer(
     name="rise",
-    help="Instance segmentation of totes from a handful of annotated frames.",
+    help="Instance segmentation of totes from a few annotated frames.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.command("demo")(machine.demo)
-app.command("new")(project.new)
+app.command("new")(new.new)
 app.command("import")(project.import_annotations)
 app.command("relink")(maintenance.relink)
 app.command("check")(maintenance.check)
@@ -42,21 +42,21 @@ app.command("doctor")(machine.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command and exits: 0 when it is done, 2 with one sentence when what was asked for cannot be done."""
+    """Runs one command and exits: with 0 on success, with 2 and one message when the input does not allow it."""
     try:
         app(arguments, prog_name="rise")
     except RiseError as error:
-        sentence = str(error)
+        message = str(error)
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        sentence = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    print(f"rise: {_printable(sentence)}", file=sys.stderr)
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    print(f"rise: {_printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 
-def _printable(sentence: str) -> str:
-    """A sentence may quote what a file holds, of any length and with characters that command a terminal."""
+def _printable(message: str) -> str:
+    """A message may quote the content of a file, which may be long or contain control characters for a terminal."""
     clean = "".join(
-        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in sentence
+        letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in message
     )
     return clean if len(clean) <= LONGEST else f"{clean[: LONGEST // 2]} ... {clean[-LONGEST // 2 :]}"
 

@@ -1,1 +1,1 @@
-"""The ``rise`` commands, by what they are about. They import what they need when they run: ``rise --help`` is quick."""
+"""The ``rise`` commands, grouped by topic. Each imports what it needs when it runs, so ``rise --help`` is fast."""

@@ -1,4 +1,4 @@
-"""What this machine has, and what would go wrong on it."""
+"""The checks of `rise doctor`: what this machine has, and what is missing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ EXPORT_LIBRARIES = ("onnx", "onnxruntime", "onnxscript")
 ENOUGH_DISK = 5e9
 ENOUGH_MEMORY = 4e9
 OLDEST_SQLITE = (3, 35, 0)
-SECONDS_FOR_A_PROBE = 120
-NO_ANSWER = f"no answer within {SECONDS_FOR_A_PROBE} s"
+PROBE_TIMEOUT_SECONDS = 120
+NO_ANSWER = f"no answer within {PROBE_TIMEOUT_SECONDS} s"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, what is there, and what to do where that is not enough."""
+    """One line: what was checked, the result, and advice when it is not sufficient."""
 
     subject: str
     found: str
@@ -37,7 +37,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Nothing to do."""
+        """Whether the result is sufficient."""
         return self.advice is None
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Finding:
 
 
 def examine(folder: Path | None = None) -> Iterator[Finding]:
-    """Looks at everything that RISE needs, one finding at a time; ``folder`` is where projects will lie."""
+    """Check everything that RISE needs, one finding at a time; ``folder`` will contain the projects."""
     folder = folder or Path.cwd()
     yield Finding("RISE", _version("rise-napari") or "a source tree", None)
     yield Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
@@ -59,21 +59,21 @@ def examine(folder: Path | None = None) -> Iterator[Finding]:
     yield database()
     yield starter_weights()
     for name in EXPORT_LIBRARIES:
-        yield library(name, advice="for `rise export onnx`: pip install 'rise-napari[onnx]'")
+        yield library(name, advice="for `rise export onnx`, run pip install 'rise-napari[onnx]'")
     for name in WINDOW_LIBRARIES:
-        yield library(name, advice="for the window: pip install 'rise-napari[all]'")
+        yield library(name, advice="for the window, run pip install 'rise-napari[all]'")
     yield binding()
     yield display()
 
 
 def library(name: str, *, advice: str) -> Finding:
-    """A library's version."""
+    """The version of a library."""
     version = _version(name)
     return Finding(name, "not installed", advice) if version is None else Finding(name, version)
 
 
 def devices() -> Iterator[Finding]:
-    """What torch can compute on. Torch is loaded in another process: a broken one must not end the examination."""
+    """The devices of torch. Torch is loaded in another process, so that a broken torch does not end the checks."""
     code = (
         "import torch, torchvision; print('cpu', torch.get_num_threads(), 'threads')\n"
         "for i in range(torch.cuda.device_count()):\n"
@@ -83,9 +83,9 @@ def devices() -> Iterator[Finding]:
     output, error = _python(code)
     if error is not None:
         advice = (
-            "the machine may be busy: try again when it is not"
+            "the machine may be busy; try again later"
             if error == NO_ANSWER
-            else "a torch and a torchvision of different builds do not go together: install both from one index"
+            else "torch and torchvision of different builds do not work together; install both from one index"
         )
         yield Finding("devices", f"torch does not load ({error})", advice)
         return
@@ -95,44 +95,44 @@ def devices() -> Iterator[Finding]:
     if len(lines) == 1:
         found = "no GPU that torch can use"
         if shutil.which("nvidia-smi"):
-            yield Finding("device", found, "update the NVIDIA driver, or install torch for its CUDA version")
+            yield Finding("device", found, "update the NVIDIA driver, or install a torch for its CUDA version")
         else:
-            yield Finding("device", f"{found}: the preset is laptop")
+            yield Finding("device", f"{found}; the default preset is laptop")
 
 
 def processors() -> Finding:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Finding("cores", str(count), None if count > 1 else "training beside a window wants two")
+    return Finding("cores", str(count), None if count > 1 else "training while the window is open needs two")
 
 
 def memory() -> Finding:
-    """Memory that is free now, where the system tells."""
+    """The free memory, where the system reports it."""
     path = Path("/proc/meminfo")
     if not path.is_file():
-        return Finding("memory", "this system does not tell")
+        return Finding("memory", "not reported by this system")
     fields = dict(line.split(":", 1) for line in path.read_text(encoding="ascii").splitlines())
     free = int(fields["MemAvailable"].split()[0]) * 1024
     return Finding("memory", f"{free / 1e9:.1f} GB free", None if free >= ENOUGH_MEMORY else "close other programs")
 
 
 def disk(folder: Path) -> Finding:
-    """Room where projects will lie, and whether it can be written."""
+    """The free disk space for projects, and whether the folder can be written."""
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:.1f} GB free in {folder}"
     if not os.access(folder, os.W_OK):
-        return Finding("disk", f"{folder} cannot be written", "work in a folder of your own")
-    return Finding("disk", found, None if free >= ENOUGH_DISK else "runs need room for weights: make some")
+        return Finding("disk", f"{folder} cannot be written", "use a folder that you may write to")
+    return Finding("disk", found, None if free >= ENOUGH_DISK else "runs need space for weights; free some")
 
 
 def database() -> Finding:
-    """The SQLite that Python was built with."""
+    """The SQLite version of this Python."""
     old = sqlite3.sqlite_version_info < OLDEST_SQLITE
     return Finding("SQLite", sqlite3.sqlite_version, "use a newer Python" if old else None)
 
 
 def starter_weights() -> Finding:
-    """Whether the weights that predict before the first annotation are here."""
+    """Whether the starter weights, which predict before the first annotation, are installed."""
     path = starter_path()
     if path is None:
         return Finding("starter weights", "not shipped with this installation", "train with --weights imagenet or FILE")
@@ -140,9 +140,9 @@ def starter_weights() -> Finding:
 
 
 def binding() -> Finding:
-    """The Qt binding that the window would use, loaded in another process as a broken one ends it without a word."""
+    """The Qt binding of the window, loaded in another process: a broken binding ends its process without a message."""
     installed = [name for name in BINDINGS if importlib.util.find_spec(name) is not None]
-    advice = "for the window: pip install 'rise-napari[pyqt5]'"
+    advice = "for the window, run pip install 'rise-napari[pyqt5]'"
     if not installed:
         return Finding("Qt", "no binding installed", advice)
     output, error = _python("import qtpy, qtpy.QtWidgets as w; print(qtpy.API_NAME, qtpy.QT_VERSION)")
@@ -152,13 +152,13 @@ def binding() -> Finding:
 
 
 def display() -> Finding:
-    """Whether a window could be shown."""
+    """Whether a window can be shown."""
     if sys.platform != "linux":
-        return Finding("display", "of the system")
+        return Finding("display", "provided by the system")
     name = os.environ.get("WAYLAND_DISPLAY") or os.environ.get("DISPLAY")
     if name:
         return Finding("display", name)
-    return Finding("display", "none", "the command line needs none; for the window use a desktop, or `xvfb-run`")
+    return Finding("display", "none", "the command line needs none; for the window, use a desktop or `xvfb-run`")
 
 
 def _version(name: str) -> str | None:
@@ -169,14 +169,14 @@ def _version(name: str) -> str | None:
 
 
 def _python(code: str) -> tuple[str, str | None]:
-    """What another Python prints, and the last line of its complaint if it fails."""
+    """The output of another Python process, and the last line of its error if it fails."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS_FOR_A_PROBE, check=False
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return "", NO_ANSWER
     if done.returncode == 0:
         return done.stdout, None
-    complaint = done.stderr.strip().splitlines()
-    return "", complaint[-1] if complaint else f"exit status {done.returncode}"
+    message = done.stderr.strip().splitlines()
+    return "", message[-1] if message else f"exit status {done.returncode}"

@@ -1,4 +1,4 @@
-"""Taking annotations and models out of a project."""
+"""`rise export coco` and `rise export onnx`: export annotations or a model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rise_engine.commands.arguments import ProjectPath, RunNumber
 from rise_engine.errors import RiseError
 from rise_engine.project.wording import number_of
 
-app = typer.Typer(help="Take annotations or a model out of a project.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Export annotations or a model.", no_args_is_help=True, rich_markup_mode=None)
 
 
 class ExportSource(StrEnum):
-    """Which instances leave."""
+    """Which instances are exported."""
 
     DRAWN = "drawn"
     REVIEWED = "reviewed"
@@ -38,13 +38,16 @@ def export_coco_file(
     file: Annotated[Path, typer.Argument(metavar="FILE.json", help="The file to write.")],
     source: Annotated[
         ExportSource,
-        typer.Option(help="drawn; reviewed: accepted ones too; all: unreviewed predictions too, with their score."),
+        typer.Option(
+            help="drawn: drawn and imported instances; reviewed: accepted predictions too; all: also unreviewed "
+            "predictions, with scores."
+        ),
     ] = ExportSource.REVIEWED,
     masks: Annotated[
-        ExportMasks, typer.Option(help="As they came, or all as RLE or polygons.")
+        ExportMasks, typer.Option(help="Masks as they were imported, or all as RLE or as polygons.")
     ] = ExportMasks.AS_IMPORTED,
 ) -> None:
-    """Write the annotations as a COCO file.
+    """Export the annotations as a COCO file.
 
     \b
     Example:
@@ -66,14 +69,15 @@ def export_onnx_file(
     size: Annotated[
         str | None,
         typer.Option(
-            metavar="HxW", help="Height and width of the input; those of prediction. Or dynamic: any multiples of 32."
+            metavar="HxW",
+            help="Height and width of the input; by default the size of prediction. dynamic: any multiples of 32.",
         ),
     ] = None,
     half: Annotated[
-        bool, typer.Option("--half", help="Backbone and encoder in half precision: half the bytes, faster on GPUs.")
+        bool, typer.Option("--half", help="Backbone and encoder in half precision: half the file size, faster on GPUs.")
     ] = False,
 ) -> None:
-    """Write a run's network as ONNX, checked against torch on frames of the project.
+    """Export the network of a run as ONNX. The result is compared with torch on frames of the project.
 
     \b
     Example:
@@ -94,11 +98,11 @@ def export_onnx_file(
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) from ``HxW``; RiseError when it is none, or no multiple of 32."""
+    """(height, width) from ``HxW``; RiseError for another text, or for sides that are no multiples of 32."""
     match = re.fullmatch(r"(\d+)x(\d+)", text.strip().lower())
     if match is None:
-        raise RiseError(f"--size {text!r} is no size: write height x width, such as 256x320, or dynamic")
+        raise RiseError(f"--size {text!r} is not a size: write height x width, such as 256x320, or dynamic.")
     height, width = int(match[1]), int(match[2])
     if not height or not width or height % 32 or width % 32:
-        raise RiseError(f"--size {text} does not fit: height and width are multiples of 32, such as 256x320")
+        raise RiseError(f"--size {text} does not fit: height and width must be multiples of 32, such as 256x320.")
     return height, width

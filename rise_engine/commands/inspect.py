@@ -1,4 +1,4 @@
-"""Looking at what the engine makes of a project: the review queue, the instance bank, pseudo-sequences."""
+"""`rise queue`, `bank` and `preview`: inspect the review queue, the instance bank and pseudo-sequences."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, Seed, print_columns
+from rise_engine.commands.arguments import ProjectPath, Seed
+from rise_engine.commands.printing import print_columns
 from rise_engine.errors import RiseError
 from rise_engine.project.wording import number_of
 
 
 def queue(
     project: ProjectPath,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many frames to name.")] = 20,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of frames to list.")] = 20,
     order: Annotated[
-        str, typer.Option(metavar="ORDER", help="useful, uncertain, disagreeing, edge, unlike or name.")
+        str, typer.Option(metavar="ORDER", help="Criterion: useful, uncertain, disagreeing, edge, unlike or name.")
     ] = "useful",
 ) -> None:
-    """Say which frame to fix next, and why.
+    """List the frames to fix next, with the reason for each.
 
     \b
     Example:
@@ -31,7 +32,7 @@ def queue(
     with Project.open(project, read_only=True) as opened:
         entries = rank_frames(opened, top=top, order=order)  # type: ignore[arg-type]  # checked inside
     if not entries:
-        typer.echo("Nothing waits for review.")
+        typer.echo("No frame is waiting for review.")
         return
     rows = [
         (place, entry.frame.name, f"{entry.score:.3f}", entry.reason) for place, entry in enumerate(entries, start=1)
@@ -41,9 +42,11 @@ def queue(
 
 def bank(
     project: ProjectPath,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the cut-outs go.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the PNG files.")],
 ) -> None:
-    """Write the instance bank's cut-outs as PNG files with a transparent surrounding.
+    """Write the cut-outs of the instance bank as PNG files.
+
+    The background of a cut-out is transparent.
 
     \b
     Example:
@@ -57,7 +60,7 @@ def bank(
     from rise_engine.pseudo_sequences.from_project import full_size_bank
 
     if out.exists() and not out.is_dir():
-        raise RiseError(f"{out} is a file: name a folder for the cut-outs with --out")
+        raise RiseError(f"{out} is a file: give a folder for the cut-outs with --out.")
     with Project.open(project, read_only=True) as opened:
         cut_outs = full_size_bank(opened)
     for cut_out in cut_outs:
@@ -70,13 +73,16 @@ def bank(
 
 def preview(
     project: ProjectPath,
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture to write.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The image file to write.")],
     frame: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The frame to start from; the first labelled one.")
+        str | None,
+        typer.Option(metavar="NAME", help="Frame of the before view; by default the first labelled one."),
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Draw a pseudo-sequence: before, after and strong view, with the known objects outlined.
+    """Write an image of a pseudo-sequence.
+
+    It shows the before, after and strong views, with the outlines of the known objects.
 
     \b
     Example:
@@ -93,11 +99,11 @@ def preview(
 
     require_no_folder(out)
     if out.suffix.lower() not in SUFFIXES:
-        raise RiseError(f"{out} does not say what kind of picture to write: end its name in .png or .jpg")
+        raise RiseError(f"{out} has no known image format: end its name in .png or .jpg.")
     with Project.open(project, read_only=True) as opened:
         labelled = require_bank_frames(opened)
         chosen = labelled[0] if frame is None else opened.frames.get(frame)
         sequence = make_frame_sequence(opened, chosen, RiseConfig.preset("laptop"), seed=seed)
     with atomic_path(out) as part:
         Image.fromarray(render_sequence(sequence)).save(part)
-    typer.echo(f"{out} shows before | after | strong of {chosen.name}.")
+    typer.echo(f"{out} shows the views before | after | strong of {chosen.name}.")

@@ -1,4 +1,4 @@
-"""The machine and the demonstration: commands that need no project."""
+"""`rise demo` and `rise doctor`: commands that need no project."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from rise_engine.project.wording import number_of
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything lands.")] = Path("demo"),
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="How long to train.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder.")] = Path("demo"),
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of training steps.")] = None,
     gui: Annotated[bool, typer.Option("--gui", help="Open the project in napari at the end.")] = False,
 ) -> None:
-    """Draw totes, label a few, train, predict, measure, export: all of RISE in some minutes.
+    """Run a demonstration on synthetic totes.
+
+    It labels some totes, trains, predicts, evaluates and exports, in a few minutes.
 
     \b
     Example:
@@ -30,7 +32,7 @@ def demo(
 
 
 def doctor() -> None:
-    """Say what this machine has, and what would go wrong on it.
+    """Check whether this machine has what RISE needs.
 
     \b
     Example:
@@ -42,4 +44,4 @@ def doctor() -> None:
     for finding in examine():
         typer.echo(str(finding))
         warnings += not finding.ok
-    typer.echo("Everything is there." if not warnings else f"{number_of(warnings, 'thing')} to look at.")
+    typer.echo("No problems found." if not warnings else f"{number_of(warnings, 'warning')}.")

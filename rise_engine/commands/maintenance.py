@@ -1,4 +1,4 @@
-"""Keeping a project well: where its images are, whether it is whole, a backup, and who did what."""
+"""`rise relink`, `check`, `backup` and `history`: maintain a project."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath, print_columns
+from rise_engine.commands.arguments import ProjectPath
+from rise_engine.commands.printing import print_columns
 from rise_engine.project.wording import number_of
 
 
 def relink(
     project: ProjectPath,
-    images: Annotated[Path, typer.Option(metavar="DIR", help="The folder that holds the images now.")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="The new folder of the images.")],
 ) -> None:
-    """Say where the images of a project are after they were moved.
+    """Change the image folder of a project.
 
     \b
     Example:
@@ -25,7 +26,7 @@ def relink(
     from rise_engine.project.project import Project
 
     if not images.is_dir():
-        raise RiseError(f"there is no folder {images}: give the folder that holds the images now")
+        raise RiseError(f"There is no folder {images}: give the folder that holds the images now.")
     with Project.open(project) as opened:
         opened.relink(images)
         frames = opened.frames.all()
@@ -33,20 +34,22 @@ def relink(
         typer.echo(f"{number_of(len(frames) - len(missing), 'frame')} of {len(frames):,} found in {opened.images}.")
         if missing:
             typer.echo(
-                f"{number_of(len(missing), 'image')} not found, {missing[0]} for one; "
-                f"`rise check {project}` lists them."
+                f"{number_of(len(missing), 'image')} not found, for example {missing[0]}; "
+                f"`rise check {project}` lists all of them."
             )
 
 
 def check(
     project: ProjectPath,
     headers_only: Annotated[
-        bool, typer.Option("--headers-only", help="Do not decode the images: quick, but a cut-off file goes unseen.")
+        bool,
+        typer.Option("--headers-only", help="Read only the image headers: fast, but misses truncated files."),
     ] = False,
 ) -> None:
-    """Look for damage: the database, rows that belong to nothing, masks, missing and unreadable images, runs.
+    """Check a project for damage.
 
-    Exit code 0 when all is well; 1 with a line for each thing that is not.
+    It checks the database, masks, image files and runs. The exit code is 0 without problems, and 1 with one line for
+    each problem.
 
     \b
     Example:
@@ -58,29 +61,32 @@ def check(
 
     with Project.open(project, read_only=True) as opened:
         found = check_store(opened)
-        for words in found:
-            typer.echo(words)
+        for problem in found:
+            typer.echo(problem)
         frames = opened.frames.all()
         for frame in with_progress(frames, total=len(frames), doing="checking"):
-            for words in check_frame(opened, frame, decode=not headers_only):
-                found.append(words)
-                typer.echo(words)
+            for problem in check_frame(opened, frame, decode=not headers_only):
+                found.append(problem)
+                typer.echo(problem)
     if found:
         typer.echo(f"{number_of(len(found), 'problem')} in {number_of(len(frames), 'frame')} and their annotations.")
         raise typer.Exit(1)
-    typer.echo(f"All is well with {number_of(len(frames), 'frame')} and their annotations.")
+    typer.echo(f"No problems in {number_of(len(frames), 'frame')} and their annotations.")
 
 
 def backup(
     project: ProjectPath,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="NAME.zip for all but the images, or NAME.sqlite without the runs.")
+        Path,
+        typer.Argument(metavar="FILE", help="NAME.zip for everything but the images, or NAME.sqlite for the database."),
     ],
 ) -> None:
-    """Copy a project into one file, also while a window or a training has it open.
+    """Write a backup of a project into one file.
 
-    To put it back, unpack NAME.zip and say where the images are with `rise relink`. A NAME.sqlite becomes the file
-    project.sqlite in a new folder NAME.rise.
+    A window or a training may use the project meanwhile.
+
+    To restore NAME.zip, unpack it and run `rise relink`. To restore NAME.sqlite, copy it to NAME.rise/project.sqlite
+    and run `rise relink`.
 
     \b
     Example:
@@ -96,14 +102,14 @@ def backup(
             if file.suffix.lower() == ".zip"
             else "copy it to NAME.rise/project.sqlite and run `rise relink NAME.rise --images DIR`"
         )
-    typer.echo(f"{file}: {size / 1e6:,.1f} MB. To put it back, {restore}.")
+    typer.echo(f"{file}: {size / 1e6:,.1f} MB. To restore it, {restore}.")
 
 
 def history(
     project: ProjectPath,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The latest N edits.")] = 200,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Number of edits to list.")] = 200,
 ) -> None:
-    """Tell who did what and when, the latest edit first.
+    """List the edits of a project, the latest first.
 
     \b
     Example:
@@ -114,7 +120,7 @@ def history(
     with Project.open(project, read_only=True) as opened:
         entries = opened.journal.history(limit)
     if not entries:
-        typer.echo("Nothing was done yet.")
+        typer.echo("There are no edits yet.")
         return
     rows = [
         (

@@ -16,8 +16,8 @@ from rise_engine.commands.arguments import (
     ProjectPath,
     RunNumber,
     listed_frames,
-    print_columns,
 )
+from rise_engine.commands.printing import print_columns
 from rise_engine.commands.progress import with_progress
 from rise_engine.errors import RiseError
 from rise_engine.project.wording import number_of
@@ -44,10 +44,11 @@ def predict(
     looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
-    """Predict all frames of a project except the skipped ones, into the project or into a COCO file.
+    """Predict the frames of a project.
 
-    An interrupted prediction continues where it stopped: frames that the same weights have already predicted are not
-    predicted again, unless --looks has changed.
+    All frames except the skipped ones are predicted, into the project or into a COCO file. An interrupted prediction
+    continues where it stopped: frames that the same weights have already predicted are not predicted again, unless
+    --looks has changed.
 
     \b
     Example:
@@ -74,13 +75,13 @@ def _predict_into_project(
 ) -> list[RiseError]:
     """Stores predictions and reports them; returns the errors of unreadable frames."""
     from rise_engine.active_learning.uncertainty import StrongViewDisagreement
-    from rise_engine.commands.project import take_new_images
+    from rise_engine.commands.project import add_new_images
     from rise_engine.prediction.default_model import default_model, default_run
     from rise_engine.prediction.load import load_model
     from rise_engine.prediction.store import predict_into_store, remaining_frames
     from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
 
-    take_new_images(project)
+    add_new_images(project)
     number = project.runs.get(run).number if run is not None else default_run(project).number
     model = default_model(project, number)
     loaded = load_model(model, device=device)
@@ -154,7 +155,9 @@ def evaluate(
     looks: Looks = 1,
     device: Device = "auto",
 ) -> None:
-    """Measure the average precision of a run, by default on the hold-out.
+    """Measure the average precision of a run.
+
+    By default it is measured on the hold-out.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Progress of long work, with the time that is left."""
+"""A progress bar for long work, with the remaining time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar
 from rise_engine.project.wording import duration
 
 Item = TypeVar("Item")
-_LOOKS_A_SECOND = 10
+_UPDATES_PER_SECOND = 10
 SECONDS_BETWEEN_LINES = 30.0
-"""Where there is no terminal, so that a log says how far a long work is and short ones say nothing."""
+"""Without a terminal: long work reports its progress to the log, and short work prints nothing."""
 
 
 def with_progress(items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
-    """Passes ``items`` on and shows on stderr how far they are: a bar with an ETA, or a line now and then in a log."""
+    """Pass ``items`` on and show the progress on stderr: a bar with the remaining time, or lines in a log."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,8 +27,8 @@ def with_progress(items: Iterable[Item], *, total: int, doing: str) -> Iterator[
         for done, item in enumerate(items, 1):
             yield item
             now = time.monotonic()
-            if now >= shown + 1 / _LOOKS_A_SECOND:
-                # Not for each of hundreds of thousands, which would cost more than the work itself.
+            if now >= shown + 1 / _UPDATES_PER_SECOND:
+                # An update for each of hundreds of thousands of items would cost more than the work itself.
                 shown = now
                 bar.update(task, completed=done)
             if now >= said + SECONDS_BETWEEN_LINES and not console.is_terminal:

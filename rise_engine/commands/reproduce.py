@@ -1,4 +1,4 @@
-"""The paper's tables and figures, trained again."""
+"""`rise reproduce`: train for the tables and figures of the paper again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TABLES_AND_FIGURES = (*(f"table{number}" for number in range(1, 7)), *(f"figure{number}" for number in (3, 4, 7, 8)))
 NAMES = (*TABLES_AND_FIGURES, "curves")
 NAMED_WEIGHTS = ("starter", "imagenet", "coco", "none")
-"""Those that are no file of the user's."""
+"""Weights that have a name; all others are files."""
 
 
 def reproduce(
@@ -32,56 +32,62 @@ def reproduce(
         str, typer.Argument(metavar="NAME", help="table1 to table6, figure3, figure4, figure7, figure8, or curves.")
     ],
     project: ProjectPath,
-    preset: Annotated[str | None, typer.Option(help="laptop, r50, r101 or swin-l; r50 with CUDA, else laptop.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="laptop, r50, r101 or swin-l; by default r50 with CUDA, else laptop.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="recommended, paper or idol.")] = "recommended",
-    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Length of each training.")] = None,
-    subsets: Annotated[int, typer.Option(metavar="K", min=1, help="So many draws of the labelled frames a line.")] = 1,
-    seeds: Annotated[int, typer.Option(metavar="K", min=1, help="So many trainings of each draw.")] = 1,
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of steps of each training.")] = None,
+    subsets: Annotated[int, typer.Option(metavar="K", min=1, help="Random splits of the labelled frames per row.")] = 1,
+    seeds: Annotated[int, typer.Option(metavar="K", min=1, help="Trainings per random split.")] = 1,
     labelled: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Numbers of labelled frames in place of the paper's shares.")
+        str | None, typer.Option(metavar="N,N,...", help="Numbers of labelled frames, not the paper's fractions.")
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="Train these lines now: a number or share of frames, subset=N, a method or part of its name.",
+            help="Train only these rows now: a number or fraction of frames, subset=N, or (part of) a method's name.",
         ),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what would be trained and how long it takes, and end.")] = (
-        False
-    ),
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the trainings and how long they take, without training.")
+    ] = False,
     weights: Annotated[
-        str | None, typer.Option(metavar="W", help="FILE, starter, imagenet, coco, last, run:N or none.")
+        str | None,
+        typer.Option(metavar="W", help="Initial weights: FILE, starter, imagenet, coco, last, run:N or none."),
     ] = None,
     runs: Annotated[
         list[str] | None,
-        typer.Option("--run", metavar="NAME=N", help="For curves: a run of the project; equal names are averaged."),
+        typer.Option("--run", metavar="NAME=N", help="For curves: a run and its name; equal names are averaged."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything lands.")] = Path("reproduce"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder.")] = Path("reproduce"),
     device: Device = "auto",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="section.key=value", help="Change any setting of all trainings."),
     ] = None,
 ) -> None:
-    """Train a table or figure of the paper again, on your own frames; the hold-out measures.
+    """Train for a table or figure of the paper again.
 
-    Trainings happen on a copy of the project in --out. Ctrl-C stops and keeps everything: the same command goes on, and
-    whatever --out has already is never trained again. curves draws the hold-out scores of the project's runs.
+    The trainings use your own frames and are evaluated on the hold-out. They run on a copy of
+    the project in --out. Ctrl-C stops and keeps everything: the same command continues, and finished trainings in --out
+    are not repeated. curves plots the hold-out scores of the project's runs.
 
     \b
     Examples:
       rise reproduce table1 totes.rise --labelled 4,8,19 --subsets 3 --steps 1000 --plan
       rise reproduce table1 totes.rise --labelled 4,8,19 --subsets 3 --steps 1000 --only 4 --only RISE
       rise reproduce curves totes.rise --run supervised=3 --run RISE=4
+    \f
+    Long because of its options; the work is in the functions below.
     """
     from rise_engine.experiments.reproduce.grid import Grid
     from rise_engine.project.project import Project
 
     if what not in NAMES:
-        raise RiseError(f"there is no {what} to reproduce: choose one of {', '.join(NAMES)}")
+        raise RiseError(f"There is no {what} to reproduce: choose one of {', '.join(NAMES)}.")
     if (what == "curves") != bool(runs):
-        raise RiseError("--run NAME=N names the runs that `rise reproduce curves` draws: the two go together")
+        raise RiseError("--run NAME=N selects the runs that `rise reproduce curves` plots: give both or neither.")
     counts = _counts(labelled)
     config = _config(preset, recipe, device, settings or [], steps)
     command = shlex.join(["rise", *sys.argv[1:]])
@@ -89,14 +95,14 @@ def reproduce(
         if what == "curves":
             _curves(opened, runs or [], out)
             return
-        config.weights = _lasting(opened, config.weights if weights is None else weights)
+        config.weights = _as_file(opened, config.weights if weights is None else weights)
         cells = _cells(what, config, counts)
         source = str(opened.setting("source") or opened.setting("dataset") or "")
         grid = Grid(opened, out)
     with grid.project:
         jobs = grid.jobs(cells, config, subsets=subsets, seeds=seeds)
         chosen = _chosen(grid, cells, jobs, only or [])
-        _say_plan(grid, chosen)
+        _print_plan(grid, chosen)
         if not plan:
             interrupted = _train(grid, chosen)
             if what.startswith("table"):
@@ -111,8 +117,8 @@ def _config(preset: str | None, recipe: str, device: str, settings: list[str], s
     config = new_config(preset, recipe, device, settings)
     if config.schedule.seed:
         raise RiseError(
-            f"schedule.seed={config.schedule.seed} does not go with a grid, whose trainings have seeds of their own: "
-            "leave it out, and ask for more trainings with --subsets or --seeds"
+            f"schedule.seed={config.schedule.seed} cannot be set here, because each training has a seed of its own: "
+            "leave it out, and give --subsets or --seeds for more trainings."
         )
     if steps is not None:
         config.schedule.steps = steps
@@ -139,25 +145,25 @@ def _chosen(grid: Grid, cells: tuple[Cell, ...], jobs: list[Job], words: list[st
     return only(jobs, words, {cell.amount.label: cell.amount.frames(grid.available) for cell in cells})
 
 
-def _say_plan(grid: Grid, jobs: list[Job]) -> None:
+def _print_plan(grid: Grid, jobs: list[Job]) -> None:
     for job in jobs:
         result = grid.result(job)
         if result is not None:
-            state = f"done, mask AP {result.scores['AP']:.1f}"
+            state = f"finished, mask AP {result.scores['AP']:.1f}"
         else:
-            begun = "begun, " if grid.begun(job) is not None else ""
+            begun = "started, " if grid.begun(job) is not None else ""
             state = f"{begun}about {duration(grid.seconds([job]))}"
         typer.echo(f"  {job}: {state}")
     left = [job for job in jobs if grid.result(job) is None]
     time = f", about {duration(grid.seconds(left))} in all" if left else ""
     typer.echo(
-        f"{len(jobs)} trainings, {len(jobs) - len(left)} of them done{time}; measured on {len(grid.measured)} hold-out "
-        "frames."
+        f"{len(jobs)} trainings, {len(jobs) - len(left)} of them finished{time}; evaluated on {len(grid.measured)} "
+        "hold-out frames."
     )
 
 
 def _train(grid: Grid, jobs: list[Job]) -> bool:
-    """Trains what is left; whether somebody interrupted it."""
+    """Run the unfinished trainings; True when the user interrupted them."""
     from rise_engine.commands.train import follow
     from rise_engine.experiments.reproduce.grid import InterruptedGridError
 
@@ -165,7 +171,7 @@ def _train(grid: Grid, jobs: list[Job]) -> bool:
         grid.run(jobs, follow=lambda trainer, note: follow(trainer, note=note), say=typer.echo)
     except InterruptedGridError:
         done = sum(grid.result(job) is not None for job in jobs)
-        typer.echo(f"Stopped with {done} of {len(jobs)} trainings finished; the same command goes on from here.")
+        typer.echo(f"Stopped with {done} of {len(jobs)} trainings finished; the same command continues.")
         return True
     return False
 
@@ -189,7 +195,7 @@ def _table(name: str, grid: Grid, jobs: list[Job], counts: list[int], source: st
     for path in written:
         typer.echo(f"Wrote {path}.")
     if not written:
-        # Curves of an earlier table would not be those of this one.
+        # Curves of an earlier table would not belong to this one.
         picture.unlink(missing_ok=True)
         picture.with_suffix(".csv").unlink(missing_ok=True)
 
@@ -208,11 +214,11 @@ def _curves(project: Project, named: list[str], out: Path) -> None:
     for text in named:
         name, _, number = text.rpartition("=")
         if not name or not number.isdecimal():
-            raise RiseError(f"--run {text!r} names no run: write it as supervised=3")
+            raise RiseError(f"--run {text!r} names no run: write it like supervised=3.")
         curves.setdefault(name, []).append(curve_of(project.runs.get(int(number)).folder))
     paths = write_curves(out / "curves.png", {"mask AP on the hold-out": curves})
     if not paths:
-        raise RiseError("none of these runs was ever measured on a hold-out, so there is nothing to draw")
+        raise RiseError("None of these runs has hold-out scores, so there is nothing to plot; train with a hold-out.")
     for path in paths:
         typer.echo(f"Wrote {path}.")
 
@@ -223,22 +229,22 @@ def _counts(text: str | None) -> list[int]:
     except ValueError:
         counts = [0]
     if any(count < 1 for count in counts) or (text is not None and not counts):
-        raise RiseError(f"--labelled {text!r} is no list of numbers: write it as 4,8,19")
+        raise RiseError(f"--labelled {text!r} is not a list of numbers: write it like 4,8,19.")
     return counts
 
 
-def _lasting(project: Project, weights: str) -> str:
-    """The name of the weights; a run's as a file, since the copy of the project has no runs. A file must be there."""
+def _as_file(project: Project, weights: str) -> str:
+    """The weights by name or as an existing file; a run's weights as a file, as the copied project has no runs."""
     if weights in NAMED_WEIGHTS:
         return weights
     if weights == "last" or weights.startswith("run:"):
         try:
             number = None if weights == "last" else int(weights.removeprefix("run:"))
         except ValueError:
-            raise RiseError(f"weights {weights!r}: write run:N with the number of a run, such as run:3") from None
+            raise RiseError(f"Weights {weights!r} name no run: write run:N, such as run:3 for run 3.") from None
         weights = str(project.runs.get(number).files.weights)
     if not Path(weights).expanduser().is_file():
         raise RiseError(
-            f"weights {weights!r} are no file; known names: {', '.join(NAMED_WEIGHTS)}, last, run:N, or a path"
+            f"Weights {weights!r} are not a file: choose one of {', '.join(NAMED_WEIGHTS)}, last, run:N, or a path."
         )
     return weights

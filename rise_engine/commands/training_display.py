@@ -1,4 +1,4 @@
-"""How a training goes, on a terminal as a bar, elsewhere as a line now and then."""
+"""The progress of a training: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from rise_engine.project.wording import duration
+from rise_engine.project.wording import duration, number_of
 from rise_engine.training.events import Event, HoldoutScore, Losses, Notice, PseudoLabelScore, Started, Thresholds
 from rise_engine.training.events import Progress as StepDone
 
@@ -17,10 +17,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class TrainingDisplay:
-    """Shows events as they come. A context manager: the bar is gone when it ends."""
+    """Shows the events of a training. A context manager: the bar disappears at its end."""
 
     def __init__(self, *, note: Callable[[float], str] | None = None, quiet: bool = False) -> None:
-        """``note`` makes a few more words of the seconds left; ``quiet`` shows nothing."""
+        """``note`` returns additional text from the remaining seconds; ``quiet`` shows nothing."""
         self._note = note
         self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
@@ -28,18 +28,18 @@ class TrainingDisplay:
         self._task = self._bar.add_task("", total=None)
         self._losses: Losses | None = None
         self._thresholds: Thresholds | None = None
-        self._said_at = 0.0
+        self._printed_at = 0.0
 
-    def say(self, message: str) -> None:
-        """A line above the bar."""
+    def print_line(self, message: str) -> None:
+        """Print a line above the bar."""
         self._console.print(message, markup=False)
 
     def show(self, event: Event) -> None:
-        """Takes in one event."""
+        """Show one event."""
         match event:
             case Started():
-                self.say(f"Run {event.run} on {event.device}: {event.message or event.folder}")
-                self.say(f"{event.bank_size} objects in the instance bank.")
+                self.print_line(f"Run {event.run} on {event.device}: {event.message or event.folder}")
+                self.print_line(f"The instance bank has {number_of(event.bank_size, 'object')}.")
                 self._bar.update(self._task, total=event.steps, completed=event.step)
             case Losses():
                 self._losses = event
@@ -49,11 +49,11 @@ class TrainingDisplay:
                 self._step(event)
             case HoldoutScore():
                 best = ", the best so far" if event.best else ""
-                self.say(f"Step {event.step}: hold-out mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{best}.")
+                self.print_line(f"Step {event.step}: hold-out mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{best}.")
             case PseudoLabelScore():
-                self.say(f"  {_pseudo_labels_in_words(event)}")
+                self.print_line(f"  {_pseudo_label_text(event)}")
             case Notice():
-                self.say(event.message)
+                self.print_line(event.message)
             case _:
                 pass
 
@@ -63,10 +63,10 @@ class TrainingDisplay:
             summary += self._note(event.seconds_left)
         self._bar.update(self._task, total=event.steps, completed=event.step, description=summary)
         now = time.monotonic()
-        due = now - self._said_at >= SECONDS_BETWEEN_LINES or event.step == event.steps
+        due = now - self._printed_at >= SECONDS_BETWEEN_LINES or event.step == event.steps
         if due and not self._console.is_terminal:
-            self._said_at = now
-            self.say(f"step {event.step}/{event.steps}, {summary}")
+            self._printed_at = now
+            self.print_line(f"step {event.step}/{event.steps}, {summary}")
 
     def _numbers(self) -> str:
         text = ""
@@ -78,8 +78,8 @@ class TrainingDisplay:
         if self._thresholds is not None:
             kept = self._thresholds
             text += (
-                f", survivors a frame {kept.predictions:.0f} > {kept.after_gamma:.1f} > {kept.after_quantile:.1f} > "
-                f"{kept.after_matching:.1f}"
+                f", predictions kept per frame {kept.predictions:.0f} > {kept.after_gamma:.1f} > "
+                f"{kept.after_quantile:.1f} > {kept.after_matching:.1f}"
             )
         return text
 
@@ -93,10 +93,10 @@ class TrainingDisplay:
         self._bar.stop()
 
 
-def _pseudo_labels_in_words(event: PseudoLabelScore) -> str:
+def _pseudo_label_text(event: PseudoLabelScore) -> str:
     if event.precision is None or event.recall is None:
-        return f"Pseudo-labels there: {event.kept:.1f} a frame."
+        return f"Pseudo-labels on the hold-out: {event.kept:.1f} per frame."
     return (
-        f"Pseudo-labels there: {event.kept:.1f} a frame, {event.precision:.0%} of them right, showing "
-        f"{event.recall:.0%} of the objects."
+        f"Pseudo-labels on the hold-out: {event.kept:.1f} per frame, precision {event.precision:.0%}, "
+        f"recall {event.recall:.0%}."
     )

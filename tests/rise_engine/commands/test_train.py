@@ -56,7 +56,7 @@ def test_it_says_which_run_is_in_use_afterwards(project: Path, monkeypatch: pyte
     assert "less than run 1 (99.0), which goes on predicting" in said
     assert "--use N" in said
     monkeypatch.setattr("rise_engine.training.trainer.score_to_beat", lambda *_, **__: None)
-    assert "takes the place of run 1 without a comparison" in " ".join(trained(project).split())
+    assert "replaces run 1 as the run in use. The two were not compared" in " ".join(trained(project).split())
 
 
 def test_it_says_that_steps_changed_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

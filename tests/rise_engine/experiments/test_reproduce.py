@@ -444,13 +444,13 @@ def test_the_command_plans_trains_a_part_and_the_rest_later(project: Project, tm
 
     plan = said("--plan", "--subsets", "2")
     assert re.search(r"RISE, 1 labelled frame, subset 1, seed 1: about \d+ s\n", plan)
-    assert re.search(r"4 trainings, 0 of them done, about \d+ s in all; measured on 1 hold-out frames", plan)
+    assert re.search(r"4 trainings, 0 of them finished, about \d+ s in all; evaluated on 1 hold-out frames", plan)
     assert not (tmp_path / "out" / "table1.md").exists()
     part = said("--only", "supervised")
-    assert "1 trainings, 0 of them done" in part and "| 1 frame (1) | RISE | 0 | - | - | - |" in part
+    assert "1 trainings, 0 of them finished" in part and "| 1 frame (1) | RISE | 0 | - | - | - |" in part
     rest = said()
-    assert "2 trainings, 1 of them done" in rest and rest.count("[2/2] RISE") == 1
-    assert "supervised only (paper: DeDETR), 1 labelled frame, subset 0, seed 0: done, mask AP" in rest
+    assert "2 trainings, 1 of them finished" in rest and rest.count("[2/2] RISE") == 1
+    assert "supervised only (paper: DeDETR), 1 labelled frame, subset 0, seed 0: finished, mask AP" in rest
     assert (tmp_path / "out" / "table1-curves.png").is_file()
 
 

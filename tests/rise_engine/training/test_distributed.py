@@ -278,7 +278,7 @@ def test_the_command_speaks_once_and_exits_cleanly_in_every_process(tmp_path: Pa
     processes = start(*words)
     (said, errors), (nothing, complaints) = (process.communicate(timeout=240) for process in processes)
     assert [process.returncode for process in processes] == [0, 0], errors + complaints
-    assert "Learning from 3 labelled frames" in said and "Run 1 finished after 1 step" in said
+    assert "Training on 3 labelled frames" in said and "Run 1 finished after 1 step" in said
     assert nothing == ""
     folder = project.runs.all()[-1].folder
     assert [run.number for run in project.runs.all()] == [1]
