@@ -199,7 +199,7 @@ def test_a_corrupt_image_is_named(project: Path, images: Path, tmp_path: Path, r
         (("--steps", "5", "--minutes", "1"), "one of them"),
         (("--labelled-count", "2", "--labelled-fraction", "0.5"), "only one"),
         (("--resume",), "no run"),
-        (("--resume", "--steps", "5"), "own settings"),
+        (("--resume", "--steps", "5"), "keeps the settings and frames"),
         (("--device", "toaster"), "toaster"),
         (("--device", "xpu"), "xpu"),
         (("--minutes", "inf"), "finite"),
