@@ -30,5 +30,12 @@ python3 -m pytest -q tests/rise_engine/pseudo_sequences/test_render.py 2>&1 | te
 python3 benchmarks/scenes.py --device cuda 2>&1 | tee "$out/scenes.log"
 start=()
 [ -f resources/starter-laptop.safetensors ] && start=(--weights resources/starter-laptop.safetensors)
-python3 -m rise_engine.experiments.starter --backbone-weights "$backbone" "${start[@]}" --minutes "$minutes" \
+# The processes render different numbers; 300 drawn frames each, and simulated ones where MuJoCo is installed.
+simulated=0
+python3 -c 'import mujoco' 2>/dev/null && simulated=600
+for ((i = 0; i < workers; i++)); do
+  python3 -m rise_engine.experiments.starter_frames "$out/frames" --drawn 300 --simulated "$simulated" --first $((i * 1000)) &
+done
+wait
+python3 -m rise_engine.experiments.starter --frames "$out/frames" --backbone-weights "$backbone" "${start[@]}" --minutes "$minutes" \
   --batch 24 --rate 6e-4 --workers "$workers" --out "$out/starter-laptop.safetensors" 2>&1 | tee "$out/starter.log"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from rise_engine.config import RiseConfig
-from rise_engine.experiments.starter_views import View, training_views
+from rise_engine.experiments.starter_views import View, ViewStream
 from rise_engine.method.batch import collate, pad_masks
 from rise_engine.method.losses import Criterion
 from rise_engine.method.targets import Targets
@@ -39,7 +42,8 @@ class StarterPlan:
 
     ``shares``: the relative frequency of each kind of frame in ``frames``. ``weights`` are the weights to start from,
     ``backbone`` those of the backbone alone. ``minutes`` is the time of this call; the learning rate falls over its
-    last fifth. ``state`` is the folder of the resumable state.
+    last fifth. ``state`` is the folder of the resumable state. ``workers`` processes read frames; with 0 the learner
+    reads them itself.
     """
 
     frames: Path
@@ -52,6 +56,7 @@ class StarterPlan:
     batch: int
     rate: float
     seed: int
+    workers: int = 0
 
 
 def rate_factor(share: float, step: int) -> float:
@@ -63,9 +68,16 @@ def rate_factor(share: float, step: int) -> float:
 
 
 class StarterTrainer:
-    """A network, its moving average, and the optimiser; continues from the state on disk if there is one."""
+    """A network, its moving average, and the optimiser; continues from the state on disk if there is one.
+
+    Under ``torchrun`` each process reads its own frames and the gradients are averaged.
+    """
 
     def __init__(self, config: RiseConfig, plan: StarterPlan) -> None:
+        self._ranks = int(os.environ.get("WORLD_SIZE", "1"))
+        if self._ranks > 1:
+            dist.init_process_group("gloo")
+        self._rank = dist.get_rank() if self._ranks > 1 else 0
         torch.manual_seed(plan.seed)
         self._config, self._plan = config, plan
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -84,18 +96,16 @@ class StarterTrainer:
 
     def train(self) -> None:
         """Trains for the planned minutes; writes the state and the averaged weights regularly and at the end."""
-        plan = self._plan
-        views = training_views(
-            plan.frames, plan.shares, self._config.augment, seed=plan.seed, first=2 * self.state.step * plan.batch
-        )
+        seconds = self._plan.minutes * 60
+        views = self._views()
         began = saved = reported = time.monotonic()
         first = self.state.step
         losses: list[float] = []
-        while (share := (time.monotonic() - began) / (plan.minutes * 60)) < 1:
-            set_learning_rate(self._optimiser, plan.rate * rate_factor(share, self.state.step - first))
+        while (share := shared_clock(began, self._ranks) / seconds) < 1:
+            set_learning_rate(self._optimiser, self._plan.rate * rate_factor(share, self.state.step))
             losses.append(self._step(views))
             now = time.monotonic()
-            if now - reported > SECONDS_BETWEEN_REPORTS:
+            if now - reported > SECONDS_BETWEEN_REPORTS and self._rank == 0:
                 pace = (now - began) / (self.state.step - first)
                 print(
                     f"{(now - began) / 60:5.1f} min  step {self.state.step}  loss {np.mean(losses[-100:]):.3f}  "
@@ -107,6 +117,21 @@ class StarterTrainer:
                 self.save()
                 saved = now
         self.save()
+        if self._ranks > 1:
+            dist.destroy_process_group()
+
+    def _views(self) -> Iterator[View]:
+        """The views of this process; a resumed training does not repeat those before it."""
+        plan = self._plan
+        stream = ViewStream(
+            plan.frames,
+            plan.shares,
+            self._config.augment,
+            seed=plan.seed * self._ranks + self._rank,
+            first=2 * self.state.step * plan.batch,
+        )
+        prefetch = 4 * plan.batch if plan.workers else None
+        return iter(DataLoader(stream, batch_size=None, num_workers=plan.workers, prefetch_factor=prefetch))
 
     def _step(self, views: Iterator[View]) -> float:
         """One step of the optimiser on the next views; returns the total loss."""
@@ -120,6 +145,7 @@ class StarterTrainer:
         terms, _ = self._criterion(output, targets)
         self._optimiser.zero_grad(set_to_none=True)
         terms.total.backward()
+        average_gradients(self._trainable, self._ranks)
         norm = nn.utils.clip_grad_norm_(self._trainable, self._config.optimiser.clip_norm)
         step, skipped = self.state.step, self.state.skipped
         if torch.isfinite(norm):
@@ -136,15 +162,37 @@ class StarterTrainer:
 
     def save(self) -> None:
         """Writes the resumable state, and the averaged weights in half precision, which costs no measurable AP."""
+        if self._rank:
+            return
         self._plan.state.mkdir(parents=True, exist_ok=True)
         save_state(self._plan.state, self.state, model=self._model, teacher=self._averaged, optimiser=self._optimiser)
         metadata = {
             "config": self._config.model.model_dump_json(),
             "loader": self._config.loader.model_dump_json(),
             "class_names": json.dumps(["object"]),
-            "frames": str(self.state.step * self._plan.batch),
+            "frames": str(self.state.step * self._plan.batch * self._ranks),
         }
         save_weights(copy.deepcopy(self._averaged).half(), self._plan.out, metadata=metadata)
+
+
+def shared_clock(began: float, ranks: int) -> float:
+    """Seconds since the start by the first process's clock, so that all processes end at the same step."""
+    passed = torch.tensor([time.monotonic() - began], dtype=torch.float64)
+    if ranks > 1:
+        dist.broadcast(passed, 0)
+    return float(passed)
+
+
+def average_gradients(trainable: list[nn.Parameter], ranks: int) -> None:
+    """Sets the gradients of every process to the mean over all processes, in one exchange."""
+    if ranks == 1:
+        return
+    gradients = [tensor.grad if tensor.grad is not None else torch.zeros_like(tensor) for tensor in trainable]
+    together = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(together)
+    together /= ranks
+    for tensor, part in zip(trainable, together.split([tensor.numel() for tensor in trainable]), strict=True):
+        tensor.grad = part.view_as(tensor)
 
 
 def average(averaged: nn.Module, model: nn.Module, *, decay: float) -> None:

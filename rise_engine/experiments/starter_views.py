@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
 
 from rise_engine.config import AugmentConfig
 from rise_engine.errors import RiseError
@@ -37,9 +38,9 @@ View = tuple[Tensor, Tensor]
 
 
 def training_views(
-    folder: Path, shares: Mapping[str, float], augment: AugmentConfig, *, seed: int, first: int = 0
+    folder: Path, shares: Mapping[str, float], augment: AugmentConfig, *, seed: int, first: int = 0, step: int = 1
 ) -> Iterator[View]:
-    """Endless views of the frames in ``folder``; view n follows from ``seed`` and n, and the first one is ``first``.
+    """Endless views ``first``, ``first + step``, ... of the frames in ``folder``; view n follows from ``seed`` and n.
 
     ``shares`` is the relative frequency of each kind of frame. Raises ``RiseError`` if the folder has no frame of them.
     """
@@ -52,11 +53,28 @@ def training_views(
         weights = np.array([shares[kind] for kind in kinds])
         for _ in range(RELIST_AFTER):
             rng = np.random.default_rng([seed, number])
-            number += 1
+            number += step
             paths = listed[kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]]
             view = training_view(*read_frame(paths[int(rng.integers(len(paths)))]), rng, augment)
             if view is not None:
                 yield view
+
+
+class ViewStream(IterableDataset[View]):
+    """``training_views`` for a data loader: each of its worker processes makes every n-th view."""
+
+    def __init__(
+        self, folder: Path, shares: Mapping[str, float], augment: AugmentConfig, *, seed: int, first: int
+    ) -> None:
+        self._folder, self._shares, self._augment = folder, dict(shares), augment
+        self._seed, self._first = seed, first
+
+    def __iter__(self) -> Iterator[View]:
+        worker = get_worker_info()
+        number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        return training_views(
+            self._folder, self._shares, self._augment, seed=self._seed, first=self._first + number, step=count
+        )
 
 
 def training_view(

@@ -105,8 +105,7 @@ class ModelBuilder:
                 height=height,
                 nchannel=3,
             )
-            # MuJoCo's rows start at the bottom.
-            texture.data = np.ascontiguousarray(material.texture[::-1]).tobytes()
+            texture.data = np.ascontiguousarray(material.texture).tobytes()
             textures = made.textures
             textures[self._mujoco.mjtTextureRole.mjTEXROLE_RGB] = texture.name
             made.textures = textures

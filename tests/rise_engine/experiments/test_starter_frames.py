@@ -85,5 +85,9 @@ def test_views_repeat_and_can_begin_later(tmp_path: Path) -> None:
     second = next(views)
     again = next(training_views(tmp_path, shares, augment, seed=5, first=1))
     assert all(bool((a == b).all()) for a, b in zip(second, again, strict=True))
+    third = next(training_views(tmp_path, shares, augment, seed=5, first=2))
+    pair = training_views(tmp_path, shares, augment, seed=5, step=2)
+    next(pair)
+    assert bool((next(pair)[0] == third[0]).all())
     with pytest.raises(RiseError, match="has no frames"):
         next(training_views(tmp_path / "empty", shares, augment, seed=5))
