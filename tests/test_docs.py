@@ -315,3 +315,35 @@ def test_the_table_of_the_method_package_names_functions_that_exist() -> None:
     }
     equations = re.findall(r"^Eq\. \d.*  [a-z_]+\.(\w+)$", table_text, flags=re.MULTILINE)
     assert [name for name in equations if f"`{name}`" not in {entry.strip(",") for entry in shown}] == []
+
+
+# The window
+
+
+def literals_of(folder: Path) -> list[str]:
+    """The texts in the code below a folder; of an f-string its fixed parts, joined by a space."""
+    found = []
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value for part in node.values if isinstance(part, ast.Constant)]
+                found.append(" ".join(str(part).strip() for part in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_the_tour_names_buttons_that_the_window_has() -> None:
+    keys = {"Enter", "Space", "Tab", "F6"}
+    named = {" ".join(name.split()) for name in re.findall(r"\*\*(.+?)\*\*", read("docs/tour.md"), flags=re.DOTALL)}
+    buttons = {name for name in named if len(name) > 1 and " + " not in name and name not in keys}
+    texts = literals_of(ROOT / "rise_napari")
+    assert len(buttons) > 12
+    missing = []
+    for name in sorted(buttons):
+        pattern = re.compile(
+            r"\b.*".join(re.escape(part) for part in name.split(" … ")) + r"(?!\w)", flags=re.IGNORECASE
+        )
+        if not any(pattern.match(text) for text in texts):
+            missing.append(name)
+    assert missing == []
