@@ -99,9 +99,11 @@ def walk(bench: Workbench, viewer: napari.Viewer, path: Path, shoot: Camera, ste
     workspace.show(workspace.frames[LABELLED].id)
     bench.tabs.setCurrentWidget(bench.train)
     shoot("train")
-    bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
-    bench.train.steps.setValue(steps)
-    bench.train.more.setText("schedule.unsupervised_after=2, schedule.preview_every=2, schedule.holdout_every=5")
+    bench.train.settings.budget.setCurrentIndex(bench.train.settings.budget.count() - 1)
+    bench.train.settings.steps.setValue(steps)
+    bench.train.settings.advanced.more.setText(
+        "schedule.unsupervised_after=2, schedule.preview_every=2, schedule.holdout_every=5"
+    )
     bench.train.start_training()
     wait(1200, lambda: len(bench.curves.losses) > steps * 0.8 or not workspace.training.running)
     shoot("window")

@@ -19,7 +19,7 @@ from rise_napari.tabs.export import ExportTab
 from rise_napari.tabs.project.tab import ProjectTab
 from rise_napari.tabs.review.tab import ReviewTab
 from rise_napari.tabs.tab import Tab
-from rise_napari.tabs.train.tab import BETWEEN_SETTINGS, TrainTab
+from rise_napari.tabs.train.tab import TrainTab
 from rise_napari.tools.select_predictions import PredictionSelector
 from rise_napari.tools.toolbox import Toolbox
 from rise_napari.training.curves import Curves
@@ -96,6 +96,8 @@ class Workbench(QWidget):
         self.setAcceptDrops(True)
         self.setStyleSheet(FOCUS)
         self.shortcuts.pass_keys_through(self)
+        advanced = self.train.settings.advanced
+        advanced.sections_built.connect(lambda: self.shortcuts.pass_keys_through(advanced))
 
     def _connect(self) -> None:
         self.layers.annotations_added.connect(self.shortcuts.bind_layer)
@@ -161,9 +163,7 @@ class Workbench(QWidget):
 
     def _use_settings(self, settings: list[str]) -> None:
         """Writes settings of pseudo-sequences into the Train tab; they replace the earlier ones."""
-        typed = [one for one in BETWEEN_SETTINGS.split(self.train.more.text().strip(" ,")) if one]
-        others = [one for one in typed if not one.startswith("sequence.")]
-        self.train.more.setText(", ".join([*others, *settings]))
+        self.train.settings.advanced.use("sequence", settings)
         used = ", ".join(settings) or "the default settings"
         self.workspace.notify(f"The next training uses {used}.")
 

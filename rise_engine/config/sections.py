@@ -12,7 +12,10 @@ StrongOperation = Literal["colour_jitter", "planckian_jitter", "grayscale", "gau
 class Section(BaseModel):
     """A section of the settings. Unknown names, wrong types and infinite numbers are refused, also on assignment."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    # The string below a field becomes its description, which the window shows as a tooltip.
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ModelConfig(Section):

@@ -1,4 +1,4 @@
-"""Leave with a COCO file, an ONNX model and a page of counts."""
+"""The Export tab: write a COCO file, an ONNX model and a report; clicks on the Export buttons are handled here."""
 
 from __future__ import annotations
 
@@ -8,93 +8,145 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from rise_engine.config import Section
+from rise_engine.formats.coco.exporter import ExportMasks, ExportSource
 from rise_engine.project.maintenance.report import write_report
 from rise_engine.project.project import Project
 from rise_napari.engine.background import run_in_background, stream_in_background
 from rise_napari.tabs.model_in_use import describe_run
-from rise_napari.tabs.tab import Tab, button
+from rise_napari.tabs.tab import NO_PROJECT, Tab, allow_narrow, button
+from rise_napari.ui.config_form import SectionForm
 from rise_napari.workspace import Workspace
 
-SOURCES = {
-    "reviewed": "everything labelled or reviewed",
-    "drawn": "only what was drawn or imported",
-    "all": "also predictions that nobody has reviewed",
+
+class CocoOptions(Section):
+    """The options of a COCO export. Each field is a row of the form and an argument of ``export_coco``."""
+
+    source: ExportSource = "reviewed"
+    """Which annotations to write."""
+    masks: ExportMasks = "as-imported"
+    """The format of the masks. Polygons cannot represent holes."""
+
+
+OPTION_TEXTS = {
+    "reviewed": "All labelled and reviewed frames",
+    "drawn": "Only drawn and imported annotations",
+    "all": "Also predictions that are not reviewed",
+    "as-imported": "As imported",
+    "rle": "Run-length encoding (RLE)",
+    "polygons": "Polygons",
 }
-MASKS = {"as-imported": "as they came", "rle": "run lengths (RLE)", "polygons": "polygons"}
+FAILED = "Nothing was written. The message above has the reason."
+
+
+class ExportGroup(QGroupBox):
+    """One export: its options, its button, and a line that reports where the file is."""
+
+    def __init__(self, title: str, options: QWidget | None, action: QPushButton) -> None:
+        super().__init__(title)
+        self.action = action
+        self.where = QLabel()
+        self.where.setWordWrap(True)
+        self.where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.open_folder = QPushButton("Open folder")
+        layout = QVBoxLayout(self)
+        for widget in (options, action, self.where, self.open_folder):
+            if widget is not None:
+                layout.addWidget(widget)
+        self.clear()
+
+    def clear(self) -> None:
+        """Hides the line of an earlier export."""
+        self.where.clear()
+        self.where.hide()
+        self.open_folder.hide()
+
+    def begin(self, words: str) -> None:
+        """Shows that the export runs."""
+        self.action.setEnabled(False)
+        self.say(words)
+
+    def say(self, words: str) -> None:
+        """Shows a line of text."""
+        self.where.setText(words)
+        self.where.show()
+
+    def end(self) -> None:
+        """Allows the next export. Without a result the line still ends with an ellipsis, and the export failed."""
+        self.action.setEnabled(True)
+        if self.where.text().endswith("…"):
+            self.say(FAILED)
 
 
 class ExportTab(Tab):
-    """Three files, and where they are."""
+    """Three groups, one for each kind of file."""
 
     name = "Export"
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self.exported = False
-        self._folders: dict[QPushButton, Path] = {}
-        self.source = QComboBox()
-        for source, words in SOURCES.items():
-            self.source.addItem(words, source)
-        self.masks = QComboBox()
-        for kind, words in MASKS.items():
-            self.masks.addItem(words, kind)
-        self.coco = button("Export COCO…", self._ask_coco, "Write the annotations as a COCO JSON file", tall=True)
-        self.coco_where, self.coco_open = QLabel(), QPushButton("Open folder")
-        self.run = QComboBox()
-        self.run.setToolTip("Which training's model")
+        self._folders: dict[ExportGroup, Path] = {}
+        self._build_coco()
+        self._build_onnx()
+        self._build_report()
+        self.body.addStretch(1)
+        self._connect_signals()
+        self.refresh()
+
+    # -- construction -----------------------------------------------------------------------------------------------
+
+    def _build_coco(self) -> None:
+        self.coco_options = SectionForm(CocoOptions(), words=OPTION_TEXTS)
+        self.coco = button("Export COCO…", self._ask_coco, "Write the annotations as a COCO JSON file.", tall=True)
+        self.coco_group = self._add_group("Annotations", self.coco_options, self.coco)
+        self.coco_where, self.coco_open = self.coco_group.where, self.coco_group.open_folder
+
+    def _build_onnx(self) -> None:
+        self.run = allow_narrow(QComboBox())
+        self.run.setToolTip("The run with the model to export.")
+        options = QWidget()
+        form = QFormLayout(options)
+        form.setContentsMargins(4, 4, 4, 4)
+        form.addRow("Run", self.run)
         self.onnx = button(
             "Export ONNX…",
             self._ask_onnx,
-            "Write the model as ONNX, checked against torch before it is done",
+            "Write the model as an ONNX file and compare its outputs with torch.",
             tall=True,
         )
-        self.onnx_where, self.onnx_open = QLabel(), QPushButton("Open folder")
-        self.body.addWidget(
-            self._group(
-                "Annotations", {"Which": self.source, "Masks": self.masks}, self.coco, self.coco_where, self.coco_open
-            )
-        )
-        self.body.addWidget(self._group("Model", {"Run": self.run}, self.onnx, self.onnx_where, self.onnx_open))
+        self.onnx_group = self._add_group("Model", options, self.onnx)
+        self.onnx_where, self.onnx_open = self.onnx_group.where, self.onnx_group.open_folder
+
+    def _build_report(self) -> None:
         self.report = button(
-            "Export report…", self._ask_report, "Write a page of counts: frames, instances, trainings", tall=True
+            "Export report…", self._ask_report, "Write a page with counts of frames, instances and runs.", tall=True
         )
-        self.report_where, self.report_open = QLabel(), QPushButton("Open folder")
-        self.body.addWidget(self._group("Report", {}, self.report, self.report_where, self.report_open))
-        self.body.addStretch(1)
+        self.report_group = self._add_group("Report", None, self.report)
+        self.report_where, self.report_open = self.report_group.where, self.report_group.open_folder
+
+    def _add_group(self, title: str, options: QWidget | None, action: QPushButton) -> ExportGroup:
+        group = ExportGroup(title, options, action)
+        group.open_folder.clicked.connect(lambda _checked=False: self._open(self._folders[group]))
+        self.body.addWidget(group)
+        return group
+
+    def _connect_signals(self) -> None:
+        workspace = self.workspace
         for signal in (workspace.project_changed, workspace.frames_changed, workspace.training.state_changed):
             signal.connect(self.refresh)
-        workspace.project_changed.connect(self._forget)
-        self.refresh()
+        workspace.project_changed.connect(self._clear)
 
-    def _group(
-        self, title: str, rows: dict[str, QComboBox], action: QPushButton, where: QLabel, opener: QPushButton
-    ) -> QGroupBox:
-        group = QGroupBox(title)
-        layout = QVBoxLayout(group)
-        form = QFormLayout()
-        for label, widget in rows.items():
-            # The longest entry must not decide how wide the dock is.
-            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            form.addRow(label, widget)
-        layout.addLayout(form)
-        layout.addWidget(action)
-        where.setWordWrap(True)
-        where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        where.hide()
-        layout.addWidget(where)
-        opener.hide()
-        opener.clicked.connect(lambda: self._open(self._folders[opener]))
-        layout.addWidget(opener)
-        return group
+    # -- what the tab shows -----------------------------------------------------------------------------------------
 
     def advice(self) -> str:
         if self.workspace.project is None:
-            return "Open a folder of images in the Project tab first."
+            return NO_PROJECT
         if not self._runs():
-            return "Export the annotations as COCO; a model can be exported after the first training."
-        return "Export the annotations as COCO and the model as ONNX; both work without this program."
+            return "Export the annotations as COCO. You can export a model after the first training."
+        return "Export the annotations as COCO and the model as ONNX. You can use both without RISE."
 
     def finished(self) -> bool:
         return self.exported
@@ -104,34 +156,32 @@ class ExportTab(Tab):
         project = self.workspace.project
         self.coco.setEnabled(project is not None)
         self.report.setEnabled(project is not None)
+        self._show_runs()
+        self.onnx.setEnabled(self.run.count() > 0)
+
+    def _show_runs(self) -> None:
+        project = self.workspace.project
         chosen, known = self.run.currentData(), self.run.count()
         self.run.clear()
-        for number, words in reversed(self._runs()):
-            self.run.addItem(words, number)
+        for number, text in reversed(self._runs()):
+            self.run.addItem(text, number)
         if self.run.count() != known or chosen is None:
-            # There is a new model: the one in use is what most people want.
+            # After a new run most people want the model in use.
             current = project.runs.current() if project is not None else None
             chosen = current.number if current is not None else None
         self.run.setCurrentIndex(max(0, self.run.findData(chosen)) if self.run.count() else -1)
-        self.onnx.setEnabled(self.run.count() > 0)
 
     def _runs(self) -> list[tuple[int, str]]:
         project = self.workspace.project
         if project is None:
             return []
-        done = [run for run in project.runs.all() if run.finished is not None]
-        return [(run.number, describe_run(run)) for run in done]
+        finished = [run for run in project.runs.all() if run.finished is not None]
+        return [(run.number, describe_run(run)) for run in finished]
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self.exported = False
-        for where, opener in (
-            (self.coco_where, self.coco_open),
-            (self.onnx_where, self.onnx_open),
-            (self.report_where, self.report_open),
-        ):
-            where.clear()
-            where.hide()
-            opener.hide()
+        for group in (self.coco_group, self.onnx_group, self.report_group):
+            group.clear()
 
     # -- COCO -------------------------------------------------------------------------------------------------------
 
@@ -141,32 +191,25 @@ class ExportTab(Tab):
             self.export_coco(Path(name))
 
     def export_coco(self, path: Path) -> None:
-        """Writes the COCO file beside the window and says where it is."""
+        """Writes the COCO file in the background and reports where it is."""
         project = self.workspace.project
         if project is None:
             return
         self.workspace.save_requested.emit()
-        source, masks, folder = self.source.currentData(), self.masks.currentData(), project.path
+        options, folder = CocoOptions.model_validate(self.coco_options.values()), project.path
 
         def work() -> Any:
             from rise_engine.formats.coco import export_coco
 
             with Project.open(folder, read_only=True) as other:
-                return export_coco(other, path, source=source, masks=masks)
+                return export_coco(other, path, **options.model_dump())
 
-        self._say(self.coco_where, "Writing…")
-        self.coco.setEnabled(False)
-        run_in_background(
-            self.workspace, work, done=self._coco_done, finished=lambda: self._ended(self.coco, self.coco_where)
-        )
+        self.coco_group.begin("Writing…")
+        run_in_background(self.workspace, work, done=self._coco_done, finished=self.coco_group.end)
 
     def _coco_done(self, report: Any) -> None:
-        self._done(
-            Path(report.path),
-            self.coco_where,
-            self.coco_open,
-            f"{report.instances:,} instances in {report.frames:,} frames are in",
-        )
+        words = f"Wrote {report.instances:,} instances in {report.frames:,} frames to"
+        self._done(self.coco_group, Path(report.path), words)
 
     # -- ONNX -------------------------------------------------------------------------------------------------------
 
@@ -176,23 +219,22 @@ class ExportTab(Tab):
             self.export_onnx(Path(name))
 
     def export_onnx(self, path: Path) -> None:
-        """Writes the ONNX file beside the window and says where it is."""
+        """Writes the ONNX file in the engine's process and reports where it is."""
         project, run = self.workspace.project, self.run.currentData()
         if project is None:
             return
         folder = str(project.path)
-        self._say(self.onnx_where, "Writing and checking the model…")
-        self.onnx.setEnabled(False)
+        self.onnx_group.begin("Writing and checking the model…")
         stream_in_background(
             self.workspace,
             lambda: self.workspace.engine.run("export_onnx", project=folder, path=str(path), run=run),
             each=self._onnx_done,
-            finished=lambda: self._ended(self.onnx, self.onnx_where),
+            finished=self.onnx_group.end,
         )
 
     def _onnx_done(self, answer: dict[str, Any]) -> None:
         result = answer["result"]
-        self._done(Path(result["path"]), self.onnx_where, self.onnx_open, f"{result['summary']}:")
+        self._done(self.onnx_group, Path(result["path"]), f"{result['summary']}:")
 
     # -- report -----------------------------------------------------------------------------------------------------
 
@@ -202,41 +244,28 @@ class ExportTab(Tab):
             self.export_report(Path(name))
 
     def export_report(self, path: Path) -> None:
-        """Writes the counts and says where they are."""
+        """Writes the report and shows where it is."""
         project = self.workspace.project
         if project is None:
             return
         self.workspace.save_requested.emit()
         with self.workspace.reporting_errors():
             write_report(project, path, now=datetime.now())
-            self._done(path, self.report_where, self.report_open, "The report is in")
+            self._done(self.report_group, path, "Wrote the report to")
 
-    # -- both -------------------------------------------------------------------------------------------------------
+    # -- all three --------------------------------------------------------------------------------------------------
 
     def _proposal(self, name: str) -> str:
         project = self.workspace.project
         return str(project.path.parent / name) if project is not None else name
 
-    def _done(self, path: Path, where: QLabel, opener: QPushButton, words: str) -> None:
+    def _done(self, group: ExportGroup, path: Path, words: str) -> None:
         self.exported = True
-        self._say(where, f"{words} {path}")
-        opener.show()
-        self._folders[opener] = path.parent
+        self._folders[group] = path.parent
+        group.say(f"{words} {path}")
+        group.open_folder.show()
         self.workspace.notify(f"{words} {path}")
-
-    @staticmethod
-    def _say(where: QLabel, words: str) -> None:
-        """A line that is there only while it has something to say."""
-        where.setText(words)
-        where.show()
 
     def _open(self, folder: Path) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))):
-            self.workspace.notify(
-                f"This system has no program to show folders with: the files are in {folder}.", "warning"
-            )
-
-    def _ended(self, action: QPushButton, where: QLabel) -> None:
-        action.setEnabled(True)
-        if where.text().endswith("…"):
-            self._say(where, "Nothing was written: see the message above.")
+            self.workspace.notify(f"No program of this system can show a folder. The files are in {folder}.", "warning")

@@ -1,4 +1,4 @@
-"""Which run predicts: the person may choose another one at any time."""
+"""The choice of the run that predicts."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
 from rise_engine.project.maintenance.report import best_holdout_ap
 from rise_engine.project.records import RunRecord
+from rise_napari.tabs.tab import allow_narrow
 from rise_napari.workspace import Workspace
 
 
 class ModelInUse(QWidget):
-    """A list of the finished runs, the one that predicts chosen."""
+    """A combo box with the finished runs; the selected one predicts."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
         self.runs = QComboBox()
         self.runs.setToolTip(
-            "The model that predicts, that the next training can start from, and that is exported.\n"
-            "A new one takes its place by itself unless it is worse on the hold-out."
+            "This model predicts. A training can start from it, and it is the one to export. After a training the new "
+            "model is used, unless its hold-out AP is lower."
         )
         self.runs.activated.connect(self._chosen)
-        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        allow_narrow(self.runs)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(QLabel("Model in use"))
@@ -41,13 +42,15 @@ class ModelInUse(QWidget):
         self.runs.setEnabled(self._workspace.writable and not self._workspace.training.running)
 
     def use(self, number: int) -> None:
-        """Makes a run the one that predicts."""
+        """Uses a run for predictions from now on."""
         workspace = self._workspace
         if workspace.project is None or not workspace.writable:
             return
         with workspace.reporting_errors():
             workspace.project.runs.choose(number)
-            workspace.notify(f"Run {number} predicts from now on: press Predict all in the Review tab.")
+            workspace.notify(
+                f"Run {number} is in use now. Press Predict all in the Review tab to update the predictions."
+            )
             workspace.predictions_changed.emit(None)
             workspace.refresh_frames()
 
@@ -56,7 +59,7 @@ class ModelInUse(QWidget):
 
 
 def describe_run(run: RunRecord) -> str:
-    """A run in a line: number, preset, steps, and its best hold-out AP where it has one."""
+    """A run in one line: number, preset, steps, and the best hold-out AP if it was measured."""
     if run.steps == 0:
         return f"{run.number}: starter weights"
     best = best_holdout_ap(run)

@@ -102,11 +102,11 @@ def test_from_a_folder_to_coco_and_onnx(
 
     # a training
     bench.tabs.setCurrentWidget(bench.train)
-    bench.train.budget.setCurrentIndex(bench.train.budget.count() - 1)
-    bench.train.steps.setValue(6)
-    bench.train.device.setCurrentText("cpu")
-    bench.train.weights.setEditText("none")
-    bench.train.more.setText(TINY)
+    bench.train.settings.budget.setCurrentIndex(bench.train.settings.budget.count() - 1)
+    bench.train.settings.steps.setValue(6)
+    bench.train.settings.device.setCurrentText("cpu")
+    bench.train.settings.advanced.weights.setEditText("none")
+    bench.train.settings.advanced.more.setText(TINY)
     click(bench.train.start)
     qtbot.waitUntil(lambda: not workspace.training.running, timeout=600_000)
     assert workspace.training.state is RunState.FINISHED, said

@@ -1,4 +1,4 @@
-"""Which frames a training would learn from, listed before it starts."""
+"""The frames that a training would use: counts, and a list of the labelled and the hold-out frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTED = 300
 
 
 class TrainingFrames(QWidget):
-    """The counts in a line, and under it the frames by name; a click on one shows it."""
+    """A line of counts, and below it the names of the frames. A click on a name shows the frame."""
 
     def __init__(self, workspace: Workspace, *, seed: Callable[[], int]) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class TrainingFrames(QWidget):
         self.counts = QLabel()
         self.counts.setWordWrap(True)
         self.names = QListWidget()
-        # Of itself the list would be one line high: what surrounds it takes the room.
+        # The layout would shrink the list to one line otherwise.
         self.names.setFixedHeight(130)
-        self.names.setToolTip("Click on a frame to look at it; Annotate and Project say what each one is")
+        self.names.setToolTip("Click on a frame to show it.")
         self.names.itemClicked.connect(self._show)
-        self._collapsible = collapsible("Which frames", self.names)
+        self._collapsible = collapsible("Frames", self.names)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -37,7 +37,7 @@ class TrainingFrames(QWidget):
         layout.addWidget(self._collapsible)
 
     def split(self) -> TrainingSplit:
-        """The frames of a training that would start now. Raises RiseError when there is nothing to learn from."""
+        """The frames of a training that would start now. Raises ``RiseError`` if no frame is labelled."""
         assert self._workspace.project is not None
         return choose_split(self._workspace.project, seed=self._seed(), frames=self._workspace.frames)
 
@@ -58,13 +58,13 @@ class TrainingFrames(QWidget):
             f"{len(split.unlabelled):,} unlabelled</b>"
         )
         self._collapsible.setVisible(True)
-        self._list("labelled: teaches", split.labelled)
-        self._list("hold-out: measures, never teaches", split.holdout)
+        self._list("Labelled, for training", split.labelled)
+        self._list("Hold-out, for measuring only", split.holdout)
 
     def _list(self, title: str, ids: list[int]) -> None:
         names = {frame.id: frame.name for frame in self._workspace.frames}
         heading = QListWidgetItem(f"{title} ({len(ids):,})")
-        # Not to be chosen, and yet not as faint as what is switched off.
+        # Not selectable, but not greyed out.
         heading.setFlags(Qt.ItemFlag.ItemIsEnabled)
         bold = heading.font()
         bold.setBold(True)

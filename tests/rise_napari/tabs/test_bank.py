@@ -155,7 +155,7 @@ def test_the_sequence_is_generated_for_the_frame_the_seed_and_the_settings(windo
 
 
 def test_the_sequence_settings_reach_the_train_tab(window: Any, bank: Any) -> None:
-    preview, more = window.bank.preview, window.train.more
+    preview, more = window.bank.preview, window.train.settings.advanced.more
     more.setText("loader.short_sides=[64, 96], sequence.max_pasted=1")
     preview.settings.sliders["max_pasted"].setValue(0)
     QTest.mouseClick(preview.settings.use, Qt.MouseButton.LeftButton)

@@ -31,7 +31,7 @@ def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
     training = labelled.workspace.training
     training.state_changed.connect(lambda: states.append(training.state))
     trainer.batches = script("frame_0.png", [disc(20, 20), disc(40, 60)])
-    assert "2 labelled, 0 hold-out, 5 unlabelled" in labelled.train.data.text()
+    assert "2 labelled, 0 hold-out, 5 unlabelled" in labelled.train.settings.frames.counts.text()
     labelled.train.start_training()
     assert training.state is RunState.STARTING
     assert not labelled.train.start.isEnabled()
@@ -83,12 +83,12 @@ def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any
     assert "memory is full" in labelled.header.message.text()
     assert "smaller crop" in train.report.text()
     assert train.start.isEnabled()
-    assert not train.fix.isHidden()
-    assert "less kept in memory" in train.fix.text()
-    train.fix.click()
+    assert not train.next_actions.remedy.isHidden()
+    assert "less kept in memory" in train.next_actions.remedy.text()
+    train.next_actions.remedy.click()
     assert labelled.workspace.training.running
     assert trainer.job.config.model.checkpointing
-    assert train.fix.isHidden()
+    assert train.next_actions.remedy.isHidden()
     trainer.alive = False
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
 
@@ -103,8 +103,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: A
     labelled.train.start_training()
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
     assert not trainer.job.resume
-    assert "last checkpoint" in labelled.train.fix.text()
-    labelled.train.fix.click()
+    assert "last checkpoint" in labelled.train.next_actions.remedy.text()
+    labelled.train.next_actions.remedy.click()
     assert trainer.job.resume
     trainer.alive = False
     qtbot.waitUntil(lambda: not labelled.workspace.training.running, timeout=10_000)
@@ -112,7 +112,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: A
 
 def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled: Any, trainer: Any) -> None:
     project = labelled.workspace.project
-    assert labelled.train.go_on.isHidden()
+    assert labelled.train.next_actions.resume.isHidden()
     run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     (run.folder / "training_state").mkdir()
     (run.folder / "training_state" / "state.safetensors").write_bytes(b"")
@@ -120,8 +120,8 @@ def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled
     record = {"config": config.model_dump(mode="json"), "labelled": ["frame_0.png"], "holdout": []}
     (run.folder / "config.json").write_text(json.dumps(record))
     labelled.train.refresh()
-    assert "run 1" in labelled.train.go_on.text()
-    labelled.train.go_on.click()
+    assert "run 1" in labelled.train.next_actions.resume.text()
+    labelled.train.next_actions.resume.click()
     assert trainer.job.resume
     assert trainer.job.config.schedule.seed == 5
     assert len(trainer.job.split.labelled) == 1
@@ -140,17 +140,17 @@ def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: An
     ]
     labelled.train.start_training()
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FINISHED, timeout=10_000)
-    assert "to beat: 45.0 of run 1" in labelled.train.report.text()
+    assert "model in use: 45.0 (run 1)" in labelled.train.report.text()
     assert "less than run 1" in labelled.train.report.text()
     assert labelled.train.model.runs.currentData() == 1
-    labelled.train.use_anyway.click()
+    labelled.train.next_actions.use_new.click()
     assert project.runs.get().number == 2
     assert labelled.train.model.runs.currentData() == 2
-    assert labelled.train.use_anyway.isHidden()
+    assert labelled.train.next_actions.use_new.isHidden()
 
 
 def test_training_again_is_short_and_starts_from_the_model_in_use(labelled: Any, trainer: Any) -> None:
-    labelled.train.budget.setCurrentIndex(2)
+    labelled.train.settings.budget.setCurrentIndex(2)
     labelled.train.train_again()
     assert trainer.job.config.weights == "last"
     assert trainer.job.minutes == 5
@@ -163,20 +163,23 @@ def test_the_live_score_hides_predictions_and_leaves_the_annotations_alone(
     trainer.batches = script("frame_0.png", [disc(20, 20)])
     labelled.train.start_training()
     qtbot.waitUntil(lambda: not trainer.batches, timeout=10_000)
-    qtbot.waitUntil(lambda: "1 of 1" in labelled.train.live_counts.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "1 of 1" in labelled.train.live.counts.text(), timeout=10_000)
     before = labelled.layers.annotations.data.copy()
-    labelled.train.live_score.setValue(95)
-    assert "0 of 1" in labelled.train.live_counts.text()
+    labelled.train.live.score.setValue(95)
+    assert "0 of 1" in labelled.train.live.counts.text()
     assert not labelled.viewer_for_tests.layers["predictions"].data.any()
     assert np.array_equal(labelled.layers.annotations.data, before)
-    labelled.train.live_score.setValue(50)
+    labelled.train.live.score.setValue(50)
     assert labelled.viewer_for_tests.layers["predictions"].data.any()
 
 
 def test_the_frames_that_teach_are_listed_before_the_start(labelled: Any) -> None:
-    names = [labelled.train.frames.names.item(row).text().strip() for row in range(labelled.train.frames.names.count())]
-    assert names == ["labelled: teaches (2)", "frame_0.png", "frame_1.png", "hold-out: measures, never teaches (0)"]
-    labelled.train.frames.names.itemClicked.emit(labelled.train.frames.names.item(2))
+    names = [
+        labelled.train.settings.frames.names.item(row).text().strip()
+        for row in range(labelled.train.settings.frames.names.count())
+    ]
+    assert names == ["Labelled, for training (2)", "frame_0.png", "frame_1.png", "Hold-out, for measuring only (0)"]
+    labelled.train.settings.frames.names.itemClicked.emit(labelled.train.settings.frames.names.item(2))
     assert labelled.workspace.frame.name == "frame_1.png"
 
 
@@ -200,14 +203,14 @@ def test_annotating_goes_on_while_training(
 
 
 def test_a_wrong_setting_is_told_and_nothing_starts(labelled: Any, trainer: Any) -> None:
-    labelled.train.more.setText("loss.nonsense=3")
+    labelled.train.settings.advanced.more.setText("loss.nonsense=3")
     labelled.train.start_training()
     assert "loss.nonsense" in labelled.header.message.text()
     assert not trainer.alive
 
 
 def test_settings_may_hold_lists(labelled: Any) -> None:
-    labelled.train.more.setText("loader.short_sides=[64, 80], loss.unsupervised=0.25")
+    labelled.train.settings.advanced.more.setText("loader.short_sides=[64, 80], loss.unsupervised=0.25")
     config = labelled.train.config()
     assert config.loader.short_sides == (64, 80)
     assert config.loss.unsupervised == 0.25

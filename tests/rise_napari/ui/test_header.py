@@ -64,7 +64,7 @@ def test_a_failure_is_over_with_the_next_start_and_with_another_project(
     qtbot.waitUntil(lambda: training.state is RunState.FAILED, timeout=10_000)
     assert "memory is full" in opened.header.message.text()
     trainer.batches = []
-    train.fix.click()
+    train.next_actions.remedy.click()
     assert opened.header.message.text() == ""
     trainer.batches = [failed]
     qtbot.waitUntil(lambda: training.state is RunState.FAILED, timeout=10_000)
@@ -73,7 +73,7 @@ def test_a_failure_is_over_with_the_next_start_and_with_another_project(
     opened.workspace.open_path(other)
     assert opened.header.state.text() == "Ready"
     assert train.report.isHidden()
-    assert train.fix.isHidden()
+    assert train.next_actions.remedy.isHidden()
 
 
 def test_a_tinted_message_has_room_for_all_its_lines(opened: Any) -> None:

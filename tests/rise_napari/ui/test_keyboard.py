@@ -126,14 +126,19 @@ def test_every_button_of_every_tab_is_reached_with_tab(shown: Any, folder: Path,
 def test_a_tab_is_changed_from_fields_and_lists_too(shown: Any, folder: Path) -> None:
     shown.workspace.open_path(folder)
     press(Qt.Key.Key_4, ALT)
-    for field in (shown.train.preset, shown.train.seed, shown.train.more, shown.train.weights):
-        shown.train.advanced.expand(False)
+    for field in (
+        shown.train.settings.preset,
+        shown.train.settings.advanced.seed,
+        shown.train.settings.advanced.more,
+        shown.train.settings.advanced.weights,
+    ):
+        shown.train.settings.advanced_section.expand(False)
         shown.tabs.setCurrentWidget(shown.train)
         field.setFocus()
         QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_2, ALT)
         QApplication.processEvents()
         assert shown.tabs.currentWidget() is shown.annotate, field
-    assert (shown.train.seed.value(), shown.train.more.text()) == (0, "")
+    assert (shown.train.settings.advanced.seed.value(), shown.train.settings.advanced.more.text()) == (0, "")
 
 
 def test_f6_goes_to_the_controls_and_back(shown: Any, folder: Path) -> None:
