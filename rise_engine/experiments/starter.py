@@ -59,6 +59,8 @@ def main(
     config.optimiser.backbone_factor = 0.2
     config.optimiser.clip_norm = 0.5
     config.optimiser.bf16 = bf16
+    # The weights are used with the default recipe, with its sizes and its masks that follow edges.
+    config.loader = RiseConfig.preset("laptop").loader
     plan = StarterPlan(
         frames=frames,
         shares={SIMULATED: simulated, DRAWN: 1 - simulated},
