@@ -1,6 +1,6 @@
-"""RISE: instance segmentation from a handful of annotated frames. No Qt, no napari.
+"""RISE: instance segmentation from a few annotated frames. No Qt, no napari.
 
-The names below are loaded when they are first used, so that importing the package costs nothing.
+The names below are loaded at their first use, so that importing the package is fast.
 """
 
 from __future__ import annotations

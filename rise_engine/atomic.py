@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""Atomic writing of files: after a crash, a file is either the old one or the new one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rise_engine.errors import RiseError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes the name of ``path`` when the block ends, and is gone when it fails.
+    """A temporary path next to ``path``; it replaces ``path`` when the block ends, and is deleted when it fails.
 
     Raises RiseError when ``path`` is a folder, its folder cannot be written or the disk is full.
     """
@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             # Opened for writing: some systems flush only such files.
             with part.open("r+b") as written:
                 os.fsync(written.fileno())
-            # Libraries may write private files; a saved file gets the rights any other new file would have.
+            # Libraries may write private files; a saved file gets the usual permissions of a new file.
             mask = os.umask(0)
             os.umask(mask)
             part.chmod(0o666 & ~mask)
@@ -43,30 +43,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """As ``atomic_path``, with a binary file to write to."""
+    """Like ``atomic_path``, with an open binary file."""
     with atomic_path(path) as part, part.open("wb") as file:
         yield file
 
 
 def require_no_folder(path: Path) -> None:
-    """Raise RiseError when a folder is where a file is to be written: better before long work than after it."""
+    """Raise RiseError when ``path`` is a folder; call it before long work, not after it."""
     if path.is_dir():
-        raise RiseError(f"{path} is a folder: name the file to write, such as {path / 'NAME'}")
+        raise RiseError(f"{path} is a folder: give the file to write, such as {path / 'NAME'}.")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` in one step; raises RiseError and changes nothing when it fails."""
+    """Write ``data`` atomically. Raises RiseError, and changes nothing, when it fails."""
     with atomic_file(path) as file:
         file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 in one step; raises RiseError and changes nothing when it fails."""
+    """Write ``text`` as UTF-8 atomically. Raises RiseError, and changes nothing, when it fails."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system lets folders be opened."""
+    """Make the rename survive a power failure, on systems where a folder can be opened."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

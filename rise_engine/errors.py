@@ -1,15 +1,15 @@
-"""The exceptions that carry a sentence for the person."""
+"""Exceptions with a message for the user."""
 
 from __future__ import annotations
 
 
 class RiseError(Exception):
-    """Something the person can mend; the message says what is wrong, where, and what to do."""
+    """An error that the user can fix; the message has the problem, its place, and what to do."""
 
 
 class DeviceError(RiseError):
-    """The device asked for is not there."""
+    """The requested device is not available."""
 
 
 class WeightsError(RiseError):
-    """The weights that a training should start from cannot be had."""
+    """The initial weights of a training are not available."""

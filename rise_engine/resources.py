@@ -1,4 +1,4 @@
-"""Where the shipped files lie: icons and starter weights."""
+"""The files that are shipped with the package: icons and starter weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STARTER = "starter-laptop.safetensors"
 def resource_path(name: str) -> Path:
     """The path of the shipped file ``name``, relative to ``resources/`` and with forward slashes.
 
-    A wheel carries the files inside the package; a source tree and an editable install have them beside it.
+    A wheel contains the files inside the package; a source tree and an editable install have them next to it.
     Raises ``RiseError`` when there is no such file, or when ``name`` leads out of the folder.
     """
     package = Path(__file__).resolve().parent
@@ -20,11 +20,11 @@ def resource_path(name: str) -> Path:
         path = (root / name).resolve()
         if path.is_file() and path.is_relative_to(root):
             return path
-    raise RiseError(f"the shipped file {name!r} is missing from {package}: install rise-napari again")
+    raise RiseError(f"The shipped file {name!r} is missing from {package}: install rise-napari again.")
 
 
 def starter_path() -> Path | None:
-    """The starter weights of the ``laptop`` preset, or None when this installation ships none."""
+    """The starter weights of the ``laptop`` preset, or None when this installation has none."""
     try:
         return resource_path(STARTER)
     except RiseError:

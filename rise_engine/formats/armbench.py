@@ -1,4 +1,4 @@
-"""ARMBench segmentation 0.1 by its folder: COCO files beside ``images/``, one folder for each subset."""
+"""ARMBench segmentation 0.1: a folder for each subset, with COCO files next to ``images/``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rise_engine.project.records import FrameState, Split
 
 SUBSETS = ("mix-object-tote", "same-object-transfer-set", "zoomed-out-tote-transfer-set")
 PARTS = ("test", "val", "train")
-"""In this order: an image that a part before listed never becomes one to train on."""
+"""In this order: an image that an earlier part lists is never trained on."""
 DROPPED = ("Tote",)
-"""Left out unless other categories are: the benchmark counts the objects in the tote, not the tote itself."""
+"""Dropped by default: the benchmark evaluates the objects in the tote, not the tote itself."""
 PERCENTS = (0.5, 1, 2, 10, 100)
 _PAPER_TRAINS_ON = 30_992
 _PAPER_COUNTS = {0.5: 155, 1: 309, 2: 618, 10: 3_099}
-"""The paper's numbers of labelled frames, whose rounding follows no rule."""
+"""The paper's numbers of labelled frames; their rounding follows no rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArmbenchFolder:
-    """One subset on disk; ``files`` are the COCO files that are there, by the part they are."""
+    """One subset on disk; ``files`` are its COCO files by part."""
 
     images: Path
     files: dict[str, Path]
@@ -33,9 +33,9 @@ class ArmbenchFolder:
 
 
 def find_armbench(folder: Path, subset: str | None = None) -> ArmbenchFolder:
-    """The subset in a folder, which is the unpacked archive or the subset's own folder.
+    """The subset in a folder; the folder is the unpacked archive or the folder of the subset.
 
-    Raises RiseError when it is neither, or when there are several subsets and none was named.
+    Raises RiseError when it is neither, or when there are several subsets and ``subset`` is None.
     """
     folder = Path(folder).absolute()
     if subset is not None and subset not in SUBSETS:
@@ -49,7 +49,7 @@ def find_armbench(folder: Path, subset: str | None = None) -> ArmbenchFolder:
     if subset not in there:
         wanted = f"the subset {subset}" if subset else "a subset"
         raise RiseError(
-            f"ARMBench is not in {folder} ({wanted} was looked for): it should hold {' or '.join(SUBSETS)}, each with "
+            f"ARMBench is not in {folder} ({wanted} was expected): it should contain {' or '.join(SUBSETS)}, each with "
             "train.json and images; give the unpacked folder."
         )
     return ArmbenchFolder(folder / subset / "images", _files(folder / subset), subset)
@@ -62,9 +62,9 @@ def import_armbench(
     drop_categories: tuple[str, ...] = DROPPED,
     watch: Watch = unwatched,
 ) -> dict[str, tuple[ImportReport, list[str]]]:
-    """Import each part and hold test and val out, so that neither ever trains; report and frame names by part.
+    """Import each part and hold test and val out, so that they are never trained on; report and frame names by part.
 
-    Images of a part without annotations stay unlabelled; images that a file lists and the folder lacks are counted.
+    Images without annotations stay unlabelled. Images that a file lists but the folder lacks are counted.
     """
     parts: dict[str, tuple[ImportReport, list[str]]] = {}
     known: set[str] = set()
@@ -81,7 +81,7 @@ def import_armbench(
 
 
 def armbench_fractions(project: Project, source: ArmbenchFolder, *, seed: int) -> LabelFractions:
-    """The paper's fractions of labelled training frames, nested; at the paper's size exactly its counts."""
+    """The paper's nested fractions of labelled training frames; on the full dataset exactly its counts."""
     labelled = project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN)
     return LabelFractions.draw(
         [Unit(frame.name, (frame.name,)) for frame in labelled],

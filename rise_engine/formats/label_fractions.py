@@ -1,4 +1,4 @@
-"""Which frames count as labelled when only a part of them may: seeded, nested, and written down."""
+"""Random splits of the labelled frames for experiments with few labels: seeded, nested, and saved to files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rise_engine.atomic import write_text
 from rise_engine.errors import RiseError
 
 FOLDER = "splits"
-"""Of the project folder, where the lists go."""
+"""The folder of the lists, in the project folder."""
 FILE_NAME = "label_fractions.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Frames that are only labelled together: one image, or a sequence of them."""
+    """Frames that are always labelled together: one image, or a sequence."""
 
     name: str
     frames: tuple[str, ...]
@@ -27,7 +27,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class LabelFractions:
-    """A drawn order of frames; the first ``counts[p]`` of it are the ``p`` percent that are labelled."""
+    """A random order of frames; the first ``counts[p]`` of them are the labelled frames at ``p`` percent."""
 
     dataset: str
     source: str
@@ -48,12 +48,12 @@ class LabelFractions:
         seed: int,
         counts: Mapping[float, int] | None = None,
     ) -> LabelFractions:
-        """Shuffle the units with the seed and cut where the wanted number of frames is nearest, never within a unit.
+        """Shuffle the units with the seed, and cut between units, as near to the wanted number of frames as possible.
 
-        ``counts`` are wanted numbers of frames that rounding would not give. Raises RiseError without any unit.
+        ``counts`` replaces the rounded numbers of frames. Raises RiseError when there is no unit.
         """
         if not units:
-            raise RiseError(f"{dataset} has no labelled training frame to draw from; give the folder with its labels.")
+            raise RiseError(f"{dataset} has no labelled training frame; give the folder with its labels.")
         total = sum(len(unit.frames) for unit in units)
         wanted = {percent: (counts or {}).get(percent, round(percent / 100 * total)) for percent in percents}
         nearest = {percent: len(whole_units(units, number, seed=seed)) for percent, number in wanted.items()}
@@ -64,7 +64,7 @@ class LabelFractions:
         return self.order[: self.counts[percent]]
 
     def save(self, folder: Path) -> Path:
-        """Write ``label_fractions.json``, and a list file of each fraction for ``--labelled-list``; the JSON's path."""
+        """Write ``label_fractions.json`` and a list file per fraction for ``--labelled-list``; the JSON path."""
         subsets = []
         for percent in self.counts:
             name = f"labelled-{percent:g}-percent.txt"
@@ -83,9 +83,9 @@ class LabelFractions:
 
 
 def whole_units(units: Sequence[Unit], count: int, *, seed: int) -> tuple[str, ...]:
-    """The frames of the first units in an order drawn with the seed: as near to ``count`` as can be, at least one unit.
+    """The frames of the first units in a random order: as near to ``count`` as possible, at least one unit.
 
-    The frames of a smaller count are the first of those of a larger one.
+    The frames of a smaller count are the first frames of a larger one.
     """
     shuffled = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit.name}".encode()).digest())
     ends = list(itertools.accumulate(len(unit.frames) for unit in shuffled))

@@ -1,7 +1,7 @@
-"""OCID by its folder: scenes on a table or a floor that grow by one object a frame, with masks as images of numbers.
+"""OCID: sequences of scenes on a table or a floor, one more object per frame, with masks as label images.
 
 Layout: ``ARID20/{floor,table}/{top,bottom}/seqNN/{rgb,depth,label,pcd}/NAME.png``; ARID10 and YCB10 have one more
-folder above ``seqNN``. ``label/NAME.png`` holds an integer for each pixel of ``rgb/NAME.png``.
+folder above ``seqNN``. ``label/NAME.png`` has an integer for each pixel of ``rgb/NAME.png``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rise_engine.project.segmentation import from_mask
 PICTURES = "rgb"
 LABELS = "label"
 CATEGORY = "object"
-"""The masks tell objects apart, not what they are."""
+"""The masks distinguish objects but not their categories."""
 PERCENTS = (5, 10, 100)
 _BACKGROUND = {"floor": (0, 1), "table": (0, 1, 2)}
 """0 is unknown; 1 is the floor, or all but the table; 2 is the table where there is one."""
@@ -35,12 +35,12 @@ _ONE_IN = 5
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where a frame comes from, read off its name relative to the image folder."""
+    """The scene of a frame, according to its name relative to the image folder."""
 
     sequence: str
     """The folder of the sequence, relative to the image folder."""
     place: str
-    """The sequence without its camera: the same place seen from above and below is one."""
+    """The sequence without its camera: both views of the same place have the same value."""
     surface: str
     """``floor`` or ``table``."""
     subset: str
@@ -48,18 +48,18 @@ class Scene:
 
 
 def find_ocid(folder: Path) -> Path:
-    """The folder that holds ARID20, ARID10 or YCB10: the one given, or the one in it. Raises RiseError without."""
+    """The folder with ARID20, ARID10 or YCB10: ``folder`` or one in it. Raises RiseError when there is none."""
     folder = Path(folder).absolute()
     for candidate in (folder, folder / "OCID-dataset"):
         if any((candidate / name).is_dir() for name in _SETS):
             return candidate
-    raise RiseError(f"There is no OCID in {folder}: it should hold {', '.join(_SETS)}; give the unpacked folder.")
+    raise RiseError(f"There is no OCID in {folder}: it should contain {', '.join(_SETS)}; give the unpacked folder.")
 
 
 def scene_of(name: str) -> Scene | None:
-    """What a frame's name says; None when it is no picture of a sequence.
+    """The scene of a frame by its name; None when it is no image of a sequence.
 
-    Only the name counts: words such as ``table`` in the path of the image folder itself mean nothing.
+    Only the name is used: words such as ``table`` in the path of the image folder itself have no effect.
     """
     *folders, kind = PurePosixPath(name).parent.parts or ("",)
     surface = next((part for part in folders if part in _BACKGROUND), None)
@@ -71,10 +71,10 @@ def scene_of(name: str) -> Scene | None:
 
 
 def import_ocid(project: Project, *, watch: Watch = unwatched) -> tuple[int, int]:
-    """Read the masks of every frame as one edit and hold one place in five out; (instances, frames without a label).
+    """Import all masks as one edit and hold one place in five out; (instances, frames without a label image).
 
-    ``watch`` sees the frames whose masks are read, and may end that. A scene without objects is labelled, and empty.
-    Raises RiseError, and changes nothing, when a label image is broken or of another size than its picture.
+    ``watch`` observes the frames being read, and can cancel the import. A scene without objects is labelled and empty.
+    Raises RiseError, and changes nothing, when a label image is broken or has another size than its image.
     """
     frames = [frame for frame in project.frames.all() if scene_of(frame.name) is not None]
     known = {category.name: category.id for category in project.annotations.categories()}
@@ -124,7 +124,7 @@ def whole_sequences(project: Project, *, count: int, seed: int) -> tuple[str, ..
 
 
 def _sequences(project: Project) -> list[Unit]:
-    """The labelled training frames by their sequences."""
+    """The labelled training frames, grouped by sequence."""
     sequences: dict[str, list[str]] = {}
     for frame in project.frames.all(state=FrameState.LABELLED, split=Split.TRAIN):
         scene = scene_of(frame.name)
@@ -138,7 +138,7 @@ def _instances(project: Project, frame: FrameRecord, label: Path, category: int)
     header = read_header(project.images / frame.name)
     if numbers.shape != (header.height, header.width):
         raise RiseError(
-            f"The label image {label} has {numbers.shape[1]} x {numbers.shape[0]} pixels but its picture has "
+            f"The label image {label} has {numbers.shape[1]} x {numbers.shape[0]} pixels, but its image has "
             f"{header.width} x {header.height}; unpack the data set again."
         )
     scene = scene_of(frame.name)
@@ -163,7 +163,7 @@ def _label_of(project: Project, name: str) -> Path:
 
 
 def _held_out_places(frames: Sequence[FrameRecord]) -> set[str]:
-    """One place in five, the same ones always; none when there is only one."""
+    """One place in five, always the same ones; none when there is only one place."""
     places = {scene.place for frame in frames if (scene := scene_of(frame.name)) is not None}
     order = sorted(places, key=lambda place: hashlib.sha256(f"hold-out:{place}".encode()).digest())
     return set(order[: max(1, round(len(order) / _ONE_IN))]) if len(order) > 1 else set()

@@ -1,4 +1,4 @@
-"""Whoever looks on while much is read or stored: to show how far it is, or to end it."""
+"""Observers of long imports: they show the progress or cancel the import."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 
 
 class Watch(Protocol):
-    """Passes ``items`` on, of which there are ``total``; ``doing`` says in a word or two what happens to them.
+    """Passes ``total`` items on; ``doing`` describes the work in a word or two.
 
-    What it raises ends the work, which then leaves nothing behind.
+    An exception that it raises cancels the import, which then changes nothing.
     """
 
     def __call__(self, items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]: ...
 
 
 def unwatched(items: Iterable[Item], *, total: int, doing: str) -> Iterator[Item]:
-    """The ``Watch`` that does nothing."""
+    """An observer that does nothing."""
     return iter(items)

@@ -1,4 +1,4 @@
-"""What the learner gets from a project: frames with targets, and frames that cannot have any."""
+"""The frames that a training reads: labelled ones with targets, unlabelled ones without a field for targets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rise_engine.project.segmentation import to_mask
 
 @dataclass(frozen=True, slots=True)
 class LabelledFrame:
-    """A frame a person annotated.
+    """An annotated frame with its targets.
 
     ``image`` uint8 (H, W, 3) RGB; ``masks`` bool (N, H, W), overlaps allowed; ``categories`` int64 (N,), class
     indices from 0; ``name`` is the file name relative to the image folder; ``instances`` are the annotations' ids in
@@ -33,7 +33,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledFrame:
-    """A frame without targets. It has no field for them, so none can reach the learner."""
+    """A frame without targets. It has no field for them, so that none can reach the learner."""
 
     name: str
     image: NDArray[np.uint8]
@@ -50,8 +50,8 @@ def labelled_frame(
 ) -> LabelledFrame:
     """The frame with its masks at the size of the returned image; ``classes`` maps category ids to class indices.
 
-    Objects of other categories are left out. ``made_for`` is the (width, height) that imported annotations were made
-    on. Raises RiseError naming the frame when the file or a mask is broken.
+    Objects of other categories are left out. ``made_for`` is the (width, height) of the image that imported annotations
+    were made on. Raises RiseError that names the frame when the file or a mask is broken.
     """
     picture = read_image(root / record.name, short_side=short_side)
     words = made_on_another(made_for, (picture.width, picture.height))
@@ -78,13 +78,13 @@ def labelled_frame(
 
 
 def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
-    """The frame's picture alone."""
+    """The frame's image without its annotations."""
     return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
 
 
 def made_on_another(made_for: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
-    """What is wrong when imported polygons were made on an image of another (width, height); None when nothing is."""
-    # A file may give the sides as the sensor has them, before EXIF orientation.
+    """A message when imported polygons were made on an image of another (width, height), else None."""
+    # A file may have the sides in the order of the sensor, before EXIF orientation.
     if made_for is None or {*made_for} == {*size}:
         return None
     return (
@@ -94,7 +94,7 @@ def made_on_another(made_for: tuple[int, int] | None, size: tuple[int, int]) -> 
 
 
 def _from_elsewhere(instance: Instance) -> bool:
-    """Whether an instance holds coordinates of an imported file; run lengths tell their size themselves."""
+    """Whether an instance has polygons of an imported file; run lengths contain the size of their image."""
     return instance.source is Source.IMPORTED and isinstance(instance.segmentation, list)
 
 
@@ -104,5 +104,5 @@ def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.boo
         return np.ascontiguousarray(mask)
     rows = ((np.arange(height) + 0.5) * mask.shape[0] / height).astype(np.intp)
     columns = ((np.arange(width) + 0.5) * mask.shape[1] / width).astype(np.intp)
-    # Decoded masks lie column by column in memory.
+    # Decoded masks are stored column by column.
     return np.ascontiguousarray(mask.T[columns][:, rows].T)

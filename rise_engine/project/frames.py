@@ -1,4 +1,4 @@
-"""The frames of a project: which files there are, their sizes, states and splits."""
+"""The frames of a project: their image files, sizes, states and splits."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Spl
 from rise_engine.project.wording import number_of
 
 _FRAMES_A_TRANSACTION = 10_000
-"""Others that write wait for no more than these; what is left out when the program dies, the next look finds."""
+"""The limit of one transaction; other writers wait for it. After a crash, the next scan adds the missing frames."""
 _COLUMNS = "id, name, width, height, state, split"
-# Found by name tens of thousands of times; asking the enumerations takes three times as long.
+# Looked up tens of thousands of times; calling the enumerations takes three times as long.
 _STATES = {state.value: state for state in FrameState}
 _SPLITS = {split.value: split for split in Split}
 
 
 class Frames:
-    """Rows of the table ``frames`` and the files they stand for."""
+    """The table ``frames`` and its image files. ``project.frames``."""
 
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
 
     def scan(self, root: Path, *, inside: str | None = None) -> ScanReport:
-        """Add the image files below ``root`` that are not known yet; nothing is decoded.
+        """Add the new image files in ``root`` and its subfolders; no image is decoded.
 
-        ``inside``: only those that lie in a folder of this name; other folders hold depth, labels and the like.
+        ``inside``: only files in folders of this name; other folders of a dataset have depth, labels and so on.
         """
         if not root.is_dir():
-            raise RiseError(f"The image folder {root} does not exist; say with `rise relink` where the images are now.")
+            raise RiseError(f"The image folder {root} does not exist; give its new place with `rise relink`.")
         found, skipped = _image_names(root)
         if inside is not None:
             found = [name for name in found if PurePosixPath(name).parent.name == inside]
@@ -56,7 +56,7 @@ class Frames:
 
     @reading("frames")
     def all(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
-        """Frames in natural order of their names."""
+        """The frames in natural order of their names (``tote2`` before ``tote10``)."""
         rows = self._store.read(
             f"SELECT {_COLUMNS} FROM frames WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR split = ?2) "
             "ORDER BY sort_key, name",
@@ -70,12 +70,12 @@ class Frames:
 
     @reading("frames")
     def get(self, name_or_id: str | int) -> FrameRecord:
-        """One frame. Raises RiseError when the project does not know it."""
+        """One frame, by file name or id. Raises RiseError when the project does not have it."""
         column = "name" if isinstance(name_or_id, str) else "id"
         rows = self._store.read(f"SELECT {_COLUMNS} FROM frames WHERE {column} = ?", (name_or_id,))
         if not rows:
             raise RiseError(
-                f"The project has no frame {name_or_id!r}; frames are named by their path relative to the image folder."
+                f"The project has no frame {name_or_id!r}; a name is the path relative to the image folder."
             )
         return _record(rows[0])
 
@@ -88,9 +88,9 @@ class Frames:
         return counts
 
     def probe(self, root: Path, frames: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """(width, height) of each frame after EXIF orientation, read from the headers where not known yet.
+        """(width, height) of each frame after EXIF orientation, read from the file headers where unknown.
 
-        Raises RiseError naming a file whose header cannot be read; sizes found so far are kept.
+        Raises RiseError that names a file with an unreadable header; the sizes found before it are stored.
         """
         sizes: dict[int, tuple[int, int]] = {}
         fresh: list[tuple[int, int, int]] = []
@@ -105,14 +105,14 @@ class Frames:
                     sizes[frame] = (record.width, record.height)
         finally:
             if fresh and not self._store.read_only:
-                # They can be read again, so a full disk is no reason to stop.
+                # The sizes can be read again, so a full disk is no reason to stop.
                 with suppress(RiseError), self._store.write() as connection:
                     connection.executemany("UPDATE frames SET width = ?, height = ? WHERE id = ?", fresh)
         return sizes
 
     @reading("frames")
     def annotated_size(self, frame: int) -> tuple[int, int] | None:
-        """(width, height) that an imported file gives for a frame; None when none does."""
+        """(width, height) of the image that imported annotations were made on; None when no file has them."""
         rows = self._store.read("SELECT origin FROM frames WHERE id = ?", (frame,))
         origin = json.loads(rows[0]["origin"]) if rows and rows[0]["origin"] else {}
         width, height = origin.get("width"), origin.get("height")
@@ -134,13 +134,13 @@ class Frames:
             connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", vectors)
 
     def set_state(self, frame: int, state: FrameState) -> None:
-        """Change a frame's state; one edit."""
+        """Mark a frame as labelled (also when it is empty), reviewed, skipped or unlabelled; one edit."""
         record = self.get(frame)
         with self._journal.edit(f"marked as {state}", frame=record.id) as edit:
             edit.update("frames", record.id, {"state": state.value})
 
     def set_split(self, frames: Sequence[int], split: Split) -> None:
-        """Move frames into the hold-out or back; one edit."""
+        """Move frames into the hold-out, or back into training; one edit."""
         records = [self.get(frame) for frame in frames]
         only = records[0].id if len(records) == 1 else None
         place = "the hold-out" if split is Split.HOLDOUT else "training"
@@ -149,26 +149,26 @@ class Frames:
 
 
 def add_frame(connection: sqlite3.Connection, name: str) -> int:
-    """Insert a frame inside a running transaction and return its number."""
+    """Insert a frame within a transaction and return its id."""
     cursor = connection.execute("INSERT INTO frames (name, sort_key) VALUES (?, ?)", (name, natural_key(name)))
     return int(cursor.lastrowid or 0)
 
 
 def found_frame(connection: sqlite3.Connection, name: str) -> int:
-    """The number of a frame, which is added inside a running transaction when nobody has done so."""
+    """The id of a frame; the frame is added within the transaction when it is missing."""
     row = connection.execute("SELECT id FROM frames WHERE name = ?", (name,)).fetchone()
     return add_frame(connection, name) if row is None else int(row["id"])
 
 
 def natural_key(name: str) -> str:
-    """A text that sorts as people count: ``tote2`` before ``tote10``."""
+    """A sort key for natural order: ``tote2`` before ``tote10``."""
     return re.sub(r"\d+", lambda digits: digits[0].lstrip("0").zfill(12), name.casefold())
 
 
 def frame_name(root: Path, file_name: str) -> str:
-    """The frame name that a file name from outside stands for.
+    """The frame name for the file name in an imported file.
 
-    Raises RiseError when it is absolute, climbs out with ``..``, or goes through a link that leads out of ``root``.
+    Raises RiseError when it is absolute, leaves ``root`` with ``..``, or follows a link out of ``root``.
     """
     parts = PurePosixPath(file_name.replace("\\", "/"))
     refusal = RiseError(
@@ -198,7 +198,7 @@ def _image_names(root: Path) -> tuple[list[str], int]:
 
 
 def _files(folder: str, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Files below a folder; linked folders, hidden ones and projects are not entered."""
+    """The files in a folder and its subfolders, without linked folders, hidden folders and projects."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -215,7 +215,7 @@ def _require_relative(name: str) -> None:
 
 
 def _leads_out(root: Path, path: Path) -> bool:
-    # Resolving costs a look at every folder on the way, so it is done only where a link is met.
+    # Resolving reads every parent folder, so it is done only for links.
     step = path
     while step != root:
         if step.is_symlink():
@@ -227,7 +227,7 @@ def _leads_out(root: Path, path: Path) -> bool:
 def _record(row: sqlite3.Row) -> FrameRecord:
     state, split = _STATES[row["state"]], _SPLITS[row["split"]]
     name = row["name"]
-    # A project file may come from somebody else; it must not lead to files outside the image folder.
+    # A project may come from another person; its names must not lead out of the image folder.
     if ".." in name or ":" in name or name[:1] in ("", "/", "\\"):
         _require_relative(name)
     return FrameRecord(row["id"], row["name"], row["width"], row["height"], state, split)

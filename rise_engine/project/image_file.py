@@ -1,4 +1,4 @@
-"""Image files: sizes from headers, pixels as RGB, with bounds checked before anything is decoded."""
+"""Image files: sizes from headers, pixels as RGB; limits are checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rise_engine.errors import RiseError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 200_000_000
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-"""Told by the file's first bytes, not by its name: other readers are slow or start other programs."""
+"""Detected from the first bytes, not from the name. Pillow's other readers are slow or start other programs."""
 _ORIENTATION = 0x0112
 _SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Size in pixels after EXIF orientation; ``conversion`` says in words what reading will change, None if nothing."""
+    """Size in pixels after EXIF orientation; ``conversion`` describes what reading changes, None for nothing."""
 
     width: int
     height: int
@@ -40,22 +40,22 @@ class Picture:
 
 
 def read_header(path: Path) -> ImageHeader:
-    """Size and kind without decoding. Raises RiseError naming the file."""
+    """Size and mode without decoding. Raises RiseError that names the file."""
     with _opened(path) as image:
         width, height = _upright_size(image)
         return ImageHeader(width, height, _conversion(image.mode))
 
 
 def read_image(path: Path, *, short_side: int | None = None) -> Picture:
-    """The pixels, upright, as RGB, optionally resized so that the shortest side is ``short_side``.
+    """The pixels as RGB with EXIF orientation applied, optionally resized to ``short_side`` at the shortest side.
 
-    Raises RiseError naming the file when it is missing, broken or too large.
+    Raises RiseError that names the file when it is missing, broken or too large.
     """
     with _opened(path) as image:
         width, height = _upright_size(image)
         target = None if short_side is None else resized_size(width, height, short_side)
         if target is not None and target[0] < width:
-            # JPEG can be decoded at a fraction of its size; the rest of the way is the antialiased resize below.
+            # JPEG can be decoded at a fraction of its size; the antialiased resize below does the rest.
             scale = target[0] / width
             image.draft(image.mode, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
         # Orientation before conversion: converting may drop the EXIF block.
@@ -66,18 +66,18 @@ def read_image(path: Path, *, short_side: int | None = None) -> Picture:
 
 
 def read_numbers(path: Path) -> NDArray[np.int32]:
-    """The integers of a picture with one channel, int32 (H, W); of a palette image the indices, not the colours.
+    """The integers of an image with one channel, int32 (H, W); of a palette image the indices, not the colours.
 
-    Raises RiseError naming the file when it is missing, broken, or in colour.
+    Raises RiseError that names the file when it is missing, broken, or in colour.
     """
     with _opened(path) as image:
         if image.mode not in _SIXTEEN_BIT | {"1", "L", "P"}:
-            raise RiseError(f"The label image {path} is in colour, not of one number a pixel; unpack it again.")
+            raise RiseError(f"The label image {path} is in colour, but it needs one number per pixel; unpack it again.")
         return np.asarray(image).astype(np.int32)
 
 
 def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """(width, height) with the shortest side at ``short_side`` and the same shape."""
+    """(width, height) with the shortest side at ``short_side`` and the same aspect ratio."""
     scale = short_side / min(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -91,18 +91,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError as error:
         raise RiseError(
-            f"The image {path} is gone; put it back, or say where the images are now with `rise relink`."
+            f"The image {path} is missing; restore it, or give the new place of the images with `rise relink`."
         ) from error
     except Image.DecompressionBombError as error:
         raise RiseError(
             f"The image {path} is larger than {MAX_PIXELS // 1_000_000} megapixels; "
-            "scale it down or take it out of the folder."
+            "scale it down or remove it from the folder."
         ) from error
     except RiseError:
         raise
     except Exception as error:  # decoders raise whatever a broken file leads them to
         raise RiseError(
-            f"The image {path} cannot be read ({error}); replace it or take it out of the folder."
+            f"The image {path} cannot be read ({error}); replace it or remove it from the folder."
         ) from error
 
 
@@ -117,7 +117,7 @@ def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise RiseError(f"The image {path} holds 32-bit numbers; save it with 8 or 16 bits a pixel.")
+        raise RiseError(f"The image {path} holds 32-bit numbers; save it with 8 or 16 bits per channel.")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

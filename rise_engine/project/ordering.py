@@ -1,4 +1,4 @@
-"""An order without a pattern that stays the same when frames come or go."""
+"""A random order of frames that stays the same when frames are added or removed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from rise_engine.project.records import FrameRecord
 
 
 def shuffled(frames: Iterable[FrameRecord], salt: str) -> list[FrameRecord]:
-    """Frames in an order drawn from their names and ``salt`` alone.
+    """The frames in a pseudo-random order, from a hash of ``salt`` and each frame's name.
 
-    A frame's place depends on no other frame, so the first n of a grown list are mostly the same as before.
+    The hash does not depend on other frames, so the first n frames of a longer list are mostly the same as before.
     """
     return sorted(frames, key=lambda frame: hashlib.sha256(f"{salt}:{frame.name}".encode()).digest())

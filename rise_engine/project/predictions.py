@@ -1,4 +1,4 @@
-"""What runs said about frames, and how a person takes it over or throws it away."""
+"""The predictions of runs, and how a person accepts or rejects them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from rise_engine.project.segmentation import to_json
 from rise_engine.project.wording import number_of
 
 _ROWS_A_TRANSACTION = 1000
-"""A person's stroke waits for no longer than one of these takes."""
+"""The limit of one transaction: a person's stroke waits for at most one."""
 
-# A prediction counts only if it is of the newest batch of its run and frame: one that an undo brings back after the run
-# has predicted anew is not.
+# A prediction counts only if it belongs to the newest batch of its run and frame: a prediction that an undo restores
+# after the run has predicted the frame again does not.
 _CURRENT = (
     "predictions JOIN predicted ON predicted.frame = predictions.frame AND predicted.run = predictions.run "
     "AND predicted.batch = predictions.batch"
 )
 
-# The current run's word counts where it has looked at a frame, else that of the latest run that has.
+# Shown are the predictions of the run in use, or else those of the latest run that has predicted the frame.
 _SHOWN_FIRST = "ORDER BY (SELECT value FROM settings WHERE key = 'current_run') IS NOT CAST(run AS TEXT), run DESC"
 _SHOWN = f"(SELECT *, row_number() OVER (PARTITION BY frame {_SHOWN_FIRST}) AS place FROM predicted)"
 
 
 class Predictions:
-    """Rows of the tables ``predictions`` and ``predicted``."""
+    """The tables ``predictions`` and ``predicted``. ``project.predictions``."""
 
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
@@ -44,9 +44,9 @@ class Predictions:
         *,
         disagreement: Mapping[int, float] | None = None,
     ) -> None:
-        """Replace a run's predictions on these frames; not an edit, so never undone.
+        """Replace the predictions of a run on these frames; no edit, so never undone.
 
-        ``disagreement``: how much a frame's predictions changed with the light, 0 to 1, where that was measured.
+        ``disagreement``: by frame, how much its predictions change under strong augmentation, from 0 to 1.
         Raises RiseError for an unknown run, frame or category.
         """
         measured = disagreement or {}
@@ -65,7 +65,7 @@ class Predictions:
 
     @reading("predictions")
     def of_frame(self, frame: int, *, run: int | None = None) -> list[Instance]:
-        """A run's predictions, best first; by default the current run's, or the latest one's that saw the frame."""
+        """The predictions of a run, best first; by default of the run in use, or else of the latest run with any."""
         if run is None:
             shown = self._store.read(f"SELECT run FROM predicted WHERE frame = ? {_SHOWN_FIRST} LIMIT 1", (frame,))
             if not shown:
@@ -89,7 +89,7 @@ class Predictions:
 
     @reading("predictions")
     def latest_scores(self) -> dict[int, list[float]]:
-        """Scores of each frame that a run looked at, from the run that ``of_frame`` takes; empty for nothing found."""
+        """By predicted frame, the scores of the run that ``of_frame`` chooses; an empty list without predictions."""
         scores: dict[int, list[float]] = {}
         rows = self._store.read(
             f"SELECT shown.frame AS frame, predictions.score AS score FROM {_SHOWN} AS shown "
@@ -104,7 +104,7 @@ class Predictions:
 
     @reading("predictions")
     def sure(self, score: float) -> dict[int, list[int]]:
-        """Ids by frame, of the frames of which every shown prediction has at least this score, and which have any."""
+        """By frame, the ids of its shown predictions, for frames where all of them have at least this score."""
         rows = self._store.read(
             f"SELECT shown.frame AS frame, min(predictions.score) AS lowest, group_concat(predictions.id) AS ids "
             f"FROM {_SHOWN} AS shown JOIN predictions ON predictions.frame = shown.frame "
@@ -115,16 +115,16 @@ class Predictions:
         return {int(row["frame"]): [int(number) for number in row["ids"].split(",")] for row in rows}
 
     def latest_disagreement(self) -> dict[int, float]:
-        """How much each frame's predictions changed with the light, where the run that is shown measured it."""
+        """By frame, how much its shown predictions change under strong augmentation, where this was measured."""
         rows = self._store.read(
             f"SELECT frame, disagreement FROM {_SHOWN} WHERE place = 1 AND disagreement IS NOT NULL"
         )
         return {int(row["frame"]): float(row["disagreement"]) for row in rows}
 
     def accept(self, ids: Sequence[int], *, state: FrameState | None = FrameState.REVIEWED) -> list[int]:
-        """Turn predictions into annotations, keeping their scores, and return the new ids; one edit.
+        """Turn predictions into annotations with the same scores and return the new ids; one edit.
 
-        Their frames get the given state; None leaves the states unchanged.
+        Their frames get the state ``state``; None leaves the states unchanged.
         """
         rows = [self._row(number) for number in ids]
         accepted: list[int] = []
@@ -141,7 +141,7 @@ class Predictions:
         return accepted
 
     def reject(self, ids: Sequence[int]) -> None:
-        """Throw predictions away; one edit."""
+        """Delete predictions; one edit."""
         rows = [self._row(number) for number in ids]
         with self._journal.edit(f"rejected {number_of(len(ids), 'prediction')}", frame=_only_frame(rows)) as edit:
             for number in ids:
@@ -171,7 +171,7 @@ class Predictions:
     def _row(self, number: int) -> sqlite3.Row:
         rows = self._store.read("SELECT * FROM predictions WHERE id = ?", (number,))
         if not rows:
-            raise RiseError(f"The prediction {number} is gone; a run has predicted anew, look at the frame again.")
+            raise RiseError(f"The prediction {number} is gone; a run has predicted the frame again, so show it again.")
         return rows[0]
 
 

@@ -1,4 +1,4 @@
-"""What the user owns on disk: a project folder beside a folder of images."""
+"""A project: the folder ``NAME.rise`` on disk, next to a folder of images."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ RUNS = "runs"
 
 
 class Project:
-    """An open project. Safe to use from several threads, and beside other processes that have it open.
+    """An open project. Several threads and several processes may use it at the same time.
 
-    Every edit is one committed transaction with an entry in the journal. All methods raise RiseError with a sentence
-    for the person when something is wrong with the input or the disk.
+    Its parts have the methods: ``frames`` (the images, their states and splits), ``annotations`` (categories and
+    instances), ``predictions`` (of the runs), ``runs`` (the trainings) and ``journal`` (edits, undo and redo). Every
+    edit is one committed transaction with an entry in the journal. All methods raise RiseError with a message for the
+    user when something is wrong with the input or the disk. ``store`` is the database; only this package uses it.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, exclusive: bool = False) -> None:
@@ -62,23 +64,23 @@ class Project:
 
     @staticmethod
     def default_path(images: Path) -> Path:
-        """Where the project of an image folder lies: ``totes`` -> ``totes.rise`` beside it."""
+        """The default project folder of an image folder: ``totes.rise`` next to ``totes``."""
         images = Path(images).absolute()
         return images.parent / f"{images.name}.rise"
 
     @classmethod
     def create(cls, path: Path, images: Path, *, exist_ok: bool = False) -> Self:
-        """Make a project for a folder of images and open it; ``scan`` then finds the frames.
+        """Make a project for a folder of images and open it; call ``scan`` to find the frames.
 
-        With ``exist_ok`` a project that is there already is opened, whose images must be the same folder.
+        With ``exist_ok``, an existing project of the same image folder is opened instead.
         """
         path, images = Path(path).absolute(), Path(images).absolute()
         if images.is_file():
             raise RiseError(f"{images} is a file; give the folder that holds the images.")
         if not images.is_dir():
-            raise RiseError(f"The image folder {images} does not exist; say where the images are.")
+            raise RiseError(f"The image folder {images} does not exist; give the folder of the images.")
         if path.resolve() == images.resolve():
-            raise RiseError(f"{path} holds the images; name another folder for the project, {path.name}.rise say.")
+            raise RiseError(f"{path} holds the images; choose another one for the project, such as {path.name}.rise.")
         if (path / FILE_NAME).exists():
             if not exist_ok:
                 raise RiseError(f"There is a project at {path} already; open it, or choose another folder.")
@@ -102,7 +104,7 @@ class Project:
             project = cls(path)
             project._set_images(images)
         except RiseError:
-            # On a full disk, say: the half of a project would be in the way of the next attempt.
+            # Half a project, such as after a full disk, would block the next attempt.
             for suffix in ("", "-wal", "-shm", "-journal"):
                 (path / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
             raise
@@ -110,7 +112,7 @@ class Project:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, exclusive: bool = False) -> Self:
-        """Open a project. ``exclusive`` is for a window: only the first one may write, later ones are ``read_only``."""
+        """Open a project. With ``exclusive``, for windows, only the first one may write; later ones are read-only."""
         path = Path(path).absolute()
         if not (path / FILE_NAME).is_file():
             raise RiseError(f"There is no project at {path}; make one from a folder of images first.")
@@ -122,12 +124,12 @@ class Project:
 
     @property
     def read_only(self) -> bool:
-        """Whether edits are refused; ``read_only_reason`` says why."""
+        """Whether edits are refused; ``read_only_reason`` has the reason."""
         return self.store.read_only
 
     @property
     def read_only_reason(self) -> str:
-        """In a few words, why edits are refused; empty when they are not."""
+        """The reason why edits are refused, as a phrase; empty when they are allowed."""
         return self.store.read_only_reason if self.store.read_only else ""
 
     @property
@@ -136,7 +138,7 @@ class Project:
         return Path(os.path.normpath(self.path / str(self.setting("images"))))
 
     def relink(self, images: Path) -> None:
-        """Say where the images are now. Raises RiseError when none of the frames is there."""
+        """Change the image folder. Raises RiseError when it contains none of the frames."""
         images = Path(images).absolute()
         frames = self.frames.all()
         if frames and not any((images / frame.name).is_file() for frame in frames):
@@ -146,7 +148,7 @@ class Project:
         self._set_images(images)
 
     def close(self) -> None:
-        """Close the file and let another window write."""
+        """Close the database and release the lock of the window."""
         self.store.close()
         self._release()
 
@@ -161,7 +163,7 @@ class Project:
     # Frames
 
     def scan(self) -> ScanReport:
-        """Look for new image files below the image folder; nothing is decoded."""
+        """Find new image files in the image folder and its subfolders; no image is decoded."""
         return self.frames.scan(self.images, inside=self.setting("frames_inside"))
 
     def probe(self, frame: int) -> tuple[int, int]:
@@ -169,11 +171,11 @@ class Project:
         return self.probe_many([frame])[frame]
 
     def probe_many(self, frames: Iterable[int]) -> dict[int, tuple[int, int]]:
-        """The sizes of many frames, remembered in one transaction; a few hundred at a time is a good measure."""
+        """The sizes of many frames, stored in one transaction; pass a few hundred frames at a time."""
         return self.frames.probe(self.images, frames)
 
     def image(self, frame: int) -> NDArray[np.uint8]:
-        """The picture, uint8 (H, W, 3) RGB, upright."""
+        """The image, uint8 (H, W, 3) RGB, with EXIF orientation applied."""
         return read_image(self.images / self.frames.get(frame).name).pixels
 
     def labelled_frame(
@@ -181,8 +183,8 @@ class Project:
     ) -> LabelledFrame:
         """A frame with its targets, optionally resized so that its shortest side is ``short_side`` pixels.
 
-        ``classes`` has the class index of each category's id, and without it all objects are of class 0. Crowds,
-        empty masks and objects of a category that is no class are left out.
+        ``classes`` maps category ids to class indices; without it, all objects have class 0. Crowds, empty masks and
+        objects of other categories are left out.
         """
         if classes is None:
             classes = {category.id: 0 for category in self.annotations.categories()}
@@ -197,7 +199,7 @@ class Project:
         )
 
     def unlabelled_frame(self, frame: int, *, short_side: int | None = None) -> UnlabelledFrame:
-        """A frame without targets, whatever the project knows about it."""
+        """A frame without targets, even if the frame has annotations."""
         return unlabelled_frame(self.images, self.frames.get(frame), short_side=short_side)
 
     # Import
@@ -214,17 +216,17 @@ class Project:
 
     @reading("settings")
     def setting(self, key: str, default: Any = None) -> Any:
-        """A small value kept with the project."""
+        """A small value that is stored with the project."""
         rows = self.store.read("SELECT value FROM settings WHERE key = ?", (key,))
         return json.loads(rows[0]["value"]) if rows else default
 
     def set_setting(self, key: str, value: Any) -> None:
-        """Keep a small JSON value with the project; no edit, not undone."""
+        """Store a small JSON value with the project; no edit, so never undone."""
         with self.store.write() as connection:
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, json.dumps(value)))
 
     def _set_images(self, images: Path) -> None:
-        # Relative where it can be, so that a project moves together with its images.
+        # A relative path where possible, so that a project can be moved together with its images.
         try:
             self.set_setting("images", Path(os.path.relpath(images, self.path)).as_posix())
         except ValueError:
@@ -244,6 +246,6 @@ def _take_lock(path: Path) -> tuple[FileLock | None, str | None]:
     except Timeout:
         return None, "another window has it open"
     except (OSError, NotImplementedError):
-        # Some network file systems have no locks; better to work without one than not at all.
+        # Some network file systems have no locks; then the project is opened without one.
         return None, None
     return lock, None

@@ -1,4 +1,4 @@
-"""Frames recorded one after the other, told from their names."""
+"""Recorded sequences: which frame follows which, according to their names."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Literal
 from rise_engine.project.records import FrameRecord
 
 Rule = Literal["folder", "number"]
-"""``folder``: the frames of a folder are one recording, in their order. ``number``: those whose names differ in their
-last number alone are one, by that number."""
+"""``folder``: the frames of a folder are one recording, in their order. ``number``: frames with names that differ only
+in the last number are one recording, in the order of that number."""
 
 _LAST_NUMBER = re.compile(r"(.*?)(\d+)(\D*)")
 

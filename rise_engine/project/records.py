@@ -1,4 +1,4 @@
-"""The rows of a project as plain values."""
+"""The rows of a project's database as typed values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FrameState(StrEnum):
 
     UNLABELLED = "unlabelled"
     LABELLED = "labelled"
-    """Drawn or imported; marked as done with nothing in it counts too."""
+    """Annotated by drawing or import; a frame that is marked as done and empty counts too."""
     REVIEWED = "reviewed"
     """Predictions accepted or corrected; trains like labelled."""
     SKIPPED = "skipped"
@@ -33,14 +33,14 @@ ANNOTATED_STATES = (FrameState.LABELLED, FrameState.REVIEWED)
 
 
 class Split(StrEnum):
-    """What a frame is used for; the hold-out never trains."""
+    """The use of a frame; hold-out frames are never trained on."""
 
     TRAIN = "train"
     HOLDOUT = "hold-out"
 
 
 class Source(StrEnum):
-    """Where an instance comes from."""
+    """The origin of an instance."""
 
     DRAWN = "drawn"
     IMPORTED = "imported"
@@ -75,7 +75,7 @@ class Category:
 class Instance:
     """One object in one frame; ``id`` is None until it is stored.
 
-    ``segmentation`` is kept as it came; ``extra`` holds the fields of an imported annotation that COCO does not name.
+    ``segmentation`` is stored unchanged; ``extra`` has the fields of an imported annotation that COCO does not define.
     """
 
     id: int | None
@@ -137,7 +137,7 @@ class PredictedInstance:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One training; ``steps`` is the plan while it runs, what was done once it is ``finished``."""
+    """One training; ``steps`` are the planned steps, and once it is ``finished``, the steps that were done."""
 
     number: int
     folder: Path
@@ -155,7 +155,7 @@ class RunRecord:
 
     @property
     def untrained(self) -> bool:
-        """Ended without a step: weights as they were shipped, kept as a run since predictions belong to one."""
+        """Finished without a step: the shipped starter weights, stored as a run because predictions belong to a run."""
         return self.finished is not None and self.steps == 0
 
 
@@ -174,9 +174,9 @@ class EditSummary:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One edit, in words; ``frame`` is a file name, None when the edit touched several frames or none.
+    """One edit as text; ``frame`` is a file name, None when the edit changed several frames or none.
 
-    ``person`` is the name of the account that made it, None where the system or an older project has none.
+    ``person`` is the account that made it, None where the system or an older project has none.
     """
 
     when: datetime
@@ -188,7 +188,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What a look at the image folder found: new frames, frames whose file is gone, files that are no usable image."""
+    """The result of a scan: new frames, frames without their file, and files that are no usable image."""
 
     added: int
     missing: int

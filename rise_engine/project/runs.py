@@ -1,4 +1,4 @@
-"""The trainings of a project: their rows and their folders ``runs/0001-laptop``."""
+"""The runs (trainings) of a project: their rows and their folders ``runs/0001-laptop``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from rise_engine.project.database.store import Store
 from rise_engine.project.records import RunRecord
 
 CURRENT = "current_run"
-"""The setting that holds the number of the run that predicts; without it that is the latest finished one."""
+"""The setting with the number of the run in use; without it, the latest finished run is in use."""
 
 
 class Runs:
-    """Rows of the table ``runs``; ``folder`` holds the run folders."""
+    """The table ``runs``; ``folder`` contains the run folders. ``project.runs``."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store = store
         self.folder = folder
 
     def start(self, *, preset: str, recipe: str, steps: int, base: str) -> RunRecord:
-        """A new run with the next free number and an empty folder. Raises RiseError when the folder cannot be made."""
+        """A new run with the next number and an empty folder; ``base`` names its initial weights.
+
+        Raises RiseError when the folder cannot be made.
+        """
         with self._store.write() as connection:
             cursor = connection.execute(
                 "INSERT INTO runs (folder, preset, recipe, steps, started, base) VALUES ('', ?, ?, ?, ?, ?)",
@@ -41,7 +44,7 @@ class Runs:
         return self.get(number)
 
     def finish(self, number: int, *, steps: int, current: bool = True) -> None:
-        """Note that a run has ended after ``steps`` steps; unless ``current``, the run before it goes on predicting."""
+        """Store that a run has finished after ``steps`` steps, and whether it is the run in use from now on."""
         self.get(number)
         before = self.current()
         with self._store.write() as connection:
@@ -53,7 +56,7 @@ class Runs:
 
     @reading("runs")
     def current(self) -> RunRecord | None:
-        """The run that predicts: the one chosen, or else the latest finished one; None when there is none."""
+        """The run in use: the chosen one, or else the latest finished one; None when there is none."""
         rows = self._store.read(
             "SELECT runs.* FROM runs LEFT JOIN settings ON settings.key = ? AND settings.value = runs.number "
             "WHERE finished IS NOT NULL ORDER BY settings.key IS NULL, number DESC LIMIT 1",
@@ -62,7 +65,7 @@ class Runs:
         return self._record(rows[0]) if rows else None
 
     def choose(self, number: int) -> None:
-        """Make a finished run the one that predicts. Raises RiseError when it is not finished."""
+        """Make a finished run the run in use. Raises RiseError when it is not finished."""
         if self.get(number).finished is None:
             raise RiseError(f"Run {number} is not finished, so it cannot predict; train it to the end first.")
         with self._store.write() as connection:
@@ -75,7 +78,7 @@ class Runs:
 
     @reading("runs")
     def get(self, number: int | None = None) -> RunRecord:
-        """One run, by default the one that predicts. Raises RiseError when there is none."""
+        """One run, by default the run in use. Raises RiseError when there is none."""
         if number is None:
             current = self.current()
             if current is None:
@@ -88,7 +91,7 @@ class Runs:
         return self._record(rows[0])
 
     def delete(self, number: int) -> None:
-        """Take a run, its predictions and its folder away, for good. Its number is not used again."""
+        """Delete a run, its predictions and its folder; this cannot be undone. Its number is never used again."""
         record = self.get(number)
         with self._store.write() as connection:
             connection.execute("DELETE FROM predictions WHERE run = ?", (number,))
@@ -97,7 +100,7 @@ class Runs:
         shutil.rmtree(record.folder, ignore_errors=True)
 
     def _record(self, row: sqlite3.Row) -> RunRecord:
-        # A folder that is deleted with its run must be one of ours, whatever the file says.
+        # Deleting a run deletes its folder, so the folder must be inside the project, even in a damaged database.
         name = row["folder"]
         if PurePath(name).name != name or name in ("", ".."):
             raise ValueError(f"the folder {name!r} of run {row['number']} is not inside the project")

@@ -23,7 +23,7 @@ def to_json(segmentation: Segmentation) -> str:
 
 
 def to_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """The segmentation as pycocotools' compressed RLE (``counts`` as bytes); polygons are rasterised and united.
+    """The segmentation as pycocotools' compressed RLE (``counts`` as bytes); the union of polygons is rasterised.
 
     Raises RiseError when run lengths belong to another size or are broken.
     """
@@ -48,9 +48,9 @@ def to_mask(segmentation: Segmentation, height: int, width: int) -> NDArray[np.b
 
 
 def to_patch(segmentation: Segmentation, height: int, width: int) -> tuple[int, int, NDArray[np.bool_]]:
-    """The mask inside its box alone: the row and column of its top left pixel, and bool (h, w); 0 x 0 when empty.
+    """The mask cropped to its box: the row and column of its top left pixel, and bool (h, w); 0 x 0 when empty.
 
-    A small object in a large frame costs by its own size. Raises RiseError as ``to_mask`` does.
+    The cost follows the size of the object, not of the frame. Raises RiseError as ``to_mask`` does.
     """
     rle = to_rle(segmentation, height, width)
     counts = rle["counts"]
@@ -111,7 +111,7 @@ def area_of(segmentation: Segmentation, height: int, width: int) -> int:
 
 
 def _bounded(ring: Sequence[float], height: int, width: int) -> list[float]:
-    """The ring with far-away corners drawn nearer: pycocotools takes memory by their distance."""
+    """The ring with distant corners clipped: the memory that pycocotools needs grows with their distance."""
     try:
         points = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
     except (TypeError, ValueError):
@@ -123,7 +123,7 @@ def _bounded(ring: Sequence[float], height: int, width: int) -> list[float]:
 
 
 def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """pycocotools' encoding, made of the columns between the first pixel and the last; the others are but zeros."""
+    """pycocotools' encoding, computed from the columns between the first and the last pixel only."""
     width = mask.shape[1]
     columns = np.flatnonzero(mask.any(axis=0))
     if not columns.size or columns[-1] - columns[0] >= width // 2:
@@ -175,7 +175,7 @@ def _checked_rle(rle: dict[str, Any], height: int, width: int) -> dict[str, Any]
 
 
 def _runs_of(counts: bytes) -> NDArray[np.int64]:
-    """Lengths from the compressed form: five bits a character, a sign, differences to the run before the last."""
+    """Decode the compressed form: five bits per character, a sign, and differences to the run two before."""
     codes = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
     if codes.size == 0 or (codes < 0).any() or (codes > 63).any() or codes[-1] & 32:
         return np.full(1, -1, dtype=np.int64)

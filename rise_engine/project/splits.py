@@ -1,4 +1,4 @@
-"""Which frames teach with labels, which without, and which only test."""
+"""The frames of a training: labelled, unlabelled and hold-out."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class TrainingSplit:
 
     labelled: list[int]
     unlabelled: list[int]
-    """Their labels, if they have any, are never read."""
+    """Their annotations, if there are any, are never read."""
     holdout: list[int]
-    """Labelled frames that only test."""
+    """Labelled frames for evaluation only."""
 
 
 def choose_split(
@@ -37,13 +37,13 @@ def choose_split(
 ) -> TrainingSplit:
     """Choose the frames of a training.
 
-    ``names`` are exactly the labelled frames; ``count`` or ``fraction`` take a seeded part of them, the smaller parts
-    lying within the larger ones. ``holdout_names`` are held out besides those that the project marks. When there is no
-    hold-out and no ``names``, one in ten labelled frames is held out if there are at least ten, whatever the seed; they
-    are of those that show an object, as nothing can be measured on the others.
-    Every other frame that is not skipped is unlabelled; when there is none, the training frames are, labels ignored.
-    ``frames`` are the project's, for a caller who has read them already.
-    Raises RiseError for unknown or unlabelled names, names in both lists, and when nothing is left to learn from.
+    ``names`` are exactly the labelled frames. ``count`` or ``fraction`` takes a random split of them by the seed; a
+    smaller split is part of a larger one. ``holdout_names`` are held out, in addition to the project's hold-out frames.
+    Without a hold-out and without ``names``, one in ten labelled frames is held out if there are at least ten. This
+    choice does not depend on the seed, and takes only frames with an object, because others cannot be measured.
+    All other frames except skipped ones are unlabelled. If there are none, the training frames are used as unlabelled
+    frames, without their labels. ``frames`` are the project's frames, if the caller has read them already.
+    Raises RiseError for unknown or unlabelled names, names in both lists, and when no labelled frame is left.
     """
     if sum(choice is not None for choice in (names, count, fraction)) > 1:
         raise RiseError("A list, a count and a fraction of labelled frames exclude each other; give only one of them.")
@@ -55,7 +55,7 @@ def choose_split(
         labelled = _labelled_by_name(project, names, "labelled")
         both = [frame.name for frame in labelled if frame.id in held_out]
         if both:
-            raise RiseError(f"The frame {both[0]} is both labelled for training and held out; take it out of one list.")
+            raise RiseError(f"The frame {both[0]} is both labelled for training and held out; remove it from one list.")
     else:
         labelled = [frame for frame in known.values() if frame.state.is_annotated and frame.id not in held_out]
         if not held_out and len(labelled) >= _ONE_IN:
@@ -65,7 +65,7 @@ def choose_split(
             labelled = [frame for frame in labelled if frame.id not in held_out]
         labelled = _part(labelled, count, fraction, seed)
     if not labelled:
-        raise RiseError(f"The project {project.path} has no labelled frame to learn from; annotate at least one first.")
+        raise RiseError(f"The project {project.path} has no labelled frame to train on; annotate one first.")
     chosen = {frame.id for frame in labelled}
     trains = [
         frame.id for frame in known.values() if frame.id not in held_out and frame.state is not FrameState.SKIPPED
@@ -79,14 +79,14 @@ def choose_split(
 
 
 def read_name_list(path: Path) -> list[str]:
-    """File names from a text file, one a line, relative to the image folder. Raises RiseError when there are none."""
+    """Read file names, one per line, relative to the image folder. Raises RiseError when there are none."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RiseError(f"The list {path} cannot be read ({error}); it should hold one file name a line.") from error
+        raise RiseError(f"The list {path} cannot be read ({error}); write one file name per line.") from error
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise RiseError(f"The list {path} is empty; it should hold one file name a line.")
+        raise RiseError(f"The list {path} is empty; it should contain one file name per line.")
     return names
 
 
@@ -95,7 +95,8 @@ def _labelled_by_name(project: Project, names: Sequence[str], purpose: str) -> l
     for frame in frames:
         if not frame.state.is_annotated:
             raise RiseError(
-                f"The frame {frame.name} is in the {purpose} list but it is {frame.state}; annotate it or take it out."
+                f"The frame {frame.name} is in the {purpose} list, but it is {frame.state}; annotate it, or remove it "
+                "from the list."
             )
     return frames
 
@@ -110,6 +111,6 @@ def _part(labelled: list[FrameRecord], count: int | None, fraction: float | None
     assert count is not None
     if not 1 <= count <= len(labelled):
         raise RiseError(
-            f"{count} labelled frames were asked for, but {len(labelled)} can be had; ask for 1 to that many."
+            f"{count} labelled frames were requested, but the project has {len(labelled)}; choose 1 to {len(labelled)}."
         )
     return shuffled(labelled, f"labelled {seed}")[:count]

@@ -1,4 +1,4 @@
-"""COCO in and out: the names that others use."""
+"""Import and export of COCO files: the public names."""
 
 from __future__ import annotations
 

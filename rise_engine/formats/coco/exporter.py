@@ -1,4 +1,4 @@
-"""A project as a COCO dataset: what nobody edited leaves as it came (COCO format)."""
+"""Export a project as a COCO dataset; annotations that were not edited are written unchanged (COCO format)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BY_HAND = frozenset({Source.DRAWN, Source.IMPORTED})
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """How many frames and instances were written, and where."""
+    """The numbers of written frames and instances, and the file."""
 
     frames: int
     instances: int
@@ -37,11 +37,12 @@ def export_coco(
     masks: ExportMasks = "as-imported",
     run: int | None = None,
 ) -> ExportReport:
-    """Write a COCO file, whole or not at all.
+    """Write a COCO file, completely or not at all.
 
-    ``reviewed`` holds the labelled and reviewed frames with all their annotations; ``drawn`` only what was drawn or
-    imported; ``all`` adds unlabelled frames with the predictions of ``run`` (by default the latest one for each frame)
-    and their ``score``. Polygons cannot show holes; crowds stay run lengths. Raises RiseError when the disk is full.
+    ``reviewed`` exports the labelled and reviewed frames with all their annotations; ``drawn`` only the drawn and the
+    imported ones; ``all`` adds unlabelled frames with the predictions of ``run`` (by default the latest run of each
+    frame) and their ``score``. Polygons cannot have holes; crowds stay run lengths. Raises RiseError when the disk is
+    full.
     """
     export = _Export(project, source=source, masks=masks, run=run, frames=None)
     images = export.images()
@@ -65,7 +66,7 @@ def to_coco(
     run: int | None = None,
     frames: Collection[int] | None = None,
 ) -> dict[str, Any]:
-    """The same as a dict; ``frames`` are the ids of the only frames wanted."""
+    """The same dataset as a dict; ``frames`` are the ids of the frames to export."""
     export = _Export(project, source=source, masks=masks, run=run, frames=frames)
     return {
         **export.header(),
@@ -77,7 +78,7 @@ def to_coco(
 
 @reading("frames")
 def image_ids(project: Project) -> dict[int, int | str]:
-    """The COCO image id of every frame, whatever is exported: the imported one, else a number not used by any."""
+    """The COCO image id of every frame of the project: the imported one, else a new number."""
     imported = {frame: origin["id"] for frame, origin in project.frames.origins().items()}
     ids = _Ids(imported.values())
     return {frame.id: ids.of(imported.get(frame.id)) for frame in project.frames.all()}
@@ -154,7 +155,7 @@ class _Export:
         project = self._project
         chosen = {frame.id for frame in project.frames.annotated()}
         if self._source == "drawn":
-            # A reviewed frame without a hand-made instance would leave as an empty one, which it is not.
+            # A reviewed frame without a drawn instance would be exported as an empty frame, which it is not.
             labelled = {frame.id for frame in project.frames.all(state=FrameState.LABELLED)}
             chosen &= labelled | project.annotations.frames_with_annotations(sources=_BY_HAND)
         if self._source == "all":
@@ -186,16 +187,16 @@ class _Export:
     ) -> str:
         text = row.segmentation
         area, box = origin.get("area"), origin.get("bbox")
-        as_it_came = self._masks == "as-imported"
-        if not as_it_came or area is None or box is None:
+        unchanged = self._masks == "as-imported"
+        if not unchanged or area is None or box is None:
             segmentation: Segmentation = json.loads(text)
             height, width = segmentation["size"] if isinstance(segmentation, dict) else self._size(row.frame)
-            if not as_it_came:
+            if not unchanged:
                 segmentation = self._converted(segmentation, height, width, crowd=bool(row.crowd))
                 text = json.dumps(segmentation)
-            if not as_it_came or area is None:
+            if not unchanged or area is None:
                 area = area_of(segmentation, height, width)
-            if not as_it_came or box is None:
+            if not unchanged or box is None:
                 x0, y0, x1, y1 = box_of(segmentation, height, width)
                 box = [x0, y0, x1 - x0, y1 - y0]
         fields = {
@@ -207,7 +208,7 @@ class _Export:
             "iscrowd": row.crowd,
             **extra,
         }
-        # The stored text goes out as it is: numbers that are never parsed cannot change.
+        # The stored text is written unchanged: numbers that are never parsed cannot change.
         return f'{json.dumps(fields)[:-1]}, "segmentation": {text}}}'
 
     def _converted(self, segmentation: Segmentation, height: int, width: int, *, crowd: bool) -> Segmentation:
@@ -215,7 +216,7 @@ class _Export:
             return from_mask(to_mask(segmentation, height, width))
         if isinstance(segmentation, list):
             return segmentation
-        # Imported here because its libraries take half a second to load, which few exports need.
+        # Imported here because its libraries take half a second to load, and few exports need them.
         from rise_engine.formats.coco.outline import outline
 
         return outline(to_mask(segmentation, height, width))

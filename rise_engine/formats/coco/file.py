@@ -1,4 +1,4 @@
-"""A COCO file as it lies on disk: checked for its shape, its annotations handed out one by one (COCO format)."""
+"""Read a COCO file: its structure is checked, and its annotations are read one by one (COCO format)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rise_engine.errors import RiseError
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = r"""[^{}"]++|"(?:[^"\\]++|\\.)*+\""""
 _FLAT_OBJECT = re.compile(rf"\{{(?:{_PLAIN}|\{{(?:{_PLAIN})*+\}})*+\}}", re.DOTALL)
-"""The extent of an object that holds objects of one more level, as annotations do."""
+"""Matches an object with objects of one more level inside, as annotations have."""
 _DECODER = json.JSONDecoder()
 
 
 class CocoFile:
-    """``header`` holds the top-level fields besides the three lists, ``images`` and ``categories`` are read at once."""
+    """``header`` has the top-level fields besides the three lists; ``images`` and ``categories`` are read at once."""
 
     def __init__(self, path: Path) -> None:
         """Read and check the file. Raises RiseError when it is no COCO dataset."""
@@ -63,7 +63,7 @@ class CocoFile:
         at = self._skip(0)
         if self._text[at : at + 1] != "{":
             _DECODER.raw_decode(self._text, at)
-            raise self._refusal("holds no object with images, annotations and categories")
+            raise self._refusal("has no object with images, annotations and categories")
         at = self._skip(at + 1)
         while self._text[at : at + 1] != "}":
             key, at = _DECODER.raw_decode(self._text, at)
@@ -72,7 +72,7 @@ class CocoFile:
                 raise ValueError(f"unexpected text at character {at}")
             at = self._skip(at + 1)
             if key == "annotations":
-                # Only walked over: hundreds of thousands of masks as Python numbers would fill the memory.
+                # Only skipped: hundreds of thousands of masks as Python numbers would fill the memory.
                 if self._text[at : at + 1] != "[":
                     raise self._refusal("has annotations that are no list")
                 self._annotations_at, self.annotation_count = at, 0
@@ -82,7 +82,7 @@ class CocoFile:
             at = self._next(at, "}")
 
     def _end_of_list(self, at: int) -> int:
-        """The character after the list that starts at one; its elements are only measured here, and read later."""
+        """The position after the list that starts at ``at``; its elements are only counted here and read later."""
         at = self._skip(at + 1)
         while self._text[at : at + 1] != "]":
             found = _FLAT_OBJECT.match(self._text, at)

@@ -1,4 +1,4 @@
-"""Where the images of a COCO file are, when nobody says so."""
+"""Find the image folder of a COCO file."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco.file import CocoFile
 
-LOOKED_FOR = 20
-"""So many of the file's images are looked for in each folder."""
+SAMPLED_IMAGES = 20
+"""Number of the file's images that are searched in each folder."""
 
 
 def image_folder(path: Path) -> Path:
-    """The folder beside the file (or one level above) in which most of its ``file_name`` entries are found.
+    """The folder next to the file (or one level above) that contains most of its images.
 
-    Raises RiseError when the file is no COCO dataset, or none of the folders has any of its images.
+    Raises RiseError when the file is no COCO dataset, or no folder contains one of its images.
     """
     path = Path(path).absolute()
     images = CocoFile(path).images
-    names = [str(image["file_name"]).replace("\\", "/") for image in images[:: max(1, len(images) // LOOKED_FOR)]]
+    names = [str(image["file_name"]).replace("\\", "/") for image in images[:: max(1, len(images) // SAMPLED_IMAGES)]]
     best, most = path.parent, 0
     for folder in _folders(path.parent):
         found = sum((folder / name).is_file() for name in names)
@@ -26,14 +26,14 @@ def image_folder(path: Path) -> Path:
             best, most = folder, found
     if not most:
         raise RiseError(
-            f"The images of {path} (such as {names[0]}) are not beside it; "
+            f"The images of {path} (such as {names[0]}) are not next to it; "
             "open their folder first, then import the file."
         )
     return best
 
 
 def _folders(beside: Path) -> list[Path]:
-    """The places to look in, the nearest first."""
+    """The folders to search, the nearest first."""
     places = [beside]
     for folder in (beside, beside.parent):
         if folder not in places:

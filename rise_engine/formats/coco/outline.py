@@ -1,4 +1,4 @@
-"""From a mask to polygons that cover the same pixels (COCO format: corners at whole numbers are pixel corners)."""
+"""Convert a mask to polygons with the same pixels (COCO format: whole numbers are pixel corners)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def outline(mask: NDArray[np.bool_]) -> Polygons:
         return []
     top, left = region[0].start, region[1].start
     padded = np.pad(binary_fill_holes(mask[region]), 1).astype(np.float64)
-    # Contours run through pixel centres' coordinates of the padded array: one pixel back, half a pixel to the corner.
+    # Contours are in pixel-centre coordinates of the padded array: minus one pixel, plus half a pixel to the corner.
     shift = np.array([top - 0.5, left - 0.5])
     rings = [contour[:-1] + shift for contour in find_contours(padded, 0.5, fully_connected="high")]
     return [np.flip(ring, axis=1).round(2).ravel().tolist() for ring in rings]

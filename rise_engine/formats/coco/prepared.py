@@ -1,4 +1,4 @@
-"""A COCO file in the form in which a project keeps it (COCO format)."""
+"""A COCO file in the form in which a project stores it (COCO format)."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from rise_engine.project.frames import frame_name
 from rise_engine.project.segmentation import to_json
 
 UNFIT = "null"
-"""In the place of a segmentation that is neither polygons nor run lengths."""
+"""Replaces a segmentation that is neither polygons nor run lengths."""
 _IMAGE_FOLDERS = frozenset({"images", "JPEGImages"})
-"""What labelling tools call the folder that they put images in."""
+"""The names that labelling tools give to the image folder."""
 _NAMED = frozenset({"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd"})
 
 
 class PreparedAnnotation(NamedTuple):
-    """An annotation of the file in the form in which it is kept."""
+    """An annotation of the file in the form in which it is stored."""
 
     number: Any
     image: int | str
     category: int | str
     segmentation: str
-    """Empty where there is none, ``UNFIT`` where it cannot be kept."""
+    """Empty without a segmentation, ``UNFIT`` when it cannot be stored."""
     crowd: int
     extra: str
     origin: str
 
 
 class PreparedFile:
-    """A COCO file, its images found and its annotations ready to be stored."""
+    """A COCO file with its images found and its annotations ready to be stored."""
 
     def __init__(self, file: CocoFile, root: Path, watch: Watch) -> None:
         self.path, self.header, self.categories = file.path, file.header, file.categories
         self.images = file.images
-        # All of them are checked before the first is looked for.
+        # All names are checked before the first file is searched.
         names = {entry["id"]: frame_name(root, entry["file_name"]) for entry in file.images}
         self.names = {number: _inside(root, name) for number, name in names.items()}
-        """The names of the images by their ids, None where the file is absent."""
+        """The names of the images by their ids, None for a missing file."""
         entries = watch(file.annotations(), total=file.annotation_count, doing="reading annotations")
         self.annotations = [_prepared(entry) for entry in entries]
 
 
 def _inside(root: Path, name: str) -> str | None:
-    """The name that an image of the file has in the image folder; None when it is not there.
+    """The name of an image in the image folder; None when it is missing.
 
-    Tools write names as seen from beside the folder too: ``images/a.png``, or ``totes/a.png`` for ``totes``.
+    Some tools write names relative to the parent folder: ``images/a.png``, or ``totes/a.png`` for ``totes``.
     """
     if (root / name).is_file():
         return name

@@ -1,4 +1,4 @@
-"""A project file whose values are not what this program writes: a sentence instead of a strange error."""
+"""Damaged databases: an unreadable stored value becomes a clear message."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rise_engine.errors import RiseError
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Around (or on a function of) code that takes stored values apart; ``what`` they are, in the plural.
+    """A context manager and decorator for code that parses stored values; ``what`` names them, in the plural.
 
-    Raises RiseError where one of them is of a wrong kind.
+    Raises RiseError when one of them cannot be parsed.
     """
     try:
         yield

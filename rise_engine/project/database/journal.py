@@ -1,9 +1,9 @@
-"""Edits that can be undone: every edit is one transaction whose changes are kept row by row.
+"""The journal: undo and redo. Every edit is one transaction, and its changes are stored row by row.
 
-A change keeps the one image of its row that is *not* in the table: before an undo that is how the row was, afterwards
-how it would be again. Undo and redo are therefore the same swap, and an inserted row costs nothing but its number.
+A change stores the version of its row that is *not* in the table: before an undo the old version, after an undo the new
+one. Undo and redo are therefore the same swap, and an inserted row needs only its id.
 
-Only the latest edits keep their changes, so that the file does not grow for ever; of older ones the words are left.
+Only the latest edits keep their changes, so that the file does not grow without limit; older ones keep their text.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from rise_engine.project.database.store import Store
 from rise_engine.project.records import EditSummary, HistoryEntry
 
 UNDO_REACH = 1_000
-"""So many edits can be undone."""
+"""The number of edits that can be undone."""
 HISTORY_REACH = 20_000
-"""Words of older edits are forgotten, unless they can still be undone."""
+"""The number of edits in the history; older ones are deleted, unless they can still be undone."""
 
 _MANY = 100
-"""Changes that are worth a look whether the database can make them all at once."""
+"""From this number of changes, try to swap them with a single statement."""
 
 Kind = Literal["frames", "categories", "instances", "predictions", "documents", "imports"]
 
 
 class Edit:
-    """Writes rows and remembers how to take them back. Made by ``Journal.edit``."""
+    """Writes rows and stores how to undo that. Made by ``Journal.edit``."""
 
     def __init__(self, connection: sqlite3.Connection, action: str, frame: int | None) -> None:
         self.connection = connection
         self.action = action
-        """May be made more exact until the edit ends."""
+        """The description of the edit; it may be changed until the edit ends."""
         self._frame = frame
         self._entry: int | None = None
         self._position = 0
 
     def insert(self, kind: Kind, values: Mapping[str, Any]) -> int:
-        """Add a row and return its number."""
+        """Insert a row and return its id."""
         row = _insert(self.connection, kind, values)
         self._remember(kind, row, None)
         return row
 
     def update(self, kind: Kind, row: int, values: Mapping[str, Any]) -> None:
-        """Change some columns of a row; nothing is remembered when they already have these values."""
+        """Change some columns of a row; nothing is stored when they have these values already."""
         before = _row(self.connection, kind, row)
         if before is None or all(before[name] == value for name, value in values.items()):
             return
@@ -59,7 +59,7 @@ class Edit:
         self._remember(kind, row, {name: before[name] for name in values})
 
     def update_many(self, kind: Kind, column: str, values: Mapping[int, Any]) -> None:
-        """Change one column of many rows that exist, as ``update`` does for one."""
+        """Change one column of many existing rows, as ``update`` does for one row."""
         before = dict(self.connection.execute(f"SELECT id, {column} FROM {kind}").fetchall())
         changed = {row: value for row, value in values.items() if before[row] != value}
         self.connection.executemany(
@@ -68,7 +68,7 @@ class Edit:
         self._remember_many(kind, [(row, json.dumps({column: before[row]})) for row in changed])
 
     def remember_found(self, kind: Kind, query: str, values: Mapping[str, Any]) -> None:
-        """Keep what a query finds, a ``row`` number and its ``image`` each, before the caller changes those rows."""
+        """Store the old versions of rows before the caller changes them: a query for their ``row`` and ``image``."""
         self.connection.execute(f"CREATE TEMP TABLE found AS {query}", values)
         if self.connection.execute("SELECT 1 FROM temp.found").fetchone() is not None:
             entry = self._begun()
@@ -80,14 +80,14 @@ class Edit:
         self.connection.execute("DROP TABLE temp.found")
 
     def delete(self, kind: Kind, row: int) -> None:
-        """Take a row out; nothing happens when it is not there."""
+        """Delete a row, if it exists."""
         before = _row(self.connection, kind, row)
         if before is not None:
             self.connection.execute(f"DELETE FROM {kind} WHERE id = ?", (row,))
             self._remember(kind, row, before)
 
     def finish(self) -> None:
-        """Write the final words of the entry."""
+        """Write the final description of the edit."""
         if self._entry is not None:
             self.connection.execute("UPDATE journal SET action = ? WHERE id = ?", (self.action, self._entry))
 
@@ -105,9 +105,9 @@ class Edit:
         self._position += len(images)
 
     def _begun(self) -> int:
-        """The number of the entry, which is made for the first change."""
+        """The id of the journal entry; the first change creates the entry."""
         if self._entry is None:
-            # A new edit after an undo: what was undone can no longer be redone.
+            # After a new edit, undone edits can no longer be redone.
             self.connection.execute(
                 "DELETE FROM changes WHERE entry IN (SELECT id FROM journal WHERE status = 'undone')"
             )
@@ -122,7 +122,7 @@ class Edit:
 
 
 class Journal:
-    """The edits of a project in their order, across frames."""
+    """The edits of a project in their order, across all frames. ``project.journal``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -130,15 +130,16 @@ class Journal:
 
     @contextmanager
     def edit(self, action: str, *, frame: int | None = None) -> Iterator[Edit]:
-        """One edit as one transaction; ``action`` is what it did, in plain words ("drew 2 instances").
+        """One edit in one transaction; ``action`` describes it ("drew 2 instances").
 
-        An edit inside another (of the same thread) becomes part of that one, and the outer one's words stay.
+        A nested edit of the same thread becomes part of the outer one, which keeps its description. All edits inside
+        are stored or none, and one undo takes all of them back.
         """
         outer: Edit | None = getattr(self._open, "edit", None)
         if outer is not None:
-            words = outer.action
+            before = outer.action
             yield outer
-            outer.action = words
+            outer.action = before
             return
         with self._store.write() as connection:
             edit = self._open.edit = Edit(connection, action, frame)
@@ -162,7 +163,7 @@ class Journal:
 
     @reading("edits")
     def history(self, limit: int = 200) -> list[HistoryEntry]:
-        """The latest edits, newest first; undone ones too."""
+        """The latest edits, newest first, including undone ones."""
         rows = self._store.read(
             "SELECT time, action, status, person, frames.name AS name FROM journal "
             "LEFT JOIN frames ON frames.id = journal.frame ORDER BY journal.id DESC LIMIT ?",
@@ -180,11 +181,11 @@ class Journal:
         ]
 
     def moment(self) -> dict[int, str]:
-        """What has been carried out by now, for ``touched_since``."""
+        """The present state of the journal, for ``touched_since``."""
         return {row["id"]: row["status"] for row in self._store.read("SELECT id, status FROM journal")}
 
     def touched_since(self, moment: Mapping[int, str]) -> set[int] | None:
-        """The frames whose annotations were edited, undone or redone since; None when nobody can tell any more."""
+        """The frames with annotations that were edited, undone or redone since; None when this is unknown."""
         now = self.moment()
         changed = [entry for entry in {*now, *moment} if _counts(now.get(entry)) != _counts(moment.get(entry))]
         if any(now.get(entry) not in ("done", "undone") for entry in changed):
@@ -223,8 +224,8 @@ def insert_numbered(
     columns: Sequence[str],
     rows: Sequence[tuple[Any, ...]],
 ) -> range:
-    """Add many rows inside a running transaction and return their numbers, which follow one another."""
-    # Numbers are never given out twice, not even those of rows that are gone.
+    """Insert many rows within a transaction and return their consecutive ids."""
+    # An id is never used twice, not even that of a deleted row.
     last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (kind,)).fetchone()
     first = 1 if last is None else int(last[0]) + 1
     names, places = ", ".join(("id", *columns)), ", ".join("?" * (len(columns) + 1))
@@ -236,7 +237,7 @@ def insert_numbered(
 
 
 def _forget(connection: sqlite3.Connection, *, newest: int) -> None:
-    """Settle what undo no longer reaches (nothing is undone when this is called), and drop the oldest words."""
+    """Delete the changes of edits beyond the reach of undo, and the oldest entries. No edit may be undone now."""
     last = connection.execute(
         "SELECT id FROM journal WHERE status = 'done' ORDER BY id DESC LIMIT 1 OFFSET ?", (UNDO_REACH,)
     ).fetchone()
@@ -254,7 +255,7 @@ def _counts(status: str | None) -> bool:
 
 
 def _person() -> str | None:
-    """The account that works here; some servers and containers have none."""
+    """The account of this process; some servers and containers have none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -262,13 +263,13 @@ def _person() -> str | None:
 
 
 def _swap_many(connection: sqlite3.Connection, kind: str, entry: int, changes: Sequence[sqlite3.Row]) -> bool:
-    """Swap changes to the same columns of different rows, in the database; False when that is not what they are."""
+    """Swap many changes with one statement; False unless they change the same columns of different rows."""
     ends = sorted((changes[0]["position"], changes[-1]["position"]))
     if changes[0]["image"] is None:
         return False
     columns = list(json.loads(changes[0]["image"]))
     types = {column["name"]: column["type"] for column in connection.execute(f"PRAGMA table_info({kind})")}
-    # SQLite's JSON keeps fifteen digits of a real number, two too few.
+    # SQLite's JSON keeps 15 digits of a real number; 17 are needed.
     if not all(types.get(name) in ("INTEGER", "TEXT") for name in columns):
         return False
     now = ", ".join(f"'{name}', now.{name}" for name in columns)

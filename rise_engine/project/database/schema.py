@@ -1,4 +1,4 @@
-"""The tables of ``project.sqlite``, as the steps that lead from one schema version to the next."""
+"""The tables of ``project.sqlite``, as migrations from one schema version to the next."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID
     """,
 )
-"""Step i leads from version i to version i + 1; the newest version is their number."""
+"""Migration i leads from version i to version i + 1; their number is the newest version."""
 
 INSTANCES = (
     "(SELECT * FROM instances WHERE (import IS NULL OR import NOT IN (SELECT id FROM imports WHERE hidden)) "
     "AND NOT EXISTS (SELECT 1 FROM replaced JOIN imports ON imports.id = replaced.import "
     "WHERE replaced.instance = instances.id AND NOT imports.hidden)) AS instances"
 )
-"""To read from in place of the table: the rows without those of imports that are unfinished or undone, and without
-those that other imports put theirs in place of."""
+"""Read from this instead of the table ``instances``: it excludes the rows of hidden imports, and the rows that shown
+imports have replaced."""

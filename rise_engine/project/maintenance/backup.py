@@ -1,4 +1,4 @@
-"""A project as one file, from which it can be put back: unpack it, and say where the images are."""
+"""Backup of a project as one file. To restore it, unpack the file and set the image folder."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rise_engine.errors import RiseError
 from rise_engine.project.project import FILE_NAME, Project
 
 _STORED = {".safetensors", ".png", ".jpg"}
-"""Kinds of files that packing makes no smaller."""
+"""File types that compression does not make smaller."""
 
 
 def back_up(project: Project, path: Path) -> int:
-    """Write a backup, whole or not at all, and return its size in bytes. The images are not part of it.
+    """Write a backup, completely or not at all, and return its size in bytes. The images are not part of it.
 
-    A name that ends in ``.zip`` gets everything: a folder named like the project with the database and the runs. Any
-    other name gets the database alone: annotations, predictions, history. Another program may write to the project
-    meanwhile; the backup is of one moment. Raises RiseError when the file cannot be written, lies inside the project,
-    or turns out damaged.
+    A ``.zip`` file contains a folder named like the project, with the database and the runs. Any other file contains
+    only the database: annotations, predictions, history. Other programs may write to the project meanwhile; the backup
+    is the state of one moment. Raises RiseError when the file cannot be written, is inside the project, or when the
+    database is damaged.
     """
     path = Path(path).absolute()
     if path.resolve().is_relative_to(project.path.resolve()):
-        raise RiseError(f"The backup {path} would lie inside the project itself; choose a place outside of it.")
+        raise RiseError(f"The backup {path} would be inside the project itself; choose a place outside of it.")
     with atomic_path(path) as part:
         if path.suffix.lower() != ".zip":
             _copy_database(project, part)
@@ -44,7 +44,7 @@ def _copy_database(project: Project, target: Path) -> None:
         damage = [str(error)]
     if damage:
         raise RiseError(
-            f"{project.path / FILE_NAME} is damaged ({damage[0]}), so no backup was made; put an older backup back."
+            f"{project.path / FILE_NAME} is damaged ({damage[0]}), so no backup was made; restore an older backup."
         )
 
 
@@ -56,7 +56,7 @@ def _pack(project: Project, target: Path) -> None:
         _copy_database(project, database)
         archive.write(database, root / FILE_NAME, compress_type=zipfile.ZIP_DEFLATED, compresslevel=1)
         for file in sorted(runs.rglob("*")) if runs.is_dir() else []:
-            # Links are left out: nothing that a run writes is one. So are files that a training has just replaced.
+            # Links are skipped, because a run writes none, and so are files that a training has just replaced.
             if file.is_symlink() or not file.is_file():
                 continue
             kind = zipfile.ZIP_STORED if file.suffix in _STORED else zipfile.ZIP_DEFLATED

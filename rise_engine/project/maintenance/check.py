@@ -1,4 +1,4 @@
-"""Is a project whole? Looks for damage, for rows that belong to nothing, and for images that cannot be used."""
+"""Checks of a project: damage of the database, orphaned rows, unusable masks and images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
 from rise_engine.project.segmentation import area_of
+from rise_engine.project.wording import number_of
 
 _DECODED_SIDE = 64
-"""Images are decoded small: a JPEG is still read to its end, in a fraction of the time."""
+"""Images are decoded at a small size: a JPEG is still read to its end, in a fraction of the time."""
 
-# What each row must find elsewhere, as a query for those that do not.
+# References between tables, each with a query for the rows with a missing one.
 _ORPHANS = (
     ("annotation", "frame", f"SELECT id FROM {INSTANCES} WHERE frame NOT IN (SELECT id FROM frames)"),
     ("annotation", "category", f"SELECT id FROM {INSTANCES} WHERE category NOT IN (SELECT id FROM categories)"),
@@ -27,13 +28,13 @@ _ORPHANS = (
 
 
 def check_store(project: Project) -> list[str]:
-    """What is wrong with the database and the run folders, a sentence each; empty when nothing is."""
+    """The problems of the database and the run folders, one message each."""
     found = [f"project.sqlite: {row[0]}" for row in project.store.read("PRAGMA integrity_check") if row[0] != "ok"]
     for what, lacks, query in _ORPHANS:
         numbers = [row["id"] for row in project.store.read(query)]
         if numbers:
             first = ", ".join(map(str, numbers[:5]))
-            found.append(f"{len(numbers)} {what}s belong to no {lacks}, number {first} for example")
+            found.append(f"{number_of(len(numbers), what)} with a missing {lacks}, for example number {first}")
     for table, column, known in (
         ("frames", "state", FrameState),
         ("frames", "split", Split),
@@ -45,9 +46,9 @@ def check_store(project: Project) -> list[str]:
 
 
 def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) -> list[str]:
-    """What is wrong with a frame's image file and its masks, a sentence each; empty when nothing is.
+    """The problems of a frame's image file and its masks, one message each.
 
-    Without ``decode`` only the header of the image is read, so that a file cut off in the middle goes unseen.
+    Without ``decode`` only the header of the image is read, so that a truncated file is not found.
     """
     path = project.images / frame.name
     found: list[str] = []
@@ -63,14 +64,14 @@ def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) ->
     if size is not None and None not in known and known != size:
         found.append(
             f"{frame.name}: the image is {size[0]} x {size[1]} pixels, it was {known[0]} x {known[1]} when the project "
-            "first read it; put the old file back"
+            "first read it; restore the old file"
         )
     if size is not None:
-        found += [f"{frame.name}: {words}" for words in _polygons(project, frame, size)]
-    # Masks are looked at even if the image is gone: they were made for the size that was known.
+        found += [f"{frame.name}: {problem}" for problem in _polygons(project, frame, size)]
+    # Masks are checked even if the image is missing, with the size that the project has stored.
     width, height = size or known
     if width is not None and height is not None:
-        found += [f"{frame.name}: {words}" for words in _masks(project, frame, width, height)]
+        found += [f"{frame.name}: {problem}" for problem in _masks(project, frame, width, height)]
     return found
 
 
@@ -86,7 +87,7 @@ def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Ite
 
 
 def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> Iterator[str]:
-    """Polygons do not tell the image that they belong to; the file that they were imported from may."""
+    """Polygons do not contain the size of their image; the imported file may have it."""
     imported = f"SELECT 1 FROM {INSTANCES} WHERE frame = ? AND source = ? AND segmentation LIKE '[%' LIMIT 1"
     if project.store.read(imported, (frame.id, Source.IMPORTED.value)):
         try:
@@ -101,11 +102,11 @@ def _runs(project: Project) -> Iterator[str]:
     runs = project.runs.all()
     for run in runs:
         if not run.folder.is_dir():
-            yield f"run {run.number}: its folder {run.folder} is gone; delete the run"
+            yield f"run {run.number}: its folder {run.folder} is missing; delete the run"
         elif run.finished is not None and not run.files.weights.is_file():
-            yield f"run {run.number}: its weights {run.files.weights} are gone; delete the run"
+            yield f"run {run.number}: its weights {run.files.weights} are missing; delete the run"
     folder = project.runs.folder
     known = {run.folder.name for run in runs}
-    strangers = sorted(entry.name for entry in folder.iterdir() if entry.name not in known) if folder.is_dir() else []
-    for name in strangers:
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in known) if folder.is_dir() else []
+    for name in others:
         yield f"{folder.name}/{name} belongs to no run; it can be deleted"

@@ -1,4 +1,4 @@
-"""A copy of a project's annotations, for trainings that should leave the project itself alone."""
+"""A copy of a project without its runs, for trainings that should not change the project itself."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rise_engine.project.project import FILE_NAME, Project
 def copy_project(project: Project, path: Path) -> Project:
     """A new project at ``path`` with the same frames, annotations and splits and the same images, without runs.
 
-    Raises RiseError when there is a project at ``path`` already, when the images are not there, or no room.
+    Raises RiseError when there is a project at ``path`` already, when the images are missing, or when the disk is full.
     """
     target = path / FILE_NAME
     if target.exists():
         raise RiseError(f"There is a project at {path} already; open it, or choose another folder.")
     if not any((project.images / frame.name).is_file() for frame in project.frames.all()):
         raise RiseError(
-            f"None of the images of {project.path} is in {project.images}; bring them back, or say where they are with "
+            f"None of the images of {project.path} is in {project.images}; restore them, or give their new place with "
             "`rise relink`."
         )
     try:
@@ -32,7 +32,7 @@ def copy_project(project: Project, path: Path) -> Project:
                 for table in ("predictions", "predicted", "runs"):
                     copy.execute(f"DELETE FROM {table}")
                 copy.execute("DELETE FROM settings WHERE key = 'current_run'")
-                # The project's own is relative to where the project lies.
+                # The stored path is relative to the folder of the project.
                 images = json.dumps(project.images.as_posix())
                 copy.execute("UPDATE settings SET value = ? WHERE key = 'images'", (images,))
     except sqlite3.Error as error:

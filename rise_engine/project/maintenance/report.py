@@ -1,4 +1,4 @@
-"""A project in numbers, as a page for people."""
+"""A report of a project in numbers, as a Markdown page."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rise_engine.project.records import RunRecord, Split
 
 
 def best_holdout_ap(run: RunRecord) -> float | None:
-    """The best mask AP that a run's curves tell, in percent; None when there is none.
+    """The best mask AP in the log of a run, in percent; None when there is none.
 
-    A line that a sudden end cut off is left out.
+    An incomplete last line, after a crash, is ignored.
     """
     path = run.files.metrics
     if not path.is_file():
@@ -27,7 +27,7 @@ def best_holdout_ap(run: RunRecord) -> float | None:
 
 
 def write_report(project: Project, path: Path, *, now: datetime) -> None:
-    """Writes frames by state, instances by category and by source, and the trainings, as Markdown."""
+    """Write the frames by state, the instances by category and by source, and the runs, as Markdown."""
     frames = project.frames.all()
     names = {category.id: category.name for category in project.annotations.categories()}
     rows = project.store.read(f"SELECT category, source, count(*) AS count FROM {INSTANCES} GROUP BY category, source")

@@ -72,9 +72,9 @@ def test_check_lists_everything_that_is_wrong(made: Path, rise: Any) -> None:
     assert code == 1
     lines = out.splitlines()
     for words in (
-        "1 annotations belong to no frame, number 4",
-        "1 predictions belong to no category",
-        "1 predictions belong to no run",
+        "1 annotation with a missing frame, for example number 4",
+        "1 prediction with a missing category",
+        "1 prediction with a missing run",
         "run 1: its weights",
         "runs/leftover belongs to no run",
         "a.jpg: The image",

@@ -244,7 +244,7 @@ def test_a_photo_that_is_gone_is_told_and_its_masks_still_leave(project_path: Pa
         project.annotations.add(1, [_square(1)])
         (project.images / "tote0.png").unlink()
         for look in (project.image, project.labelled_frame, project.unlabelled_frame):
-            with pytest.raises(RiseError, match=r"tote0\.png is gone"):
+            with pytest.raises(RiseError, match=r"tote0\.png is missing"):
                 look(1)
         assert project.scan().missing == 1
         assert export_coco(project, tmp_path / "out.json").instances == 1

@@ -95,7 +95,7 @@ def test_what_is_no_image_and_what_is_not_there_are_named(tmp_path: Path) -> Non
     (tmp_path / "text.jpg").write_text("hello")
     with pytest.raises(RiseError, match=r"text\.jpg"):
         read_header(tmp_path / "text.jpg")
-    with pytest.raises(RiseError, match=r"absent\.jpg is gone"):
+    with pytest.raises(RiseError, match=r"absent\.jpg is missing"):
         read_image(tmp_path / "absent.jpg")
 
 

@@ -109,7 +109,7 @@ def test_when_all_is_labelled_the_training_frames_are_unlabelled_too(make_projec
         ({"names": ["tote9.png"]}, "tote9.png is in the labelled list but it is unlabelled"),
         ({"holdout_names": ["tote9.png"]}, "hold-out list"),
         ({"names": ["tote1.png"], "holdout_names": ["tote1.png"]}, "both"),
-        ({"count": 6}, "5 can be had"),
+        ({"count": 6}, "has 5; choose 1 to 5"),
         ({"count": 0}, "0 labelled frames"),
         ({"fraction": 1.5}, "at most 1"),
         ({"count": 1, "fraction": 0.5}, "exclude each other"),

@@ -104,7 +104,7 @@ def test_what_is_dropped_on_the_window_opens(workbench: Any, folder: Path, disc:
 
 def test_a_coco_file_without_its_images_is_told(workbench: Any, tmp_path: Path, disc: Any, qtbot: Any) -> None:
     workbench.open_path(coco(tmp_path / "labels.json", disc(20, 24), name="away.png"))
-    qtbot.waitUntil(lambda: "not beside it" in workbench.header.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "not next to it" in workbench.header.message.text(), timeout=20_000)
     qtbot.waitUntil(lambda: not workbench.project.importer.busy, timeout=20_000)
 
 

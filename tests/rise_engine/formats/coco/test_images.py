@@ -40,5 +40,5 @@ def test_the_folder_with_most_of_them_is_taken(tmp_path: Path) -> None:
 
 
 def test_images_that_are_nowhere_are_told(tmp_path: Path) -> None:
-    with pytest.raises(RiseError, match="not beside it"):
+    with pytest.raises(RiseError, match="not next to it"):
         image_folder(write(tmp_path / "deep" / "x.json", "one.jpg"))
