@@ -80,7 +80,7 @@ class Project:
         if not images.is_dir():
             raise RiseError(f"The image folder {images} does not exist; give the folder of the images.")
         if path.resolve() == images.resolve():
-            raise RiseError(f"{path} holds the images; choose another one for the project, such as {path.name}.rise.")
+            raise RiseError(f"{path} holds the images; choose another folder for it, such as {path.name}.rise.")
         if (path / FILE_NAME).exists():
             if not exist_ok:
                 raise RiseError(f"There is a project at {path} already; open it, or choose another folder.")

@@ -106,7 +106,7 @@ def test_when_all_is_labelled_the_training_frames_are_unlabelled_too(make_projec
     ("choice", "sentence"),
     [
         ({"names": ["absent.png"]}, "no frame 'absent.png'"),
-        ({"names": ["tote9.png"]}, "tote9.png is in the labelled list but it is unlabelled"),
+        ({"names": ["tote9.png"]}, "tote9.png is in the labelled list, but it is unlabelled"),
         ({"holdout_names": ["tote9.png"]}, "hold-out list"),
         ({"names": ["tote1.png"], "holdout_names": ["tote1.png"]}, "both"),
         ({"count": 6}, "has 5; choose 1 to 5"),
