@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rise_engine.synthetic.simulation.description import Lighting, Material, Mesh, Part, SceneDescription
+from rise_engine.synthetic.simulation.mujoco_import import import_mujoco
 
 if TYPE_CHECKING:
     import mujoco
@@ -22,9 +23,7 @@ class ModelBuilder:
     """Adds parts to a MuJoCo specification; equal materials and meshes are stored once."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        import mujoco
-
-        self._mujoco = mujoco
+        self._mujoco = mujoco = import_mujoco()
         self.spec = spec = mujoco.MjSpec()
         spec.option.timestep = TIMESTEP
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -148,13 +147,12 @@ def build_model(scene: SceneDescription, size: tuple[int, int]) -> mujoco.MjMode
 
 def settle(model: mujoco.MjModel, seconds: float = SETTLE_SECONDS) -> mujoco.MjData | None:
     """The state after the things have fallen for ``seconds``; None if the simulation became unstable."""
-    import mujoco
-
-    data = mujoco.MjData(model)
+    module = import_mujoco()
+    data = module.MjData(model)
     # Things come to rest sooner if the air slows them.
     model.opt.viscosity, model.opt.density = 2e-3, 1.2
     for _ in range(round(seconds / TIMESTEP)):
-        mujoco.mj_step(model, data)
-    if data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(data.qpos).all():
+        module.mj_step(model, data)
+    if data.warning[module.mjtWarning.mjWARN_BADQACC].number or not np.isfinite(data.qpos).all():
         return None
     return data

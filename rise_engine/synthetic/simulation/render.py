@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rise_engine.synthetic.simulation.camera import CameraPose
+from rise_engine.synthetic.simulation.mujoco_import import import_mujoco
 from rise_engine.synthetic.simulation.physics import HIDDEN_GROUP
 
 if TYPE_CHECKING:
     import mujoco
-
-# Without a display, OpenGL comes from EGL. MuJoCo reads this when it is imported.
-os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,13 +34,12 @@ def render(
     model: mujoco.MjModel, data: mujoco.MjData, poses: list[CameraPose], size: tuple[int, int]
 ) -> list[Rendering]:
     """One rendering of ``size`` (height, width) for each pose."""
-    import mujoco
-
-    options = mujoco.MjvOption()
+    module = import_mujoco()
+    options = module.MjvOption()
     options.geomgroup[HIDDEN_GROUP] = 0
-    camera = mujoco.MjvCamera()
+    camera = module.MjvCamera()
     found = []
-    with closing(mujoco.Renderer(model, *size)) as renderer:
+    with closing(module.Renderer(model, *size)) as renderer:
         for pose in poses:
             model.vis.global_.fovy = pose.field_of_view
             camera.lookat[:] = pose.target
@@ -64,8 +60,7 @@ def render(
 
 def _bodies(model: mujoco.MjModel, segmentation: NDArray[np.int32]) -> NDArray[np.int32]:
     """The body of each pixel from the geom of each pixel; 0, the world, where there is none."""
-    import mujoco
-
+    object_types = import_mujoco().mjtObj
     geoms, kinds = segmentation[..., 0], segmentation[..., 1]
     bodies = np.asarray(model.geom_bodyid, np.int32)[np.clip(geoms, 0, model.ngeom - 1)]
-    return np.where((kinds == int(mujoco.mjtObj.mjOBJ_GEOM)) & (geoms >= 0), bodies, 0).astype(np.int32)
+    return np.where((kinds == int(object_types.mjOBJ_GEOM)) & (geoms >= 0), bodies, 0).astype(np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from rise_engine.errors import RiseError
 from rise_engine.synthetic.simulation import ToteSimulator
 from rise_engine.synthetic.simulation.arrangement import DENSE_KINDS, KINDS, MOST_THINGS, sample_scene
 from rise_engine.synthetic.simulation.camera import MOST_TILT, motion_blur, sample_pose, shade_recesses
@@ -162,6 +164,12 @@ def few_things(simulator: ToteSimulator, seed: int) -> tuple[NDArray[np.uint8], 
     assert frame.image.dtype == np.uint8
     assert frame.masks.shape == (len(frame.categories), *SIZE)
     return frame.image, frame.masks
+
+
+def test_without_mujoco_the_error_names_the_extra(simulator: ToteSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(RiseError, match=r"rise-napari\[starter\]"):
+        simulator.simulate(np.random.default_rng(1), size=SIZE)
 
 
 @needs_mujoco
