@@ -1,6 +1,6 @@
-"""Does the review queue's order pay? AP against the number of labelled frames, our order against a random one.
+"""AP against the number of labelled frames: the order of the review queue against a random order.
 
-The labels of PROJECT play the person, its hold-out measures. Each round labels the next frames of an order, trains
+The labels of PROJECT simulate the annotator; its hold-out is for evaluation. Each round labels the next frames, trains
 from the preset's own weights for the same number of steps, and predicts the rest for the next round's queue.
 
     python benchmarks/active_learning.py PROJECT --csv curves.csv --supervised-only --steps 150 --threads 1

@@ -1,9 +1,9 @@
-"""How well a box and a click are answered with a mask, on a COCO dataset: IoU with the truth, CPU time per prompt.
+"""Masks suggested for boxes and clicks, on a COCO dataset: IoU with the ground truth, CPU time per prompt.
 
 python benchmarks/assist.py IMAGES ANNOTATIONS.json [--frames 16] [--candidates]
 
-The boxes are those of the truth, each side shifted at random by 3 % of its length, as a hand would; the click is the
-point deepest inside the object. With --candidates the starter weights' predictions are used as well.
+The boxes are those of the truth, each side shifted at random by 3 % of its length, to simulate a person; the click is
+the point deepest inside the object. With --candidates the starter weights' predictions are used as well.
 """
 
 from __future__ import annotations

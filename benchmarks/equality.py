@@ -1,4 +1,4 @@
-"""The published size of the network against transformers' Deformable DETR: how far boxes and class logits are apart.
+"""The network at its published size against transformers' Deformable DETR: differences of boxes and class logits.
 
 Run it as ``python benchmarks/equality.py``; it takes a minute of CPU time. Both networks get the same random weights,
 by way of a file that transformers writes, and the same images: one, one that is padded, and two that are padded

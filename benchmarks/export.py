@@ -1,12 +1,12 @@
-"""The exported network in onnxruntime beside torch: time, largest difference, and mask AP on a project's hold-out.
+"""The exported network in onnxruntime against torch: time, largest difference, and mask AP on a project's hold-out.
 
 python benchmarks/export.py [PROJECT] [--run R] [--dynamic] [--frames N] [--repeats 7]
 
-Exports the run (the latest one) in full and in half precision, lets torch and both files take turns on one frame with
-one thread each, and measures all three on the same hold-out frames. The files are run by examples/segment_folder.py,
-which is what a robot would run, and so is torch in their place; a last row has the frames as `rise predict` sees them:
-padded instead of stretched, and resized by torch. Without PROJECT eight
-totes are drawn and the starter weights look at them.
+Exports the run (the latest one) in full and in half precision, times torch and both files alternately on one frame with
+one thread each, and evaluates all three on the same hold-out frames. The files are run by examples/segment_folder.py,
+which is what a robot would run, and so is torch in their place; a last row has the frames as in `rise predict`: padded
+instead of stretched, and resized by torch. Without PROJECT eight
+totes are drawn and predicted with the starter weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A project whose labels play the person: copies that start without any, and are measured against them."""
+"""A labelled project as a simulated annotator: copies start without labels and are evaluated against them."""
 
 from __future__ import annotations
 

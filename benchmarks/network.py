@@ -1,12 +1,12 @@
-"""Our r50 network beside transformers' Deformable DETR: time and peak memory of a forward pass and of a training step.
+"""The r50 network against transformers' Deformable DETR: time and peak memory of a forward pass and of a training step.
 
 python benchmarks/network.py [--size 384x480] [--batch 1] [--repeats 5] [--device cpu] [--bf16] [--threads 1]
                              [--attention torch]
 
 Both have the same ResNet-50 from timm, stem and first stage frozen, and as many layers, queries and points; weights are
-random, and the two take turns. A forward pass is one in evaluation without gradient; ours computes the masks of all
-300 queries, which the other does not have. A training step is forward, loss and backward, each with its own loss of
-classes and boxes on all six layers for the same ten objects; ours has the masks of the matched queries and the
+random, and the two are timed alternately. A forward pass is one in evaluation without gradient; ours computes the masks
+of all 300 queries, which the other does not have. A training step is forward, loss and backward, each with its own loss
+of classes and boxes on all six layers for the same ten objects; ours has the masks of the matched queries and the
 embeddings on top, and more dropout: inside of the feed-forward parts and in the attention weights, as Deformable DETR
 was published, where transformers has none by default. On a CPU with one thread the time is that of the processor, so
 that a busy machine counts less. Peak memory is measured in processes of their own, above what the weights take.

@@ -1,8 +1,8 @@
-"""What a person saves: actions to correct predictions against actions to draw everything.
+"""Effort saved by predictions: actions to correct them against actions to draw all objects.
 
-The labels of PROJECT play the person. A few of its frames are labelled, a network trains on them and on the unlabelled
-rest, and predicts the hold-out frames. Accepting or rejecting a prediction is 1 action, drawing an object 15. A
-prediction is right from IoU 0.5 on, as in AP50; what it takes to be right from 0.75 on stands beside it.
+The labels of PROJECT simulate the annotator. A few of its frames are labelled, a network trains on them and on the
+unlabelled rest, and predicts the hold-out frames. Accepting or rejecting a prediction is 1 action, drawing an object
+15. A prediction is right from IoU 0.5 on, as in AP50; what it takes to be right from 0.75 on stands beside it.
 
     python benchmarks/person.py PROJECT                 # two minutes of training
     python benchmarks/person.py PROJECT --minutes 15    # five frames, fifteen minutes: the promise

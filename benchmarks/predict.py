@@ -1,12 +1,12 @@
-"""How many frames a second are predicted, from the files to the masks: one at a time, read ahead, and in batches.
+"""Prediction speed in frames per second, from files to masks: one at a time, read ahead, and in batches.
 
 python benchmarks/predict.py [--images DIR] [--frames 8] [--presets laptop]
 
-"One at a time" is the window's live overlay: the trainer's preview and `rise predict` share everything from the
-resized frame to the masks. Without --images totes of 600x800 pixels are drawn. `laptop` runs with the starter weights
-on the CPU; `r50` is added where there is a GPU, with random weights, which cost the same. Besides the frames a second,
-the CPU seconds a frame are printed: they mean something on a busy machine too. Every way has to find the same number of
-instances, but for --looks 2, which sees more. `laptop` is promised to take at most 0.25 s a frame on two cores.
+"One at a time" is the window's live overlay: the trainer's preview and `rise predict` share everything from the resized
+frame to the masks. Without --images totes of 600x800 pixels are drawn. `laptop` runs with the starter weights on the
+CPU; `r50` is added where there is a GPU, with random weights, which cost the same. Besides the frames a second, the CPU
+seconds per frame are printed, which are comparable on a busy machine too. Every variant must predict the same number of
+instances, except --looks 2 (test-time augmentation). `laptop` is promised to take at most 0.25 s a frame on two cores.
 """
 
 from __future__ import annotations

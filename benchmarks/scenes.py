@@ -1,4 +1,4 @@
-"""What a scene costs: reading its frame, planning it on the host, and drawing its pictures on a device.
+"""Cost of a pseudo-sequence: reading its frame, planning it on the CPU, and rendering its views on a device.
 
     python benchmarks/scenes.py [--device cpu] [--scenes 16] [--frames 6] [--presets laptop r50]
 

@@ -1,4 +1,4 @@
-"""Foreground and background of a small picture, from colours, edges and a guess (GrabCut, Rother et al. 2004)."""
+"""Segment an object by a graph cut on colours and edges, from an initial mask (GrabCut, Rother et al. 2004)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ROUNDS = 3
 KMEANS_ROUNDS = 6
 SMOOTHNESS = 10.0
 COLOUR_NOISE = 8.0
-"""Variance added to each Gaussian, in Lab units: a texture of one colour must not become certain."""
+"""Variance added to each Gaussian, in Lab units, so that a uniform texture does not get an extreme likelihood."""
 MOST_COST = 40.0
 MOST_ODDS = 20.0
 FEWEST_PIXELS = 10
 CAPACITY = 100
-"""Flows are whole numbers; a hundredth of a nat is fine enough."""
+"""Flows are integers: this many units per nat."""
 FORBIDDEN = -1e4
 
 
@@ -61,7 +61,7 @@ class ColourModel:
 
 
 def _grouped(colours: Field) -> NDArray[np.int64]:
-    """The group of each colour (N, 3) by k-means from even places along lightness; a group may stay empty."""
+    """k-means groups of colours (N, 3), initialised at equal steps of lightness; a group may be empty."""
     order = np.argsort(colours[:, 0], kind="stable")
     middles = colours[order[((np.arange(COLOURS) + 0.5) * len(colours) / COLOURS).astype(np.int64)]]
     for _ in range(KMEANS_ROUNDS):
@@ -72,10 +72,10 @@ def _grouped(colours: Field) -> NDArray[np.int64]:
 
 
 def segment(lab: Field, odds: Field, forbidden: Mask) -> Mask | None:
-    """The object in ``lab`` (h, w, 3): colours and a smooth outline along edges, in agreement with a guess.
+    """The mask bool (h, w) of the object in ``lab`` (h, w, 3), from colours, edges and an initial mask.
 
-    ``odds`` (h, w) are the guess's log-odds for the object, above 0 inside; ``forbidden`` bool (h, w) is background
-    for sure. None when the guess leaves nothing to learn colours from.
+    ``odds`` (h, w) are the log-odds of the initial mask, above 0 inside. ``forbidden`` bool (h, w) is always
+    background. None when too few pixels of object or background remain to learn colours from.
     """
     colours = lab.reshape(-1, 3)
     inside = (odds > 0) & ~forbidden
@@ -92,7 +92,7 @@ def segment(lab: Field, odds: Field, forbidden: Mask) -> Mask | None:
 
 
 def _edges(lab: Field) -> tuple[NDArray[np.int64], NDArray[np.int64], Field]:
-    """Pairs of neighbouring pixels (eight around each) and what it costs to part them."""
+    """Pairs of neighbouring pixels (8-neighbourhood) and the cost of a cut between them."""
     height, width = lab.shape[:2]
     index = np.arange(height * width).reshape(height, width)
     pairs = (
@@ -110,7 +110,7 @@ def _edges(lab: Field) -> tuple[NDArray[np.int64], NDArray[np.int64], Field]:
 
 
 def _cheapest_cut(gain: Field, edges: tuple[NDArray[np.int64], NDArray[np.int64], Field]) -> Mask:
-    """The pixels on the object's side of the minimum cut; ``gain`` (h, w) is what each is worth there."""
+    """The pixels on the object's side of the minimum cut; ``gain`` (h, w) is the gain of each pixel there."""
     first, second, costs = edges
     flat = gain.ravel()
     source, sink = flat.size, flat.size + 1

@@ -1,4 +1,4 @@
-"""A mask from a box or a click, to be taken or dropped: the model's candidates, and the picture's colours."""
+"""Suggest a mask for a box or a click: from the model's predictions and from the colours of the image."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ Box = tuple[float, float, float, float]
 """Half-open xyxy in pixels."""
 
 SIDE = 72
-"""The region around the prompt is looked at with this many pixels along its longer side."""
+"""Pixels of the longer side of the resized region around the prompt."""
 MARGIN = 0.25
-"""How much of the surroundings is looked at, as a share of the box's longer side."""
+"""Margin of the region around the box, as a share of the box's longer side."""
 SAME_BOX = 0.75
-"""A candidate answers a box when their boxes overlap this much (IoU)."""
+"""A candidate matches a box from this box IoU."""
 SCORE_WEIGHT = 0.05
-"""Of two candidates that fit a box equally well, the better one."""
+"""Weight of the score: of two candidates with equal IoU, the one with the higher score is chosen."""
 HALF_AS_GOOD = 0.5
-"""Of the candidates under a click, those with at least this share of the best score compete for being the smallest."""
+"""Candidates under a click need this share of the best score to be considered as the smallest one."""
 CLICK_SHARE = 0.2
-"""A click without a candidate looks at a region of this share of the frame's shorter side."""
-BOX_BELIEF, CANDIDATE_BELIEF = 2.0, 3.5
-"""Log-odds of the guess, as strong as a few colours' worth."""
+"""Region around a click without a candidate, as a share of the frame's shorter side."""
+BOX_LOG_ODDS, CANDIDATE_LOG_ODDS = 2.0, 3.5
+"""Log-odds of the initial mask, comparable to the colour terms."""
 ROUNDNESS = 2.5
-"""Exponent of the ellipse that a box is first taken for: between an ellipse and the box."""
+"""Exponent of the initial superellipse in a box: between an ellipse (2) and the box (infinity)."""
 NEARLY_EQUAL = 0.95
 SMALLEST = 12
-"""Pixels; what is smaller is no suggestion."""
+"""Minimum area of a suggestion in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A mask bool (H, W) and where it comes from; ``score`` and ``candidate`` (its index) when it is the model's."""
+    """A mask bool (H, W) and its source in words; ``score`` and ``candidate`` (index) for a mask of the model."""
 
     mask: Mask
     words: str
@@ -52,7 +52,7 @@ class Suggestion:
 def suggest_in_box(
     image: NDArray[np.uint8], box: Box, candidates: Sequence[PredictedInstance], *, taken: Mask | None = None
 ) -> list[Suggestion]:
-    """What the object in ``box`` may be, the likeliest first, on ``image`` uint8 (H, W, 3).
+    """Masks for the object in ``box`` on ``image`` uint8 (H, W, 3), the most probable first.
 
     ``taken`` bool (H, W) are pixels of other objects.
     """
@@ -75,9 +75,9 @@ def suggest_at(
     taken: Mask | None = None,
     side: float | None = None,
 ) -> list[Suggestion]:
-    """What the object at ``point`` (row, column) may be, the likeliest first.
+    """Masks for the object at ``point`` (row, column), the most probable first.
 
-    ``side`` is how long an object usually is, in pixels.
+    ``side`` is the usual length of an object in pixels.
     """
     row, column = int(point[0]), int(point[1])
     under = []
@@ -89,7 +89,7 @@ def suggest_at(
                 under.append((index, candidate.score, int(mask.sum())))
     best_score = max((score for _, score, _ in under), default=0.0)
     good = [one for one in under if one[1] >= HALF_AS_GOOD * best_score]
-    # The best one first, then the smallest of the good ones: a click on an object may have meant a part of it.
+    # The best one first, then the smallest of the good ones: the click may mean a part of an object.
     order = [max(under, key=lambda one: one[1]), min(good, key=lambda one: one[2])] if under else []
     suggestions = []
     for index in dict.fromkeys(one[0] for one in order):
@@ -111,12 +111,12 @@ def suggest_at(
 def _from_candidate(
     image: NDArray[np.uint8], candidate: PredictedInstance, index: int, box: Box, taken: Mask | None
 ) -> list[Suggestion]:
-    """The candidate with its outline drawn to the edges, and as it is."""
+    """The candidate refined along the edges of the image, and the unchanged candidate."""
     mask = _decoded(candidate)
 
     def guess(window: tuple[slice, slice], size: tuple[int, int], _box: Box) -> tuple[Field, Mask]:
         share = np.asarray(_resized(mask[window].astype(np.float32), size, Image.Resampling.BOX), np.float64)
-        return CANDIDATE_BELIEF * (2 * ndimage.gaussian_filter(share, 2.0) - 1), np.zeros(size, np.bool_)
+        return CANDIDATE_LOG_ODDS * (2 * ndimage.gaussian_filter(share, 2.0) - 1), np.zeros(size, np.bool_)
 
     refined = _cut_out(image, box, guess, taken)
     words = f"the model's, {candidate.score:.2f}"
@@ -127,19 +127,19 @@ def _from_candidate(
 
 
 def _ellipse(window: tuple[slice, slice], size: tuple[int, int], box: Box) -> tuple[Field, Mask]:
-    """A rounded box as a guess, and nothing beyond the box."""
+    """Log-odds of a rounded box, and the forbidden pixels outside the box."""
     rows, columns = window
     y = rows.start + (np.arange(size[0]) + 0.5) * (rows.stop - rows.start) / size[0]
     x = columns.start + (np.arange(size[1]) + 0.5) * (columns.stop - columns.start) / size[1]
     u = (np.abs(2 * x - box[0] - box[2]) / (box[2] - box[0]))[None]
     v = (np.abs(2 * y - box[1] - box[3]) / (box[3] - box[1]))[:, None]
     away = u**ROUNDNESS + v**ROUNDNESS
-    # A little more is outside than inside at first, so that the background's colours are learnt clean.
-    return BOX_BELIEF * np.clip(0.9 - away, -2, 1), (u >= 1) | (v >= 1)
+    # Slightly smaller than the object, so that the background's colours have no pixels of the object.
+    return BOX_LOG_ODDS * np.clip(0.9 - away, -2, 1), (u >= 1) | (v >= 1)
 
 
 def _cut_out(image: NDArray[np.uint8], box: Box, guess: object, taken: Mask | None) -> Mask:
-    """The object of ``box``, bool (H, W), found on a small copy of its surroundings; empty when nothing is found."""
+    """Segments the object of ``box``, bool (H, W), on a resized copy of its surroundings; may be empty."""
     height, width = image.shape[:2]
     whole = np.zeros((height, width), np.bool_)
     if box[2] - box[0] < 2 or box[3] - box[1] < 2:
@@ -191,7 +191,7 @@ def _iou(first: Box, second: Box) -> float:
 
 
 def _distinct(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Without those that are empty or nearly the same as one before."""
+    """Without suggestions that are too small or almost equal to an earlier one."""
     kept: list[Suggestion] = []
     for one in suggestions:
         area = int(one.mask.sum())

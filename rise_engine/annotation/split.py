@@ -1,4 +1,4 @@
-"""An instance in several pieces: its connected parts, or the two sides of a drawn line."""
+"""Split an instance: into its connected parts, or along a line that a person draws."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from skimage.draw import line
 Mask = NDArray[np.bool_]
 
 SMALLEST = 12
-"""Pixels; a smaller part is a crumb and stays with the largest part."""
+"""Minimum area in pixels; smaller parts stay with the largest part."""
 
 
 def connected_parts(mask: Mask) -> list[Mask]:
-    """The parts of ``mask`` bool (H, W) that do not touch, the largest first; crumbs stay with the largest."""
+    """The parts of ``mask`` bool (H, W) that do not touch, the largest first; tiny parts stay with the largest."""
     labels, count = ndimage.label(mask, structure=np.ones((3, 3), bool))
     return _parts(labels, count)
 
@@ -25,8 +25,8 @@ def connected_parts(mask: Mask) -> list[Mask]:
 def cut(mask: Mask, path: Sequence[tuple[float, float]]) -> list[Mask]:
     """``mask`` bool (H, W) cut along a line through points (row, column), the largest part first.
 
-    The pixels of the line go to the part that they are nearest to, so nothing is lost. One part when the line does
-    not go all the way through.
+    Pixels of the line belong to the nearest part, so no pixel is lost. One part when the line does not cross the whole
+    mask.
     """
     before = ndimage.label(mask)[1]
     blade = mask & along(path, mask.shape)
@@ -39,7 +39,7 @@ def cut(mask: Mask, path: Sequence[tuple[float, float]]) -> list[Mask]:
 
 
 def along(path: Sequence[tuple[float, float]], size: tuple[int, ...]) -> Mask:
-    """The pixels of a line through points (row, column), on a frame of ``size``; points may lie outside."""
+    """The pixels of a line through points (row, column), on a frame of ``size``; points may be outside."""
     drawn = np.zeros(size[:2], np.bool_)
     corners = [(floor(row), floor(column)) for row, column in path]
     for (row, column), (next_row, next_column) in zip(corners, [*corners[1:], corners[-1]], strict=True):

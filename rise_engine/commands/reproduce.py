@@ -140,9 +140,9 @@ def _table_of(name: str, counts: list[int]) -> Table:
 
 
 def _chosen(grid: Grid, cells: tuple[Cell, ...], jobs: list[Job], words: list[str]) -> list[Job]:
-    from rise_engine.experiments.reproduce.job import only
+    from rise_engine.experiments.reproduce.job import select_jobs
 
-    return only(jobs, words, {cell.amount.label: cell.amount.frames(grid.available) for cell in cells})
+    return select_jobs(jobs, words, {cell.amount.label: cell.amount.frames(grid.available) for cell in cells})
 
 
 def _print_plan(grid: Grid, jobs: list[Job]) -> None:

@@ -1,0 +1,1 @@
+"""Evaluation: ground truth, COCO average precision, and the measures of OCID."""

@@ -1,7 +1,7 @@
-"""How OCID is measured by those who segment unknown objects: overlap and boundary P / R / F, and %75 (UOIS, UCN).
+"""OCID measures for unknown objects: overlap and boundary precision, recall and F, and %75 (as in UOIS, UCN).
 
-A frame is one map of numbers: each pixel belongs to one object at most. Objects and predictions are matched one to one
-so that the sum of their F is largest; values are averaged over frames.
+A frame is one label map: each pixel belongs to at most one object. Objects and predictions are matched one to one with
+the largest sum of F; values are averaged over frames.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from rise_engine.errors import RiseError
 from rise_engine.project.segmentation import to_mask
 
 NEARBY = 0.003
-"""A boundary pixel is right when the other boundary is this near, as a part of the image's diagonal, rounded up."""
+"""Distance tolerance of boundary pixels, as a share of the image's diagonal, rounded up."""
 WELL_FOUND = 0.75
 SCORE_CUT = 0.3
-"""Predictions below are not drawn into the map: the same cut as in the window."""
+"""Predictions with a lower score are not in the label map: the same cut as in the window."""
 
 Numbers = NDArray[np.integer[Any]]
 
@@ -42,7 +42,7 @@ class OcidScores:
     found75: float
 
     def as_record(self) -> dict[str, Any]:
-        """By the names of the tables."""
+        """With the names of the published tables as keys."""
         return {
             "overlap": {"P": self.overlap_precision, "R": self.overlap_recall, "F": self.overlap_f},
             "boundary": {"P": self.boundary_precision, "R": self.boundary_recall, "F": self.boundary_f},
@@ -53,8 +53,7 @@ class OcidScores:
 def score_frame(truth: Numbers, found: Numbers) -> OcidScores:
     """Scores of one frame; both maps (H, W), 0 is background.
 
-    Nothing predicted is a precision of 100 and a recall of 0; something predicted where there is nothing the reverse;
-    nothing where there is nothing is 100 throughout.
+    Without a prediction, precision is 100 and recall 0; without an object, the reverse; without both, all are 100.
     """
     objects, predictions = _masks(truth), _masks(found)
     if not objects or not predictions:
@@ -95,7 +94,7 @@ def evaluate_ocid(
 ) -> dict[str, Any]:
     """The scores over all images of a COCO dataset and, under ``subsets``, over those of each subset (by image id).
 
-    ``results`` are COCO results; those below ``cut`` are left out, and where two overlap the better one lies on top.
+    ``results`` are COCO results; those below ``cut`` are left out, and the higher score is on top in overlaps.
     Crowds are background. Raises RiseError when there is no image.
     """
     images = list(truth["images"])
@@ -121,7 +120,7 @@ def evaluate_ocid(
 
 
 def _map(segmentations: Sequence[Any], height: int, width: int) -> NDArray[np.int32]:
-    """Numbers 1, 2, ... drawn one over the other."""
+    """Label map with 1, 2, ...; later masks cover earlier ones."""
     numbers = np.zeros((height, width), dtype=np.int32)
     for number, segmentation in enumerate(segmentations, start=1):
         numbers[to_mask(segmentation, height, width)] = number
@@ -142,7 +141,7 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _share(count: int, edges: Sequence[NDArray[np.bool_]]) -> float:
     total = sum(int(np.count_nonzero(edge)) for edge in edges)
-    # An object that fills the whole frame has no boundary to miss.
+    # An object that fills the whole frame has no boundary.
     return count / total if total else 1.0
 
 

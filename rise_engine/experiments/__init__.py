@@ -1,0 +1,1 @@
+"""Experiments on top of the engine: the demo, training of the starter weights, reproduction of the paper."""

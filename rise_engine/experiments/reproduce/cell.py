@@ -1,4 +1,4 @@
-"""A cell of a grid of trainings: how many labelled frames, and which settings."""
+"""Cell of a grid: one line of a table, with its number of labelled frames, settings and printed scores."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Scores = tuple[float | None, float | None, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How many of the labelled frames teach: a count, or a share of them.
+    """How many of the labelled frames are used: a count, or a share of them.
 
-    ``listed`` is the count that the paper gives for the share of ARMBench, which its rounding does not always give.
+    ``listed`` is the count that the paper prints for this share of ARMBench; rounding the share may differ from it.
     """
 
     label: str
@@ -34,7 +34,7 @@ class Amount:
 
 
 def counted(count: int) -> Amount:
-    """So many labelled frames."""
+    """An amount of ``count`` labelled frames."""
     return Amount(f"{count} frames" if count > 1 else "1 frame", count=count)
 
 
@@ -43,10 +43,10 @@ ALL = Amount("100 %", share=1.0, listed=30_992)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One line of a table, trained once a seed.
+    """One line of a table, trained once per seed.
 
-    ``settings`` are ``section.key=value``; ``for_paper`` come on top with the recipe ``paper``, where the text gives
-    values for this line alone. ``paper`` holds the printed scores by the preset whose backbone they belong to.
+    ``settings`` are ``section.key=value``. ``for_paper`` are additional settings with the recipe ``paper``, when the
+    text has values for this line only. ``paper`` has the printed scores by preset (that is, by backbone).
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""A plain line chart as a picture, drawn with Pillow."""
+"""Line chart as an image, drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Points = Sequence[tuple[float, float]]
 
 
 class Chart:
-    """Axes with linear scales; what is added first lies below."""
+    """Axes with linear scales; lines and bands are drawn in the order of the calls."""
 
     def __init__(
         self, title: str, *, x: tuple[float, float], y: tuple[float, float], x_label: str, y_label: str
     ) -> None:
-        """``x`` and ``y`` are the ranges shown; one without length is widened."""
+        """``x`` and ``y`` are the ranges shown; an empty range is widened."""
         self._x, self._y = _range(x), _range(y)
         self._image = Image.new("RGB", SIZE, "white")
         self._draw = ImageDraw.Draw(self._image, "RGBA")
@@ -55,7 +55,7 @@ class Chart:
         if len(places) > 2:
             self._draw.polygon(places, (*colour, 60))
 
-    def picture(self) -> Image.Image:
+    def image(self) -> Image.Image:
         """The chart with its legend."""
         for row, (name, colour) in enumerate(self._legend):
             y = TOP + 14 + 18 * row
@@ -89,8 +89,8 @@ class Chart:
             self._draw.line(ends, colour, width)
 
 
-def beside(charts: Sequence[Image.Image], *, columns: int) -> Image.Image:
-    """Pictures of one size in rows of ``columns``."""
+def tile_images(charts: Sequence[Image.Image], *, columns: int) -> Image.Image:
+    """Images of one size as one image, in rows of ``columns``."""
     width, height = charts[0].size
     rows = -(-len(charts) // columns)
     sheet = Image.new("RGB", (width * min(columns, len(charts)), height * rows), "white")

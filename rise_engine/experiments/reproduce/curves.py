@@ -1,4 +1,4 @@
-"""Hold-out scores over the steps of several trainings, as a picture and as CSV, from the runs' own logs."""
+"""Chart and CSV of hold-out scores over training steps, from the logs of the runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from rise_engine.atomic import atomic_path, write_text
-from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
+from rise_engine.experiments.reproduce.chart import Chart, Colour, tile_images
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
-from rise_engine.experiments.reproduce.run_log import logged
+from rise_engine.experiments.reproduce.run_log import logged_events
 from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.wording import number_of
 from rise_engine.training.events import HoldoutScore
@@ -36,12 +36,12 @@ Curve = Sequence[tuple[int, float]]
 
 
 def curve_of(folder: Path) -> Curve:
-    """The hold-out scores that a run wrote down. Raises RiseError when its log is gone."""
-    return [(score.step, score.ap) for score in logged(folder, HoldoutScore)]
+    """The hold-out scores in the log of a run. Raises RiseError when the log is missing."""
+    return [(score.step, score.ap) for score in logged_events(folder, HoldoutScore)]
 
 
 def panels_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, dict[str, list[Curve]]]:
-    """A panel for each number of labelled frames; in it, by method, the curves of what is finished."""
+    """One panel per number of labelled frames, with the curves of finished jobs by method."""
     panels: dict[str, dict[str, list[Curve]]] = {}
     for job in jobs:
         result = grid.result(job)
@@ -52,11 +52,11 @@ def panels_of(grid: Grid, jobs: Sequence[Job]) -> dict[str, dict[str, list[Curve
 
 
 def write_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Curve]]]) -> list[Path]:
-    """Draws ``path`` (PNG) and writes the same numbers beside it as CSV; without any score it writes nothing.
+    """Draws ``path`` (PNG) and writes the same numbers to a CSV file with the same stem; nothing without a score.
 
-    Curves of one name become their mean at the steps that all of them have, in a band of their standard deviation.
+    Curves of one name are shown as their mean with a band of the standard deviation, at their common steps.
     """
-    lines = {title: {name: _together(curves) for name, curves in panel.items()} for title, panel in panels.items()}
+    lines = {title: {name: _averaged(curves) for name, curves in panel.items()} for title, panel in panels.items()}
     points = [point for panel in lines.values() for line in panel.values() for point in line]
     if not points:
         return []
@@ -72,23 +72,23 @@ def write_curves(path: Path, panels: Mapping[str, Mapping[str, Sequence[Curve]]]
             low, high = ([(step, ap + side * spread) for step, ap, spread in line] for side in (-1, 1))
             chart.band(low, high, colour)
             chart.line([(step, ap) for step, ap, _ in line], colour, name=name)
-        charts.append(chart.picture())
+        charts.append(chart.image())
     with atomic_path(path) as part:
-        beside(charts, columns=2).save(part, format="PNG")
+        tile_images(charts, columns=2).save(part, format="PNG")
     table = path.with_suffix(".csv")
     write_text(table, _csv(lines))
     return [path, table]
 
 
-def _together(curves: Sequence[Curve]) -> list[tuple[int, float, float]]:
-    """(step, mean, spread) at the steps that all curves have."""
+def _averaged(curves: Sequence[Curve]) -> list[tuple[int, float, float]]:
+    """(step, mean, standard deviation) at the steps that all curves have."""
     by_step = [dict(curve) for curve in curves]
     common = sorted(set.intersection(*map(set, by_step)))
-    together = []
+    averaged = []
     for step in common:
         values = [scores[step] for scores in by_step]
-        together.append((step, mean(values), stdev(values) if len(values) > 1 else 0.0))
-    return together
+        averaged.append((step, mean(values), stdev(values) if len(values) > 1 else 0.0))
+    return averaged
 
 
 def _csv(lines: Mapping[str, Mapping[str, Sequence[tuple[int, float, float]]]]) -> str:

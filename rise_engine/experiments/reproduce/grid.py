@@ -1,4 +1,4 @@
-"""A grid of trainings that can be interrupted at any moment and goes on where it was."""
+"""Grid of trainings: runs jobs one by one on a copy of the project; an interrupted grid continues where it stopped."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ SEEDS_APART = 1000
 """The k-th training of subset s has the seed s + 1000 k."""
 
 Follow = Callable[[Trainer, Callable[[float], str]], Finished]
-"""Runs a training to its end; the second argument makes a few words of the seconds that the training has left."""
+"""Runs a training to its end; the second argument makes a short text from its remaining seconds."""
 Say = Callable[[str], object]
 
 
 class InterruptedGridError(Exception):
-    """Somebody stopped the training in hand; it was saved."""
+    """The current training was stopped; its state is saved."""
 
 
 class Grid:
-    """Trains jobs one after the other on a copy of the project in ``folder``, and remembers what is done.
+    """Trains jobs one after the other on a copy of the project in ``folder``, and records the results.
 
-    The copy keeps the annotations as they were when the grid began, so that all of its trainings have the same.
-    Several processes may work on one grid: each training is done by one of them.
+    The copy has the annotations from the start of the grid, so all trainings have the same. Several processes may work
+    on one grid; each job is trained by one of them.
     """
 
     def __init__(self, project: Project, folder: Path) -> None:
-        """Raises RiseError when the project has no hold-out to measure on, and when the grid is another project's."""
+        """Raises RiseError when the project has no hold-out to evaluate on, and when the grid is of another project."""
         self.folder = folder
         self.project = open_copy(project, folder)
         try:
@@ -64,10 +64,10 @@ class Grid:
         self._pace = Pace(self.project, self._records, self.split)
 
     def jobs(self, cells: Sequence[Cell], config: RiseConfig, *, subsets: int = 1, seeds: int = 1) -> list[Job]:
-        """What the cells ask for, each cell once before any of them again; equal ones of a method are asked for once.
+        """The jobs of the cells: every cell once, then again with the next subset and seed, without duplicates.
 
-        ``subsets`` draws the labelled frames anew, ``seeds`` trains anew with the same. Raises RiseError for a count
-        that the project does not have, and for a setting that does not fit.
+        Each of ``subsets`` is a new random split of the labelled frames; each of ``seeds`` is a new training with the
+        same split. Raises RiseError when the project has too few labelled frames and for an invalid setting.
         """
         jobs: dict[tuple[str, str], Job] = {}
         for again in range(seeds):
@@ -81,8 +81,8 @@ class Grid:
         labelled = cell.amount.frames(self.available)
         if labelled > self.available:
             raise RiseError(
-                f"{labelled} labelled frames were asked for, but the project has {self.available} besides the "
-                "hold-out: ask for fewer, or, if you have labelled more since this grid began, choose another --out"
+                f"{labelled} labelled frames were requested, but the project has {self.available} outside the "
+                "hold-out: request fewer, or choose another --out if you have labelled more since this grid began."
             )
         own = cell.settings + (cell.for_paper if config.recipe_name == "paper" else ())
         try:
@@ -92,7 +92,7 @@ class Grid:
         return Job(cell, labelled, subset, settings)
 
     def result(self, job: Job) -> Result | None:
-        """What a finished job reached; None when it is not finished."""
+        """The result of a job; None when it is not finished."""
         record = self._records.find(job.identity)
         if record is None:
             return None
@@ -100,15 +100,15 @@ class Grid:
         return Result(record["scores"], record["frames"], record["seconds"], folder)
 
     def begun(self, job: Job) -> RunRecord | None:
-        """The run of a job that was begun, and saved, but not finished."""
+        """The unfinished run of a job with a saved state; None without one."""
         return next((run for run in self._runs_of(job) if run.files.checkpoint.is_file()), None)
 
     def seconds(self, jobs: Sequence[Job]) -> float:
-        """How long the unfinished ones of the jobs may take; where nothing is known yet, a few steps are timed."""
+        """Estimated duration of the unfinished jobs; a few steps are timed when no job of the kind is finished."""
         return sum(self._pace.seconds(job) for job in jobs if self.result(job) is None)
 
     def run(self, jobs: Sequence[Job], *, follow: Follow, say: Say) -> None:
-        """Trains what is not finished yet; what another process is training is passed over.
+        """Trains the unfinished jobs; skips jobs that another process is training.
 
         Raises ``InterruptedGridError`` when a training was stopped before its end.
         """
@@ -134,10 +134,10 @@ class Grid:
                 lock.release()
 
     def split(self, job: Job) -> TrainingSplit:
-        """The job's frames: the labelled ones of a subset lie within the same subset of any larger number.
+        """The job's frames; a larger number of labelled frames includes the smaller ones of the same subset.
 
-        Those of OCID are whole sequences, as near to the wanted number as these allow: their frames are much alike.
-        Where the data set has a test part, the rest of the hold-out watches over the training.
+        OCID uses whole sequences, close to the requested number, because the frames of a sequence are similar. When
+        the data set has a test part, the other hold-out frames are used during training.
         """
         tests = set(self.measured)
         watching = [frame for frame in self.holdout if frame not in tests] or self.holdout
@@ -151,7 +151,7 @@ class Grid:
     def _train(self, job: Job, later: Sequence[Job], follow: Follow, say: Say) -> None:
         waiting = self.seconds(later)
         began = time.monotonic()
-        trainer = self._begun_trainer(job, say) or Trainer(self.project, job.config, self.split(job), rival=False)
+        trainer = self._resumed_trainer(job, say) or Trainer(self.project, job.config, self.split(job), rival=False)
         finished = follow(trainer, lambda left: f"; about {duration(left + waiting)} in all")
         if finished.stopped:
             raise InterruptedGridError
@@ -171,19 +171,19 @@ class Grid:
             "run": folder.name,
         }
         self._records.add(job.record, record)
-        # The optimiser's state and a second set of weights are several times what the result needs.
+        # The optimiser's state and the second weights file are several times larger than the result.
         shutil.rmtree(RunFolder(folder).checkpoint.parent, ignore_errors=True)
         RunFolder(folder).best_weights.unlink(missing_ok=True)
 
-    def _begun_trainer(self, job: Job, say: Say) -> Trainer | None:
-        """Goes on with what was begun earlier; None when that is nothing, or nothing that can be gone on with."""
-        run = self._to_go_on_with(job)
+    def _resumed_trainer(self, job: Job, say: Say) -> Trainer | None:
+        """A trainer that resumes the job's unfinished run; None when there is none or it cannot be resumed."""
+        run = self._resumable_run(job)
         if run is None:
             return None
         trainer = Trainer(self.project, job.config, self.split(job), resume=True, run=run.number, rival=False)
         learner = trainer.learner
         try:
-            # The trainer reads it once more; here it only shows whether it fits.
+            # Only a test whether the state fits; the trainer reads it again.
             load_state(run.folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         except RiseError:
             say(f"{run.files.checkpoint} is damaged or of another version: this training begins anew.")
@@ -191,8 +191,8 @@ class Grid:
             return None
         return trainer
 
-    def _to_go_on_with(self, job: Job) -> RunRecord | None:
-        """The run of the job that was begun earlier; what was begun and never saved is deleted."""
+    def _resumable_run(self, job: Job) -> RunRecord | None:
+        """The job's run with a saved state; runs without one are deleted."""
         for run in self._runs_of(job):
             if run.files.checkpoint.is_file():
                 return run
@@ -200,7 +200,7 @@ class Grid:
         return None
 
     def _runs_of(self, job: Job) -> list[RunRecord]:
-        """The job's own runs that did not become a result, the latest first."""
+        """The job's runs without a result, the latest first."""
         done = {record["run"] for record in self._records.all()}
         wanted = {self.project.frames.get(frame).name for frame in self.split(job).labelled}
         runs = []
@@ -219,7 +219,7 @@ class Grid:
         return runs
 
     def _measure(self, folder: Path, job: Job) -> dict[str, float]:
-        """Mask AP of the last step's weights, which no hold-out score has chosen."""
+        """Mask AP of the weights of the last step, which are not selected by a hold-out score."""
         loaded = load_model(RunFolder(folder).weights, device=job.config.device)
         mask = score_holdout(loaded, self.project, self.measured)
         return {"AP": mask.ap, "AP50": mask.ap50, "AP75": mask.ap75}

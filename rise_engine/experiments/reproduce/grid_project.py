@@ -1,4 +1,4 @@
-"""The copy of a project that all trainings of a grid share, and the frames that measure them."""
+"""The project copy that all trainings of a grid share, and the frames that evaluate them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rise_engine.project.splits import choose_split, read_name_list
 
 PROJECT_FOLDER = "grid.rise"
 TEST_LIST = "test.txt"
-"""A data set's own test frames, beside the project's other lists."""
+"""List of the data set's own test frames, in the project."""
 ORIGIN = "grid_of"
-"""The copy's setting that says where the project lay, and when the last edit was that the copy has."""
+"""Setting of the copy: the path of the original project and the time of its last edit in the copy."""
 
 
 def open_copy(project: Project, folder: Path) -> Project:
     """The copy in ``folder``, made when there is none yet.
 
-    Raises RiseError when nothing could be measured, before anything is copied, so that a mended project is copied anew;
-    when the copy is another project's; and when the images are gone.
+    Raises RiseError when there is no frame to evaluate on (before anything is copied, so a fixed project is copied
+    again), when the copy is of another project, and when the images are missing.
     """
     path = folder / PROJECT_FOLDER
     if not (path / FILE_NAME).is_file():
@@ -41,22 +41,22 @@ def open_copy(project: Project, folder: Path) -> Project:
 
 
 def held_out(project: Project, tests: Path) -> tuple[list[int], list[int]]:
-    """The hold-out, and those of it that measure: what the data set itself calls its test part, or else all.
+    """The hold-out, and its frames for the evaluation: the data set's test part if there is one, else all.
 
-    Raises RiseError when there is nothing to measure on.
+    Raises RiseError when there is nothing to evaluate on.
     """
     holdout = choose_split(project).holdout
     if not holdout:
         raise RiseError(
-            f"{project.path} has no hold-out to measure on: mark some labelled frames as hold-out, or make the "
-            "project with --holdout-list"
+            f"{project.path} has no hold-out to evaluate on: mark some labelled frames as hold-out, or create "
+            "the project with --holdout-list."
         )
     names = set(read_name_list(tests)) if tests.is_file() else set()
     measured = [frame for frame in holdout if project.frames.get(frame).name in names] or holdout
     if not project.annotations.frames_with_objects().intersection(measured):
         raise RiseError(
-            f"none of the {len(measured)} hold-out frames of {project.path} has an annotated object to measure on: "
-            "draw their objects, or choose another hold-out"
+            f"None of the {len(measured)} hold-out frames of {project.path} has an annotated object to evaluate on: "
+            "annotate their objects, or choose another hold-out."
         )
     return holdout, measured
 
@@ -73,15 +73,15 @@ def _copied(project: Project, path: Path) -> Project:
 
 
 def _require_origin(copy: Project, project: Project) -> None:
-    """The project may have been moved, and edited since: it still remembers the last edit that the copy has."""
+    """Compares the last edit of the copy with the project's history: the project may have moved or have newer edits."""
     origin = copy.setting(ORIGIN)
     if origin is None:
-        # A grid of an earlier version, which did not write it down.
+        # A grid of an earlier version without this setting.
         return
     edited = datetime.fromisoformat(origin["edited"])
     if any(entry.when == edited for entry in project.journal.history(sys.maxsize)):
         return
     raise RiseError(
-        f"{copy.path.parent} holds trainings of another project, {origin['project']} as it was on "
-        f"{edited:%Y-%m-%d %H:%M} UTC: choose another --out for {project.path}"
+        f"{copy.path.parent} has trainings of another project, {origin['project']} as it was on "
+        f"{edited:%Y-%m-%d %H:%M} UTC: choose another --out for {project.path}."
     )

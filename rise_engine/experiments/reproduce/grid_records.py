@@ -1,4 +1,4 @@
-"""The finished trainings of a grid, one a line of a file that several processes may add to."""
+"""Records of the finished jobs of a grid: one line per job in cells.jsonl, shared by several processes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rise_engine.experiments.reproduce.job import identity_of
 CELLS_FILE = "cells.jsonl"
 LOCK_FILE = "cells.lock"
 ABOUT = "key"
-"""The part of a line that says what was trained."""
+"""The field that identifies the job."""
 
 
 class GridRecords:
-    """Lines of ``cells.jsonl`` in ``folder``, found by what was trained."""
+    """Lines of ``cells.jsonl`` in ``folder``, found by the identity of the job."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / CELLS_FILE
@@ -34,19 +34,19 @@ class GridRecords:
             records = [json.loads(line) for line in lines]
             found = {identity_of(record[ABOUT]): record for record in reversed(records)}
         except (ValueError, KeyError, TypeError) as error:
-            raise RiseError(f"{self._path} cannot be read ({error}): choose another --out, or delete it") from error
+            raise RiseError(f"{self._path} cannot be read ({error}): choose another --out, or delete it.") from error
         self._by_identity = {identity: record for identity, record in found.items() if identity}
 
     def find(self, identity: str) -> dict[str, Any] | None:
-        """The line of a training; None when it is not finished."""
+        """The record of a job; None when it is not finished."""
         return self._by_identity.get(identity)
 
     def all(self) -> list[dict[str, Any]]:
-        """Every line that this version understands."""
+        """All records that this version can read."""
         return list(self._by_identity.values())
 
     def add(self, about: dict[str, Any], record: dict[str, Any]) -> None:
-        """Writes a finished training down, after whatever others have written meanwhile."""
+        """Appends the record of a finished job, after those of other processes."""
         record = record | {ABOUT: about}
         with self._lock:
             before = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""

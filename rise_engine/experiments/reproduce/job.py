@@ -1,4 +1,4 @@
-"""One training of a grid, and what it reached."""
+"""Job of a grid: one training, its identity and its result; selection of jobs by words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Job:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the training is about, as it is written down."""
+        """The inputs of the training, for the record."""
         return {
             "labelled": self.labelled,
             "subset": self.subset,
@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a finished training reached on the hold-out, in percent, and where it lies."""
+    """Scores of a finished training on the hold-out, in percent, and its run folder."""
 
     scores: dict[str, float]
     frames: int
@@ -60,11 +60,11 @@ class Result:
 
 
 def identity_of(record: dict[str, Any]) -> str:
-    """All that the outcome of a training depends on besides the annotations, as text; "" for settings unknown here.
+    """All inputs of a training's result except the annotations, as text; "" for settings unknown to this version.
 
-    Settings that came into being since the record was written have their defaults, and what only speed and display
-    depend on means nothing. Nor do those of the unlabelled frames and of the strong view to a training without any, so
-    that tables share it; its averaged teacher stays, as it is measured.
+    Settings added after the record was written have their defaults. Settings that affect only speed or display are
+    ignored. For a supervised training, settings of unlabelled frames and of the strong view are ignored too, so that
+    tables share it; its averaged teacher counts, because it is evaluated.
     """
     try:
         config = RiseConfig.model_validate(record["config"])
@@ -89,26 +89,26 @@ def identity_of(record: dict[str, Any]) -> str:
     return json.dumps([record["labelled"], subset, config.model_dump(mode="json")], sort_keys=True)
 
 
-def only(jobs: Sequence[Job], wanted: Sequence[str], shares: Mapping[str, int]) -> list[Job]:
-    """The jobs that some words name: numbers of labelled frames, shares, ``subset=N``, and parts of a method's name.
+def select_jobs(jobs: Sequence[Job], wanted: Sequence[str], shares: Mapping[str, int]) -> list[Job]:
+    """The jobs for the words of `--only`: numbers of labelled frames, shares, ``subset=N``, parts of a method's name.
 
-    Words of one kind are alternatives, and a job must fit every kind that is given; no word names all. A method's whole
-    name is that method alone, so that ``PS`` is not ``PS + OT`` too. ``shares`` has the number of frames of each share
-    of the table: those with the same number are one job. Raises RiseError for a word that fits no job.
+    Words of one kind are alternatives; a job must match every given kind. Without words, all jobs are selected. The
+    full name of a method selects this method only: ``PS`` does not select ``PS + OT``. ``shares`` has the number of
+    frames of each share of the table; equal numbers are one job. Raises RiseError for a word without a match.
     """
     fits: dict[str, list[set[int]]] = {}
     for word in wanted:
-        kind, chosen = _named(jobs, word.strip(), shares)
+        kind, chosen = _matching(jobs, word.strip(), shares)
         if not chosen:
             raise RiseError(
-                f"--only {word!r} names no training of this grid: give a number of labelled frames, "
-                "a share as it is printed, subset=N or a part of a method's name"
+                f"--only {word!r} matches no training of this grid: give a number of labelled frames, "
+                "a share as it is printed, subset=N or a part of a method's name."
             )
         fits.setdefault(kind, []).append(chosen)
     return [job for place, job in enumerate(jobs) if all(any(place in one for one in kind) for kind in fits.values())]
 
 
-def _named(jobs: Sequence[Job], word: str, shares: Mapping[str, int]) -> tuple[str, set[int]]:
+def _matching(jobs: Sequence[Job], word: str, shares: Mapping[str, int]) -> tuple[str, set[int]]:
     if word in shares or word.isdecimal():
         count = shares[word] if word in shares else int(word)
         return "labelled", {place for place, job in enumerate(jobs) if job.labelled == count}

@@ -1,4 +1,4 @@
-"""How long trainings take here: as long as finished ones of their kind did, or as a few timed steps say."""
+"""Pace of trainings: seconds per step, from finished jobs of the same kind or from a few timed steps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rise_engine.project.splits import TrainingSplit
 from rise_engine.training.trainer import Trainer
 
 Kind = tuple[str, bool, bool, int, int]
-"""Preset, whether labels alone teach, whether there are pseudo-sequences, and how many frames of either kind a step
-has: what a step's length depends on most."""
-TELLING_STEPS = 50
-"""In shorter trainings, making the network and measuring take longer than the steps."""
+"""The main causes of a step's duration: preset, whether it is supervised only, whether it has pseudo-sequences, and its
+numbers of labelled and unlabelled frames."""
+MIN_STEPS = 50
+"""Shorter trainings are not used: building the network and the evaluation take longer than their steps."""
 
 
 class Pace:
-    """Seconds a step by the kind of training."""
+    """Seconds per step, by the kind of training."""
 
     def __init__(self, project: Project, records: GridRecords, split: Callable[[Job], TrainingSplit]) -> None:
         self._project = project
@@ -28,7 +28,7 @@ class Pace:
         self._timed: dict[Kind, float] = {}
 
     def seconds(self, job: Job) -> float:
-        """What the whole job may take."""
+        """Estimated duration of the whole job."""
         kind = _kind_of(job.config.model_dump())
         return job.config.schedule.steps * (self._finished(kind) or self._measured(kind, job))
 
@@ -36,7 +36,7 @@ class Pace:
         seconds, steps = 0.0, 0
         for record in self._records.all():
             config = record[ABOUT]["config"]
-            if _kind_of(config) == kind and config["schedule"]["steps"] >= TELLING_STEPS:
+            if _kind_of(config) == kind and config["schedule"]["steps"] >= MIN_STEPS:
                 seconds += record["seconds"]
                 steps += config["schedule"]["steps"]
         return seconds / steps if steps else None

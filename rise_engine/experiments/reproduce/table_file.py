@@ -1,4 +1,4 @@
-"""A finished table as CSV and as Markdown, the paper's numbers beside ours where they can be compared."""
+"""Write a table as CSV and Markdown, with the paper's numbers when they can be compared."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ METRICS = ("AP", "AP50", "AP75")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: the scores of its trainings by labelled subset, and what the paper prints.
+    """One line: the scores of its trainings by labelled subset, and the scores in the paper.
 
-    ``paper`` is None where there is nothing to compare.
+    Values of ``paper`` are None when there is nothing to compare.
     """
 
     cell: Cell
@@ -32,16 +32,16 @@ class Line:
 
     @property
     def trainings(self) -> int:
-        """How many are finished."""
+        """Number of finished trainings."""
         return sum(map(len, self.scores.values()))
 
     def mean(self, metric: str) -> float | None:
-        """Over the subsets, each the mean of its seeds; None before the first training is finished."""
+        """Mean over the subsets of the mean over seeds; None before the first training is finished."""
         means = self._by_subset(metric)
         return mean(means) if means else None
 
     def spread(self, metric: str) -> float | None:
-        """Standard deviation over the subsets, or over the seeds of a single one; None for a single training."""
+        """Standard deviation over the subsets, or over the seeds of a single subset; None for a single training."""
         means = self._by_subset(metric)
         if len(means) == 1:
             means = [score[metric] for scores in self.scores.values() for score in scores]
@@ -52,7 +52,7 @@ class Line:
 
 
 def lines_of(table: Table, grid: Grid, jobs: Sequence[Job], *, comparable: bool) -> list[Line]:
-    """The jobs' results, subsets and seeds together; lines without any finished training are there, empty."""
+    """The lines of a table with the results of all subsets and seeds; a line without a finished training is empty."""
     lines: dict[tuple[str, int], Line] = {}
     for job in jobs:
         line = lines.get((job.cell.method, job.labelled))
@@ -77,7 +77,7 @@ def write_table(
     held_out: str,
     command: str,
 ) -> tuple[Path, Path]:
-    """Writes ``name.csv`` and ``name.md`` and returns their paths; ``held_out`` says what was measured on."""
+    """Writes ``name.csv`` and ``name.md`` and returns their paths; ``held_out`` names the frames of the evaluation."""
     csv_path, markdown_path = folder / f"{name}.csv", folder / f"{name}.md"
     write_text(csv_path, _csv(table, lines))
     text = _markdown(table, lines, jobs=jobs, data_set=data_set, held_out=held_out, command=command)
@@ -124,10 +124,10 @@ def _markdown(
     parts = [
         f"# {table.title}",
         _rows(titles, rows),
-        f"Mask AP on {held_out} in percent, mean over labelled subsets ± their standard deviation (over seeds where "
-        f"there is one subset). Preset {config.preset_name}, recipe {config.recipe_name}, start {config.weights}, "
-        f"{config.schedule.steps:,} steps a training. Each subset is drawn anew and trained with a seed of its own; "
-        "within a subset, smaller sets lie within larger ones.",
+        f"Mask AP on {held_out} in percent, mean over labelled subsets ± their standard deviation (over seeds for a "
+        f"single subset). Preset {config.preset_name}, recipe {config.recipe_name}, start {config.weights}, "
+        f"{config.schedule.steps:,} steps per training. Each subset is a new random split with its own seed; "
+        "within a subset, larger sets include the smaller ones.",
         *table.notes,
     ]
     quoted = [line for line in table.quoted if line.preset == config.preset_name]

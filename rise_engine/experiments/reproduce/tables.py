@@ -1,4 +1,4 @@
-"""Tables 1 to 6 of the paper: which trainings they hold, and what the paper prints."""
+"""Tables 1 to 6 of the paper: their cells and the scores in the paper."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TEN_PERCENT = Amount("10 %", share=0.1, listed=3_099)
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A line of the paper about somebody else's network, which is not built here."""
+    """A line of the paper about another network, which is not built here."""
 
     amount: str
     method: str
     preset: PresetName
-    """The column it stands in."""
+    """Its column in the paper."""
     scores: Scores
 
 
@@ -162,8 +162,8 @@ TABLE_3 = Table(
     metrics=("AP",),
     notes=(
         "PS: pseudo-sequences; OT: SimOTA in place of IoU 0.7 / 0.3; M2B: Mask-to-Box; MLM: Multi-Label Matching in "
-        f"place of NMS, {AT_MOST}. The first line learns from labels alone, since the paper prints for it what Table 1 "
-        "has for DeDETR; the others learn from unlabelled frames too.",
+        f"place of NMS, {AT_MOST}. The first line is the supervised baseline, because the paper prints Table 1's "
+        "DeDETR score for it; the others also learn from unlabelled frames.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Figure 4 (ideal thresholds over a training) and Figure 7 (scores that the cascade keeps), from the runs' own log."""
+"""Draw Figure 4 (ideal thresholds during training) and Figure 7 (scores after the cascade), from run logs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from PIL import Image
 
 from rise_engine.atomic import atomic_path, write_text
 from rise_engine.errors import RiseError
-from rise_engine.experiments.reproduce.chart import Chart, Colour, beside
+from rise_engine.experiments.reproduce.chart import Chart, Colour, tile_images
 from rise_engine.experiments.reproduce.grid import Grid
 from rise_engine.experiments.reproduce.job import Job
-from rise_engine.experiments.reproduce.run_log import logged
+from rise_engine.experiments.reproduce.run_log import logged_events
 from rise_engine.training.events import PseudoLabelScore, Thresholds
 
 BLACK: Colour = (20, 20, 20)
 RED: Colour = (214, 60, 60)
 BLUE: Colour = (50, 110, 200)
-STRETCHES = 12
-"""The schedule's parts that Figure 7 tells apart, as the staircase of the thresholds does."""
+STAGES = 12
+"""Parts of the schedule in Figure 7, as many as the stairs of the thresholds."""
 
 
 def draw_figure_4(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     """Ideal class and mask thresholds of the first seed, with their spread; the numbers of all seeds as CSV."""
     rows, drawn = [], None
     for job in jobs:
-        scores = logged(_folder(grid, job), PseudoLabelScore)
+        scores = logged_events(_folder(grid, job), PseudoLabelScore)
         drawn = scores if drawn is None else drawn
         rows += [{"seed": job.seed, **_numbers(score)} for score in scores]
     assert drawn is not None
@@ -59,11 +59,11 @@ def draw_figure_4(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
         ],
     )
     mask.line([(score.step, score.gamma_mask) for score in drawn], RED, name="gamma_mask")
-    return _save(folder, "figure4", beside([label.picture(), mask.picture()], columns=2), rows)
+    return _save(folder, "figure4", tile_images([label.image(), mask.image()], columns=2), rows)
 
 
 def draw_figure_7(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
-    """How many pseudo-labels had which score, a panel a base quantile, a colour a part of the schedule."""
+    """Histograms of pseudo-label scores: one panel per base quantile, one colour per part of the schedule."""
     panels, rows = [], []
     first = [job for job in jobs if job.seed == jobs[0].seed]
     counts = [_density(grid, job) for job in first]
@@ -71,26 +71,26 @@ def draw_figure_7(grid: Grid, jobs: Sequence[Job], folder: Path) -> list[Path]:
     for job, lines in zip(first, counts, strict=True):
         chart = Chart(job.cell.method, x=(0, 1), y=(0, most), x_label="score", y_label="pseudo-labels a step")
         for stretch, line in enumerate(lines):
-            share = stretch / max(1, STRETCHES - 1)
+            share = stretch / max(1, STAGES - 1)
             colour = (round(40 + 200 * share), round(60 + 60 * (1 - share)), round(220 * (1 - share) + 40))
-            name = {0: "first steps", STRETCHES - 1: "last steps"}.get(stretch, "")
+            name = {0: "first steps", STAGES - 1: "last steps"}.get(stretch, "")
             bins = len(line)
             chart.line([((place + 0.5) / bins, value) for place, value in enumerate(line)], colour, name=name)
             rows += [
                 {"panel": job.cell.method, "stretch": stretch, "score": (place + 0.5) / bins, "a step": value}
                 for place, value in enumerate(line)
             ]
-        panels.append(chart.picture())
-    return _save(folder, "figure7", beside(panels, columns=2), rows)
+        panels.append(chart.image())
+    return _save(folder, "figure7", tile_images(panels, columns=2), rows)
 
 
 def _density(grid: Grid, job: Job) -> list[list[float]]:
     """Per part of the schedule, the mean histogram of kept scores."""
     steps = job.config.schedule.steps
-    parts: list[list[tuple[int, ...]]] = [[] for _ in range(STRETCHES)]
-    for event in logged(_folder(grid, job), Thresholds):
+    parts: list[list[tuple[int, ...]]] = [[] for _ in range(STAGES)]
+    for event in logged_events(_folder(grid, job), Thresholds):
         if event.kept_histogram:
-            parts[min(STRETCHES * (event.step - 1) // steps, STRETCHES - 1)].append(event.kept_histogram)
+            parts[min(STAGES * (event.step - 1) // steps, STAGES - 1)].append(event.kept_histogram)
     return [[sum(bins) / len(part) for bins in zip(*part, strict=True)] for part in parts]
 
 

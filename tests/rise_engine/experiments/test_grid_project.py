@@ -16,7 +16,7 @@ def test_a_hold_out_without_objects_is_told_before_anything_is_trained(project: 
     frame = project.frames.all()[3].id
     project.annotations.delete([instance.id or 0 for instance in project.annotations.of_frame(frame)])
     project.frames.set_state(frame, FrameState.LABELLED)
-    with pytest.raises(RiseError, match="annotated object to measure on"):
+    with pytest.raises(RiseError, match="annotated object to evaluate on"):
         Grid(project, tmp_path / "out")
 
 

@@ -22,7 +22,7 @@ from rise_engine.experiments.reproduce.curves import panels_of, write_curves
 from rise_engine.experiments.reproduce.figures import FIGURES, amount_of
 from rise_engine.experiments.reproduce.grid import Grid, InterruptedGridError
 from rise_engine.experiments.reproduce.grid_records import CELLS_FILE, GridRecords
-from rise_engine.experiments.reproduce.job import Job, only
+from rise_engine.experiments.reproduce.job import Job, select_jobs
 from rise_engine.experiments.reproduce.table_file import lines_of, write_table
 from rise_engine.experiments.reproduce.tables import TABLE_1, TABLE_3, TABLES, Table, with_counts
 from rise_engine.project.project import Project
@@ -78,7 +78,7 @@ def test_jobs_are_nested_distinct_and_checked(project: Project, tmp_path: Path) 
     small, large = (Job(Cell("RISE", counted(count)), count, 1, config_with()) for count in (1, 2))
     assert set(grid.split(small).labelled) < set(grid.split(large).labelled)
     assert set(grid.split(large).labelled).isdisjoint(grid.holdout)
-    with pytest.raises(RiseError, match="has 3 besides"):
+    with pytest.raises(RiseError, match="has 3 outside"):
         grid.jobs([Cell("RISE", counted(4))], config_with())
 
 
@@ -281,14 +281,14 @@ def test_a_part_of_a_grid_is_chosen_by_words(project: Project, tmp_path: Path) -
     jobs = grid.jobs(table.cells, config_with(), subsets=2)
 
     def chosen(*words: str) -> list[tuple[str, int, int]]:
-        return [(job.cell.method[:4], job.labelled, job.subset) for job in only(jobs, words, {})]
+        return [(job.cell.method[:4], job.labelled, job.subset) for job in select_jobs(jobs, words, {})]
 
     assert len(chosen()) == 8
     assert chosen("2", "rise", "subset=1") == [("RISE", 2, 1)]
     assert chosen("1", "2", "supervised", "subset=0") == [("supe", 1, 0), ("supe", 2, 0)]
     for word in ("3", "subset=2", "teacher", ""):
-        with pytest.raises(RiseError, match="names no training"):
-            only(jobs, [word], {})
+        with pytest.raises(RiseError, match="matches no training"):
+            select_jobs(jobs, [word], {})
 
 
 def test_a_whole_name_of_a_method_is_that_method_alone(project: Project, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_whole_name_of_a_method_is_that_method_alone(project: Project, tmp_pat
     jobs = Grid(project, tmp_path / "out").jobs(table.cells, config_with())
 
     def chosen(word: str) -> list[str]:
-        return [job.cell.method for job in only(jobs, [word], {})]
+        return [job.cell.method for job in select_jobs(jobs, [word], {})]
 
     assert chosen("OT") == ["OT"]
     assert chosen("ps + ot") == ["PS + OT"]
@@ -306,9 +306,13 @@ def test_a_whole_name_of_a_method_is_that_method_alone(project: Project, tmp_pat
 def test_a_share_finds_the_training_that_it_has_in_common_with_others(project: Project, tmp_path: Path) -> None:
     jobs = Grid(project, tmp_path / "out").jobs(TABLE_1.cells, config_with())
     shares = {cell.amount.label: cell.amount.frames(3) for cell in TABLE_1.cells}
-    assert [job.labelled for job in only(jobs, ["0.5 %"], shares)] == [1, 1]
-    assert only(jobs, ["1 %"], shares) == only(jobs, ["10 %"], shares) == only(jobs, ["0.5 %"], shares)
-    assert [job.labelled for job in only(jobs, ["100 %", "RISE"], shares)] == [3]
+    assert [job.labelled for job in select_jobs(jobs, ["0.5 %"], shares)] == [1, 1]
+    assert (
+        select_jobs(jobs, ["1 %"], shares)
+        == select_jobs(jobs, ["10 %"], shares)
+        == select_jobs(jobs, ["0.5 %"], shares)
+    )
+    assert [job.labelled for job in select_jobs(jobs, ["100 %", "RISE"], shares)] == [3]
 
 
 def test_time_is_told_from_finished_trainings_of_the_kind(project: Project, tmp_path: Path) -> None:
@@ -416,7 +420,7 @@ def test_a_table_and_its_curves_stay_until_there_are_others(
     assert "table1.md is not written" in said(200) and [path.read_bytes() for path in files] == before
     pretend_finished(project, out, 200)
     (out / "grid.rise" / "runs" / "200-x" / "metrics.jsonl").unlink()
-    assert "200 steps a training" in said(200)
+    assert "200 steps per training" in said(200)
     assert [path.exists() for path in files] == [True, True, False, False], "no curves of another length beside it"
 
 
@@ -482,8 +486,8 @@ def test_figures_are_drawn_from_finished_trainings(project: Project, tmp_path: P
         (["table1", "--set", "schedule.seed=5"], "--subsets or --seeds"),
         (["table1", "--plan", "--weights", "nofile"], "'nofile'"),
         (["table1", "--plan", "--set", "weights=nofile"], "'nofile'"),
-        (["figure4", "--labelled", "2,3"], "gives 2: give one"),
-        (["figure8", "--labelled", "2,3"], "gives 2: give one"),
+        (["figure4", "--labelled", "2,3"], "has 2: give one"),
+        (["figure8", "--labelled", "2,3"], "has 2: give one"),
         (["curves"], "--run"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rise_engine.experiments.reproduce.picture_figures import Seen, _colours, _own_colours
+from rise_engine.experiments.reproduce.mask_figures import ViewPredictions, _colours, _own_colours
 from rise_engine.pseudo_sequences.views import View
 
 
@@ -17,7 +17,7 @@ def test_a_prediction_has_the_colour_of_the_object_it_fits_best() -> None:
     soft[1, :4, :2] = 0.9  # Half of the first one,
     soft[2, :3, :4] = 0.9  # and three quarters of it.
     scene = View(torch.zeros(3, 8, 12), masks, torch.zeros(3).long(), torch.arange(3), torch.zeros(3).bool())
-    colours = _own_colours(Seen(scene, soft, torch.zeros(3).bool()))
+    colours = _own_colours(ViewPredictions(scene, soft, torch.zeros(3).bool()))
     truth = _colours(3)
     assert np.array_equal(colours, [truth[1], [1, 1, 1], truth[0]])
-    assert np.array_equal(_own_colours(Seen(scene, soft[:0], torch.ones(3).bool())), np.ones((0, 3)))
+    assert np.array_equal(_own_colours(ViewPredictions(scene, soft[:0], torch.ones(3).bool())), np.ones((0, 3)))
