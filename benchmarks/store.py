@@ -37,7 +37,7 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.synthetic import write_sample_folder
 from rise_napari.layers.frame_stack import FrameStack
 from rise_napari.layers.label_view import LabelView
-from rise_napari.layers.mask_cache import Pieces
+from rise_napari.layers.mask_cache import MaskCache
 
 INSTANCES_A_FRAME = 47 / 4
 """On the eight frames in nine that have any: 470,000 on 45,000 frames."""
@@ -124,18 +124,18 @@ class Stack(FrameStack):
     """With the masks of neighbours decoded ahead, as in the window."""
 
     def __init__(self, project: Project, frames: list[FrameRecord], *, first: int) -> None:
-        self.pieces = Pieces()
-        super().__init__(project, frames, first=first, on_problem=_stop, beside=self._decode)
+        self.cache = MaskCache()
+        super().__init__(project, frames, first=first, on_problem=_stop, prefetch=self._decode)
         self.settle()
 
     def settle(self) -> None:
         """Waits until the neighbours are read, as they are when a person has looked at a frame for a second."""
-        self.look_ahead()
-        self._ahead.submit(int).result()
+        self.prefetch_neighbours()
+        self._executor.submit(int).result()
 
     def _decode(self, project: Project, frame: int, size: tuple[int, int]) -> None:
         for one in project.annotations.of_frame(frame):
-            self.pieces.decoded(one.segmentation, size)
+            self.cache.decoded(one.segmentation, size)
 
 
 def show(project: Project, stack: Stack, index: int) -> None:
@@ -143,7 +143,7 @@ def show(project: Project, stack: Stack, index: int) -> None:
     stack.show(index)
     size = stack.shape[1:3]
     instances = project.annotations.of_frame(stack.ids[index])
-    LabelView(size, ((one.id or 0, stack.pieces.decoded(one.segmentation, size)) for one in instances))
+    LabelView(size, ((one.id or 0, stack.cache.decoded(one.segmentation, size)) for one in instances))
 
 
 def open_to_first_frame(folder: Path) -> str:

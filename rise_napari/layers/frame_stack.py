@@ -1,4 +1,4 @@
-"""The frames of a project as one lazy array for napari's slider; nothing is decoded before it is shown."""
+"""The frames of a project as one lazy array for napari's slider. A frame is decoded when it is shown or prefetched."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MISSING_SIZE = (480, 640)
 
 
 class FrameStack:
-    """Behaves as a uint8 array (frames, H, W, 3) of which single frames are read.
+    """Behaves like a uint8 array (frames, H, W, 3) from which single frames are read.
 
-    H and W are those of the frame read last: frames of mixed sizes are shown as they are, not padded. A frame that
-    cannot be read is shown grey, and ``on_problem`` hears why. The neighbours of the frame in view are read ahead.
+    H and W are those of the current frame, so frames of mixed sizes are not padded. An unreadable frame is shown grey,
+    and ``on_problem`` receives the reason. The previous and the next frame are prefetched.
     """
 
     dtype = np.dtype(np.uint8)
@@ -39,17 +39,19 @@ class FrameStack:
         *,
         first: int,
         on_problem: Callable[[str], None],
-        beside: Callable[[Project, int, tuple[int, int]], None],
+        prefetch: Callable[[Project, int, tuple[int, int]], None],
     ) -> None:
-        """``beside`` is called in the thread that reads ahead, with a frame's id and size (H, W), and a project of
-        that thread's own: whatever else of the frame will be wanted can be made ready."""
+        """``prefetch`` is called in the prefetching thread to prepare the rest of a frame, such as its masks.
+
+        It receives a project that belongs to that thread, the id of the frame and its size (H, W).
+        """
         self._project = project
         self.ids = [frame.id for frame in frames]
         self._on_problem = on_problem
-        self._beside = beside
+        self._prefetch_rest = prefetch
         self._cache: OrderedDict[int, Image] = OrderedDict()
         self._lock = threading.Lock()
-        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rise-frames")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rise-frames")
         self._size = MISSING_SIZE
         self.show(first)
 
@@ -62,18 +64,18 @@ class FrameStack:
         return int(np.prod(self.shape))
 
     def show(self, index: int) -> bool:
-        """Makes a frame the current one; True when its size differs from the one before."""
+        """Makes a frame the current one; True when its size differs from that of the previous one."""
         self.current = index
         size = self.read(index).shape[:2]
         changed = size != self._size
         self._size = (int(size[0]), int(size[1]))
         return changed
 
-    def look_ahead(self) -> None:
-        """Has the neighbours of the frame in view read in another thread."""
+    def prefetch_neighbours(self) -> None:
+        """Reads the previous and the next frame in another thread."""
         for neighbour in (self.current + 1, self.current - 1):
             if 0 <= neighbour < len(self.ids):
-                self._ahead.submit(self._read_ahead, neighbour, self._project.path)
+                self._executor.submit(self._prefetch, neighbour, self._project.path)
 
     def read(self, index: int) -> Image:
         """The image of a frame, uint8 (H, W, 3)."""
@@ -97,11 +99,11 @@ class FrameStack:
         return self._at(int(first))[tuple(rest)]
 
     def close(self) -> None:
-        """Ends reading ahead."""
-        self._ahead.shutdown(wait=True, cancel_futures=True)
+        """Ends prefetching."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _at(self, index: int) -> Image:
-        # While napari builds its layer it asks for frames that nobody looks at.
+        # While napari creates its layer, it requests frames that are not shown.
         return (
             self.read(index) if index == self.current or index in self._cache else np.zeros((*self._size, 3), np.uint8)
         )
@@ -113,11 +115,11 @@ class FrameStack:
             while len(self._cache) > CACHED_FRAMES:
                 self._cache.popitem(last=False)
 
-    def _read_ahead(self, index: int, path: Path) -> None:
+    def _prefetch(self, index: int, path: Path) -> None:
         if abs(index - self.current) > 1:
-            # The person went on faster than frames are read.
+            # The user moved on faster than frames are read.
             return
-        # A connection of its own: the window's belongs to the window's thread.
+        # A connection of its own, because that of the window belongs to the window's thread.
         try:
             with Project.open(path, read_only=True) as project:
                 with self._lock:
@@ -125,6 +127,6 @@ class FrameStack:
                 if image is None:
                     image = project.image(self.ids[index])
                     self._keep(index, image)
-                self._beside(project, self.ids[index], (image.shape[0], image.shape[1]))
+                self._prefetch_rest(project, self.ids[index], (image.shape[0], image.shape[1]))
         except RiseError:
             return

@@ -1,4 +1,4 @@
-"""Masks decoded and outlined once and kept, so that what a thread did ahead costs the window's own thread nothing."""
+"""Caches decoded masks and outlines, so that a thread can prefetch them for the window."""
 
 from __future__ import annotations
 
@@ -8,46 +8,49 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 from rise_engine.project.segmentation import Segmentation
-from rise_napari.layers.label_view import Piece
+from rise_napari.layers.mask_patch import MaskPatch
 from rise_napari.layers.outlines import Outline
 
-Kept = TypeVar("Kept", Piece, Outline)
+Entry = TypeVar("Entry", MaskPatch, Outline)
 
-KEPT_BYTES = 96 * 2**20
+MAX_BYTES = 96 * 2**20
 """About twenty frames of 5 megapixels with sixty objects each."""
 
 
-class Pieces:
-    """Pieces and outlines of stored masks, by what is stored: a mask that changed is another one. For any thread."""
+class MaskCache:
+    """Mask patches and outlines by their stored segmentation, so a changed mask has another entry. Thread-safe.
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._most = kept_bytes
+    The entries that were used least recently are dropped when the cache exceeds ``max_bytes``.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[Hashable, Piece | Outline] = OrderedDict()
+        self._entries: OrderedDict[Hashable, MaskPatch | Outline] = OrderedDict()
         self._lock = threading.Lock()
 
-    def decoded(self, segmentation: Segmentation, size: tuple[int, int]) -> Piece:
-        """The piece of a stored mask on a frame (H, W). Raises RiseError as ``Piece.decoded`` does."""
-        return self._once(_key(segmentation, size), lambda: Piece.decoded(segmentation, size))
+    def decoded(self, segmentation: Segmentation, size: tuple[int, int]) -> MaskPatch:
+        """The patch of a stored mask on a frame (H, W). Raises RiseError for an unreadable mask."""
+        return self._get_or_make(_key(segmentation, size), lambda: MaskPatch.decoded(segmentation, size))
 
     def outlined(self, segmentation: Segmentation, size: tuple[int, int], *, width: int) -> Outline:
-        """Its outline on such a frame. Raises RiseError as ``Piece.decoded`` does."""
+        """The outline of a stored mask on a frame (H, W). Raises RiseError for an unreadable mask."""
         key = (_key(segmentation, size), width)
-        return self._once(key, lambda: Outline.of(self.decoded(segmentation, size), size, width=width))
+        return self._get_or_make(key, lambda: Outline.of(self.decoded(segmentation, size), size, width=width))
 
-    def _once(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+    def _get_or_make(self, key: Hashable, make: Callable[[], Entry]) -> Entry:
         with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-                return cast("Kept", kept)
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+                return cast("Entry", entry)
         made = make()
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = made
+            if key not in self._entries:
+                self._entries[key] = made
                 self._bytes += made.mask.nbytes
-            while self._bytes > self._most:
-                self._bytes -= self._kept.popitem(last=False)[1].mask.nbytes
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._entries.popitem(last=False)[1].mask.nbytes
         return made
 
 

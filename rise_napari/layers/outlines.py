@@ -1,5 +1,7 @@
-"""Outlines of many instances as one small picture, drawn here since napari's own contours cost a tenth of a second
-on a frame of 5 megapixels, each time."""
+"""Draws the outlines of many instances into one small label image.
+
+napari can draw contours itself, but needs a tenth of a second for each update of a frame of 5 megapixels.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +11,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rise_napari.layers.label_view import Mask, Piece
+from rise_napari.layers.mask_patch import Mask, MaskPatch
 
 LONGEST_SIDE = 1400
-"""A picture with more pixels than this along a side is drawn smaller: no screen shows the difference."""
+"""A larger outline image is downsampled: no screen shows the difference."""
 LABELS = 255
 
 
-def step_for(size: tuple[int, int]) -> int:
-    """Every how many pixels of a frame (H, W) its outlines have one."""
+def downsampling_step(size: tuple[int, int]) -> int:
+    """The distance in pixels of a frame (H, W) between two pixels of its outline image."""
     return max(1, -(-max(size) // LONGEST_SIDE))
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """One instance in the pixels of the small picture: ``mask`` bool (h, w) with its top left pixel at ``row``,
-    ``column``, and its ``inner`` pixels, which are no outline."""
+    """One instance in the outline image: ``mask`` bool (h, w) with its top left pixel at ``row``, ``column``.
+
+    The outline is ``mask`` without ``inner`` bool (h, w).
+    """
 
     row: int
     column: int
@@ -32,38 +36,42 @@ class Outline:
     inner: Mask
 
     @classmethod
-    def of(cls, piece: Piece, size: tuple[int, int], *, width: int) -> Outline:
-        """The outline, ``width`` pixels wide, of a piece on a frame (H, W)."""
-        step = step_for(size)
-        row, column = -piece.row % step, -piece.column % step
-        mask = piece.mask[row::step, column::step].copy()
-        return cls((piece.row + row) // step, (piece.column + column) // step, mask, _shrunk(mask, width))
+    def of(cls, patch: MaskPatch, size: tuple[int, int], *, width: int) -> Outline:
+        """The outline, ``width`` pixels wide, of a patch on a frame (H, W)."""
+        step = downsampling_step(size)
+        row, column = -patch.row % step, -patch.column % step
+        mask = patch.mask[row::step, column::step].copy()
+        return cls((patch.row + row) // step, (patch.column + column) // step, mask, eroded(mask, width))
 
 
-def outlines(best_first: Sequence[Outline], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """All of them on a frame (H, W): uint8 (ceil(H / step), ceil(W / step)).
+def draw_outlines(best_first: Sequence[Outline], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """All outlines on a frame (H, W): uint8 (ceil(H / step), ceil(W / step)).
 
-    Label n is the n-th one, 255 labels in turn; a better one covers those after it.
+    Label n is the n-th outline, modulo 255. A better one covers those after it.
     """
-    step = step_for(size)
-    picture = np.zeros((-(-size[0] // step), -(-size[1] // step)), np.uint8)
-    for place in range(len(best_first) - 1, -1, -1):
-        one = best_first[place]
-        height, width = one.mask.shape
-        target = picture[one.row : one.row + height, one.column : one.column + width]
-        np.copyto(target, place % LABELS + 1, where=one.mask)
-        np.copyto(target, 0, where=one.inner)
-    return picture
+    step = downsampling_step(size)
+    image = np.zeros((-(-size[0] // step), -(-size[1] // step)), np.uint8)
+    for index in range(len(best_first) - 1, -1, -1):
+        outline = best_first[index]
+        height, width = outline.mask.shape
+        target = image[outline.row : outline.row + height, outline.column : outline.column + width]
+        np.copyto(target, index % LABELS + 1, where=outline.mask)
+        np.copyto(target, 0, where=outline.inner)
+    return image
 
 
-def _shrunk(mask: Mask, by: int) -> Mask:
-    """Without the pixels within ``by`` steps (to the side, up or down) of what is outside."""
-    framed = np.pad(mask, 1)
-    for _ in range(by):
-        inner = framed.copy()
-        inner[1:] &= framed[:-1]
-        inner[:-1] &= framed[1:]
-        inner[:, 1:] &= framed[:, :-1]
-        inner[:, :-1] &= framed[:, 1:]
-        framed = inner
-    return framed[1:-1, 1:-1]
+def eroded(mask: Mask, iterations: int) -> Mask:
+    """``scipy.ndimage.binary_erosion(mask, iterations=iterations)``, with the outside counted as background.
+
+    Outlines are drawn at every change of the frame. For objects of 150 to 400 pixels, scipy takes 10 to 70 times as
+    long as these array operations.
+    """
+    padded = np.pad(mask, 1)
+    for _ in range(iterations):
+        inner = padded.copy()
+        inner[1:] &= padded[:-1]
+        inner[:-1] &= padded[1:]
+        inner[:, 1:] &= padded[:, :-1]
+        inner[:, :-1] &= padded[:, 1:]
+        padded = inner
+    return padded[1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""What the network finds on the frame in view, outlined: stored predictions, and the live ones of a training."""
+"""The layers "predictions" and "pseudo-labels" of the current frame, from the store or from a running training."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from napari.viewer import Viewer
 from rise_engine.errors import RiseError
 from rise_engine.project.project import Project
 from rise_engine.training.events import Event, Preview
-from rise_napari.layers.mask_cache import Pieces
-from rise_napari.layers.outline_layer import Contours
+from rise_napari.layers.mask_cache import MaskCache
+from rise_napari.layers.outline_layer import OutlineLayer
 from rise_napari.workspace import Workspace
 
 PREDICTIONS, PSEUDO_LABELS = "predictions", "pseudo-labels"
 
 
-class PredictedLayers:
-    """The layer of predictions and that of pseudo-labels. They show what their scores allow, and edit nothing."""
+class PredictionLayers:
+    """The outline layers of predictions and of pseudo-labels, with a minimum score for each source."""
 
-    def __init__(self, viewer: Viewer, workspace: Workspace, pieces: Pieces) -> None:
+    def __init__(self, viewer: Viewer, workspace: Workspace, cache: MaskCache) -> None:
         self._workspace = workspace
-        self._predictions = Contours(viewer, workspace, pieces, name=PREDICTIONS, width=2)
-        self._pseudo_labels = Contours(viewer, workspace, pieces, name=PSEUDO_LABELS, width=1)
+        self._predictions = OutlineLayer(viewer, workspace, cache, name=PREDICTIONS, width=2)
+        self._pseudo_labels = OutlineLayer(viewer, workspace, cache, name=PSEUDO_LABELS, width=1)
         self.min_score = 0.0
-        """Stored predictions below it are hidden."""
+        """Stored predictions below this score are hidden."""
         self.live_min_score = 0.0
-        """Live predictions below it are hidden."""
+        """Live predictions below this score are hidden."""
 
     def show(self, size: tuple[int, int]) -> None:
-        """Shows those of the frame in view, which has this size (H, W): a running training's, or else the stored."""
+        """Shows the predictions of the current frame (H, W): live ones of a training, or else the stored ones."""
         training, frame = self._workspace.training, self._workspace.frame
         live = training.preview if training.running else None
         if live is not None and frame is not None and live.frame == frame.name:
@@ -41,38 +41,38 @@ class PredictedLayers:
         stored = [one for one in self._workspace.predictions() if (one.score or 0.0) >= self.min_score]
         self._predictions.show([one.segmentation for one in stored], size)
         if training.running:
-            # Taking a layer away costs napari a tenth of a second, so that is left for the training's end.
+            # Removing a layer takes napari a tenth of a second, so it waits until the training has ended.
             self._pseudo_labels.show([], size)
         else:
-            self._pseudo_labels.drop()
+            self._pseudo_labels.remove()
 
     def prepare(self, size: tuple[int, int], *, live: bool) -> None:
-        """Makes the layers at a moment when nobody waits for them; that of pseudo-labels only where it is ``live``."""
+        """Creates the layers early, when that delays nothing; the pseudo-label layer only for ``live`` predictions."""
         self._predictions.prepare(size)
         if live:
             self._pseudo_labels.prepare(size)
 
-    def drop(self) -> None:
-        """Takes the layers away."""
-        self._predictions.drop()
-        self._pseudo_labels.drop()
+    def remove(self) -> None:
+        """Removes the layers."""
+        self._predictions.remove()
+        self._pseudo_labels.remove()
 
-    def look_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
-        """Outlines, in any thread, the stored predictions of a frame that may be shown next."""
+    def prefetch(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
+        """Caches the outlines of stored predictions of a frame that may be shown next. Works in any thread."""
         for one in project.predictions.of_frame(frame_id):
             with suppress(RiseError):
-                self._predictions.look_ahead(one.segmentation, size)
+                self._predictions.prefetch(one.segmentation, size)
 
-    def hear(self, events: Sequence[Event]) -> None:
-        """Outlines, in any thread, live predictions that are about to be shown."""
+    def prefetch_live(self, events: Sequence[Event]) -> None:
+        """Caches the outlines of live predictions that are about to be shown. Works in any thread."""
         for event in events:
             if not isinstance(event, Preview):
                 continue
-            for contours, all_found in (
+            for layer, predictions in (
                 (self._predictions, event.predictions),
                 (self._pseudo_labels, event.pseudo_labels),
             ):
-                for found in all_found:
+                for found in predictions:
                     with suppress(RiseError, ValueError):
                         height, width = found.rle["size"]
-                        contours.look_ahead(found.rle, (height, width))
+                        layer.prefetch(found.rle, (height, width))

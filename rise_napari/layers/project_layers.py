@@ -1,8 +1,8 @@
-"""Project <-> napari layers. The only place that writes layers; every layer is a view of the store.
+"""Shows the current frame and its annotations as napari layers, and saves strokes on the annotation layer.
 
-napari's undo history belongs to a layer, and replaying it after the picture was exchanged would write the old frame's
-labels into the new one. Making a layer for each frame would cost most of a second. So one annotation layer serves all
-frames, and its ``undo`` and ``redo`` are the store's, which know what was done on which frame.
+Only this folder writes layers; every layer is a view of the store. One annotation layer is used for all frames, because
+creating a layer takes most of a second. napari's undo history belongs to a layer, so it would write labels of one frame
+into another. Therefore ``undo`` and ``redo`` of the layer are those of the store, which knows the frame of each edit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import Instance
 from rise_engine.training.events import Event
 from rise_napari.layers.frame_stack import FrameStack
-from rise_napari.layers.label_view import LabelView, Piece
-from rise_napari.layers.mask_cache import Pieces
-from rise_napari.layers.outline_layer import exchange
-from rise_napari.layers.prediction_layers import PredictedLayers
-from rise_napari.layers.save_strokes import store
+from rise_napari.layers.label_view import LabelView
+from rise_napari.layers.mask_cache import MaskCache
+from rise_napari.layers.mask_patch import MaskPatch
+from rise_napari.layers.outline_layer import replace_pixels
+from rise_napari.layers.prediction_layers import PredictionLayers
+from rise_napari.layers.save_strokes import save_changes
 from rise_napari.training.session import RunState
 from rise_napari.workspace import Workspace
 
@@ -37,10 +38,10 @@ OPACITY, BRUSH_SIZE = 0.55, 12
 
 
 class ProjectLayers:
-    """Shows the workspace's frame, its annotations and predictions, and commits strokes to the store."""
+    """The layers of the open project; they follow the workspace."""
 
     annotations_added = Signal(object)
-    """There is a new annotation layer, given."""
+    """A new annotation layer was created; it is the argument."""
 
     def __init__(self, viewer: Viewer, workspace: Workspace) -> None:
         self._viewer = viewer
@@ -53,16 +54,16 @@ class ProjectLayers:
         self._shown_features: dict[str, list[Any]] = {}
         self._busy = False
         self._stroking = False
-        self._pieces = Pieces()
-        self._predicted = PredictedLayers(viewer, workspace, self._pieces)
+        self._cache = MaskCache()
+        self._predictions = PredictionLayers(viewer, workspace, self._cache)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(COMMIT_MILLISECONDS)
-        self._timer.timeout.connect(self._commit_when_idle)
-        # Reading ahead waits until the frame in view is drawn: it would take the processor from it.
-        self._ahead = QTimer()
-        self._ahead.setSingleShot(True)
-        self._ahead.timeout.connect(self._look_ahead)
+        self._timer.timeout.connect(self._commit_after_stroke)
+        # Prefetching starts after the current frame is drawn; otherwise it would slow down the drawing.
+        self._prefetch_timer = QTimer()
+        self._prefetch_timer.setSingleShot(True)
+        self._prefetch_timer.timeout.connect(self._prefetch)
         workspace.project_changed.connect(self._show_project)
         workspace.frames_changed.connect(self._show_list)
         workspace.frame_changed.connect(self._show_frame)
@@ -70,25 +71,25 @@ class ProjectLayers:
         workspace.predictions_changed.connect(self._reload_predictions)
         workspace.instance_selected.connect(self._select)
         workspace.new_instance_requested.connect(self.start_instance)
-        workspace.paint_requested.connect(self._mend)
+        workspace.paint_requested.connect(self._paint_selected)
         workspace.save_requested.connect(self.commit)
-        workspace.training.events_arriving.connect(self._predicted.hear)
+        workspace.training.events_arriving.connect(self._predictions.prefetch_live)
         workspace.training.events_received.connect(self._show_live)
         workspace.training.state_changed.connect(self._training_changed)
         viewer.dims.events.current_step.connect(self._slider_moved)
 
     def close(self) -> None:
-        """Commits what is unsaved and lets go of the viewer."""
+        """Saves unsaved strokes and disconnects from the viewer."""
         self.commit()
         self._timer.stop()
-        self._ahead.stop()
+        self._prefetch_timer.stop()
         self._viewer.dims.events.current_step.disconnect(self._slider_moved)
         if self._stack is not None:
             self._stack.close()
 
     @property
     def annotations(self) -> Labels | None:
-        """The editable layer of the frame in view."""
+        """The editable annotation layer; None without one."""
         return self._annotations
 
     # -- frames -----------------------------------------------------------------------------------------------------
@@ -97,24 +98,24 @@ class ProjectLayers:
         if self._stack is not None:
             self._stack.close()
         with self._writing():
-            self._predicted.drop()
-            self._drop(ANNOTATIONS, FRAMES)
+            self._predictions.remove()
+            self._remove(ANNOTATIONS, FRAMES)
         self._stack = self._frames = self._view = self._view_frame = None
 
     def _show_list(self) -> None:
-        """The folder has other frames than before: the slider must know them."""
+        """Updates the slider when the list of frames has changed."""
         ids = [frame.id for frame in self._workspace.frames]
         if self._stack is not None and ids and ids != self._stack.ids:
             with self._writing():
-                self._drop(FRAMES)
+                self._remove(FRAMES)
             self._show_frame()
 
     def _show_frame(self) -> None:
         frame, project = self._workspace.frame, self._workspace.project
         if frame is None or project is None:
             with self._writing():
-                self._predicted.drop()
-                self._drop(ANNOTATIONS)
+                self._predictions.remove()
+                self._remove(ANNOTATIONS)
             return
         index = self._workspace.index_of(frame.id) or 0
         with self._writing():
@@ -130,18 +131,18 @@ class ProjectLayers:
             self._show_annotations()
             self._show_predictions()
         self._activate()
-        self._ahead.start()
+        self._prefetch_timer.start()
 
-    def _look_ahead(self) -> None:
+    def _prefetch(self) -> None:
         if self._stack is not None:
-            self._stack.look_ahead()
+            self._stack.prefetch_neighbours()
 
-    def _decode_ahead(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
-        """What else of a frame is wanted when it is shown, made in the thread that reads it."""
+    def _prefetch_masks(self, project: Project, frame_id: int, size: tuple[int, int]) -> None:
+        """Decodes and outlines the masks of a frame in the prefetching thread."""
         for one in project.annotations.of_frame(frame_id):
             with suppress(RiseError):
-                self._pieces.decoded(one.segmentation, size)
-        self._predicted.look_ahead(project, frame_id, size)
+                self._cache.decoded(one.segmentation, size)
+        self._predictions.prefetch(project, frame_id, size)
 
     def _add_frames(self, index: int) -> None:
         project = self._workspace.project
@@ -150,7 +151,7 @@ class ProjectLayers:
             self._stack.close()
         problem = partial(self._workspace.notify, level="error")
         self._stack = FrameStack(
-            project, self._workspace.frames, first=index, on_problem=problem, beside=self._decode_ahead
+            project, self._workspace.frames, first=index, on_problem=problem, prefetch=self._prefetch_masks
         )
         self._frames = self._viewer.add_image(
             self._stack,
@@ -162,7 +163,7 @@ class ProjectLayers:
         )
         self._viewer.layers.move(self._viewer.layers.index(self._frames), 0)
         if project.predictions.latest_batch():
-            self._predicted.prepare(self._stack.shape[1:3], live=False)
+            self._predictions.prepare(self._stack.shape[1:3], live=False)
         self._viewer.dims.set_current_step(0, index)
         self._viewer.reset_view()
 
@@ -177,7 +178,7 @@ class ProjectLayers:
     # -- annotations ------------------------------------------------------------------------------------------------
 
     def _reload(self, frame_id: int | None) -> None:
-        """The store changed: shows the frame anew."""
+        """Shows the annotations again after the store has changed."""
         frame = self._workspace.frame
         if frame is None or (frame_id is not None and frame.id != frame_id):
             return
@@ -197,7 +198,7 @@ class ProjectLayers:
         if layer is None or layer not in self._viewer.layers:
             layer = self._add_annotations(view)
         else:
-            exchange(layer, view.shown)
+            replace_pixels(layer, view.shown)
         features = self._features(instances)
         if features != self._shown_features:
             layer.features = self._shown_features = features
@@ -210,7 +211,7 @@ class ProjectLayers:
         layer = self._viewer.add_labels(view.shown.copy(), name=ANNOTATIONS, opacity=OPACITY)
         layer.brush_size = BRUSH_SIZE
         self._shown_features = {}
-        # Set by name: a type checker is right that methods are not for assignment.
+        # With setattr, because type checkers rightly reject assignments to methods.
         for name, action in (("undo", self._workspace.undo), ("redo", self._workspace.redo)):
             setattr(layer, name, action)
         layer.mouse_drag_callbacks.append(self._watch_stroke)
@@ -221,10 +222,10 @@ class ProjectLayers:
         self.annotations_added.emit(layer)
         return layer
 
-    def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, Piece]]:
+    def _masks(self, instances: Sequence[Instance], size: tuple[int, int]) -> Iterator[tuple[int, MaskPatch]]:
         for instance in instances:
             try:
-                mask = self._pieces.decoded(instance.segmentation, size)
+                mask = self._cache.decoded(instance.segmentation, size)
             except RiseError as error:
                 self._workspace.notify(str(error), "error")
                 continue
@@ -246,7 +247,7 @@ class ProjectLayers:
             self._viewer.layers.selection.active = self._annotations
 
     def start_instance(self) -> None:
-        """Takes a label that nothing has yet, with a tool in hand, so that the next stroke is a new instance."""
+        """Selects an unused label and a drawing tool, so that the next stroke creates an instance."""
         layer, view = self._annotations, self._view
         if layer is None or view is None or not self._workspace.writable or layer not in self._viewer.layers:
             return
@@ -258,8 +259,8 @@ class ProjectLayers:
             layer.mode = "paint"
         self._workspace.select(None)
 
-    def _mend(self) -> None:
-        """Takes the brush in hand for the selected instance."""
+    def _paint_selected(self) -> None:
+        """Activates the brush to edit the selected instance."""
         if self._annotations is not None and self._annotations in self._viewer.layers:
             self._activate()
             self._annotations.mode = "paint"
@@ -288,14 +289,14 @@ class ProjectLayers:
         if not self._busy:
             self._timer.start()
 
-    def _commit_when_idle(self) -> None:
+    def _commit_after_stroke(self) -> None:
         if self._stroking:
             self._timer.start()
         else:
             self.commit()
 
     def commit(self) -> None:
-        """Writes the instances that the strokes since the last commit changed, and only those."""
+        """Saves the instances that were changed by strokes since the last commit, and no others."""
         self._timer.stop()
         layer, view, frame_id = self._annotations, self._view, self._view_frame
         if self._busy or layer is None or view is None or frame_id is None or not self._workspace.writable:
@@ -305,12 +306,12 @@ class ProjectLayers:
         if not changes:
             return
         with self._workspace.reporting_errors():
-            ids = store(self._workspace, frame_id, changes, view.size)
+            ids = save_changes(self._workspace, frame_id, changes, view.size)
             for change, instance in zip(changes, ids, strict=True):
                 view.adopt(change, instance)
             if not view.settle(data):
                 with self._writing():
-                    exchange(layer, view.shown)
+                    replace_pixels(layer, view.shown)
             self._workspace.stroke_saved(frame_id)
             self._workspace.select(view.instance_at(int(layer.selected_label)))
 
@@ -318,12 +319,12 @@ class ProjectLayers:
 
     def set_min_score(self, score: float) -> None:
         """Hides stored predictions below this score."""
-        self._predicted.min_score = score
+        self._predictions.min_score = score
         self._reload_predictions(None)
 
     def set_live_min_score(self, score: float) -> None:
         """Hides live predictions below this score."""
-        self._predicted.live_min_score = score
+        self._predictions.live_min_score = score
         if self._workspace.training.running:
             self._reload_predictions(None)
 
@@ -336,7 +337,7 @@ class ProjectLayers:
     def _show_predictions(self) -> None:
         if self._stack is not None:
             with self._writing():
-                self._predicted.show(self._stack.shape[1:3])
+                self._predictions.show(self._stack.shape[1:3])
 
     def _show_live(self, events: list[Event]) -> None:
         preview, frame = self._workspace.training.preview, self._workspace.frame
@@ -350,13 +351,13 @@ class ProjectLayers:
     def _training_changed(self) -> None:
         if self._workspace.training.state is RunState.STARTING and self._stack is not None:
             with self._writing():
-                self._predicted.prepare(self._stack.shape[1:3], live=True)
+                self._predictions.prepare(self._stack.shape[1:3], live=True)
         if not self._workspace.training.running:
             self._reload_predictions(None)
 
     # -- layers -----------------------------------------------------------------------------------------------------
 
-    def _drop(self, *names: str) -> None:
+    def _remove(self, *names: str) -> None:
         for name in names:
             if name in self._viewer.layers:
                 self._viewer.layers.remove(name)
@@ -365,7 +366,7 @@ class ProjectLayers:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """While the layers are written by us, nothing that they tell is a stroke of the person."""
+        """Marks writes to layers by this class, so that their events are not taken for strokes of the user."""
         before, self._busy = self._busy, True
         try:
             yield

@@ -1,4 +1,4 @@
-"""What a stroke changed, written to the store."""
+"""Writes a brush stroke on the annotation layer to the store: each changed instance is added, updated or deleted."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from rise_napari.layers.label_view import Change
 from rise_napari.workspace import Workspace
 
 
-def store(workspace: Workspace, frame_id: int, changes: Sequence[Change], size: tuple[int, int]) -> list[int | None]:
-    """Carries the changes of a frame (H, W) out as one undoable edit; the id behind each label afterwards, None where
-    it is gone.
+def save_changes(
+    workspace: Workspace, frame_id: int, changes: Sequence[Change], size: tuple[int, int]
+) -> list[int | None]:
+    """Stores the changes of a frame (H, W) as one undoable edit and returns the annotation id of each.
 
-    Raises RiseError when the store cannot be written.
+    The id is None for a deleted annotation. Raises RiseError when the store cannot be written.
     """
     project = workspace.project
     assert project is not None
     category = workspace.category_for_new() if any(one.instance is None for one in changes) else 0
-    together = project.journal.edit(f"painted {len(changes)} instances", frame=frame_id)
-    with together if len(changes) > 1 else nullcontext():
-        return [_carry_out(project, frame_id, change, category, size) for change in changes]
+    edit = project.journal.edit(f"painted {len(changes)} instances", frame=frame_id)
+    with edit if len(changes) > 1 else nullcontext():
+        return [_save(project, frame_id, change, category, size) for change in changes]
 
 
-def _carry_out(project: Project, frame_id: int, change: Change, category: int, size: tuple[int, int]) -> int | None:
-    if change.piece is None:
+def _save(project: Project, frame_id: int, change: Change, category: int, size: tuple[int, int]) -> int | None:
+    if change.patch is None:
         if change.instance is not None:
             project.annotations.delete([change.instance])
         return None
-    height, width = size
-    piece = change.piece
-    shape = from_patch(piece.mask, row=piece.row, column=piece.column, height=height, width=width)
+    patch, (height, width) = change.patch, size
+    shape = from_patch(patch.mask, row=patch.row, column=patch.column, height=height, width=width)
     if change.instance is None:
         return project.annotations.add(frame_id, [Instance(None, frame_id, category, shape, source=Source.DRAWN)])[0]
     project.annotations.update(change.instance, segmentation=shape)

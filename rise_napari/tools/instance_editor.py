@@ -14,7 +14,7 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, Instance, Source
 from rise_engine.project.segmentation import from_mask, to_mask
 from rise_engine.project.wording import number_of
-from rise_napari.layers.label_view import Piece
+from rise_napari.layers.mask_patch import MaskPatch
 from rise_napari.workspace import Workspace
 
 Mask = NDArray[np.bool_]
@@ -95,9 +95,9 @@ class InstanceEditor:
         instances = workspace.instances_with_strokes()
         with workspace.reporting_errors():
             size = _size(project, frame)
-            blade = along(path, size)
-            pieces = {one.id: Piece.decoded(one.segmentation, size) for one in instances}
-            crossed = {number: int((piece.mask & blade[piece.region]).sum()) for number, piece in pieces.items()}
+            line = along(path, size)
+            patches = {one.id: MaskPatch.decoded(one.segmentation, size) for one in instances}
+            crossed = {number: int((patch.mask & line[patch.region]).sum()) for number, patch in patches.items()}
             in_hand = workspace.selected if crossed.get(workspace.selected) else None
             target = self._find(in_hand if in_hand is not None else max(crossed, key=crossed.__getitem__, default=None))
             if target is None or not crossed[target.id]:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.viewer import Viewer
 
 from rise_engine.project.records import Instance
-from rise_napari.layers.label_view import Piece
+from rise_napari.layers.mask_patch import MaskPatch
 from rise_napari.layers.project_layers import ProjectLayers
 from rise_napari.layers.tool_overlay import ToolOverlay
 from rise_napari.tools.drag_tool import DragTool, Point
@@ -50,7 +50,7 @@ class PredictionSelector:
         if size is None or not selected:
             self._overlay.clear()
             return
-        self._overlay.outline_all([Piece.decoded(one.segmentation, size) for one in selected], size)
+        self._overlay.outline_all([MaskPatch.decoded(one.segmentation, size) for one in selected], size)
 
     def _size(self) -> tuple[int, int] | None:
         layer = self._layers.annotations
@@ -63,14 +63,14 @@ class PredictionSelector:
             rows = slice(max(0, top), min(size[0], bottom))
             columns = slice(max(0, left), min(size[1], right))
             inside = np.ones((max(0, rows.stop - rows.start), max(0, columns.stop - columns.start)), bool)
-            self._overlay.outline_all([Piece(rows.start, columns.start, inside)], size)
+            self._overlay.outline_all([MaskPatch(rows.start, columns.start, inside)], size)
 
     def _finish(self, path: Sequence[Point]) -> None:
         self._overlay.clear()
         size = self._size()
         if size is None:
             return
-        patches = {one.id: Piece.decoded(one.segmentation, size) for one in self._shown() if one.id is not None}
+        patches = {one.id: MaskPatch.decoded(one.segmentation, size) for one in self._shown() if one.id is not None}
         top, left, bottom, right = _box(path)
         if bottom - top <= CLICK_PIXELS and right - left <= CLICK_PIXELS:
             row, column = int(path[0][0]), int(path[0][1])
@@ -89,7 +89,7 @@ class PredictionSelector:
         self._select(inside)
 
 
-def _covers(patch: Piece, row: int, column: int) -> bool:
+def _covers(patch: MaskPatch, row: int, column: int) -> bool:
     row, column = row - patch.row, column - patch.column
     height, width = patch.mask.shape
     return 0 <= row < height and 0 <= column < width and bool(patch.mask[row, column])

@@ -16,8 +16,8 @@ def box(top: int, left: int, bottom: int, right: int) -> np.ndarray:
 
 
 def whole(change: Change) -> np.ndarray:
-    assert change.piece is not None
-    return change.piece.whole(SIZE)
+    assert change.patch is not None
+    return change.patch.whole(SIZE)
 
 
 LOW, HIGH = box(2, 2, 8, 8), box(4, 4, 9, 11)
@@ -100,7 +100,7 @@ def test_an_instance_without_pixels_is_gone_and_a_new_label_is_a_new_instance() 
     data = np.zeros(SIZE, np.int32)
     data[0, 0] = 5
     changes = {change.label: change for change in frame.changes(data)}
-    assert changes[1].piece is None
+    assert changes[1].patch is None
     assert changes[5].instance is None
     assert whole(changes[5]).sum() == 1
 

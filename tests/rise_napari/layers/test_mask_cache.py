@@ -7,7 +7,7 @@ import pytest
 
 from rise_engine.errors import RiseError
 from rise_engine.project.segmentation import from_mask
-from rise_napari.layers.mask_cache import Pieces
+from rise_napari.layers.mask_cache import MaskCache
 
 SIZE = (30, 40)
 
@@ -22,38 +22,38 @@ def square(place: int, side: int = 8) -> np.ndarray:
     "stored", [from_mask(square(3)), [[3.0, 3.0, 11.0, 3.0, 11.0, 11.0, 3.0, 11.0]]], ids=["run lengths", "polygon"]
 )
 def test_the_same_mask_is_decoded_once_and_another_is_not_taken_for_it(stored: object) -> None:
-    pieces = Pieces()
-    piece = pieces.decoded(stored, SIZE)
-    assert np.array_equal(piece.whole(SIZE), square(3))
-    assert pieces.decoded(stored, SIZE) is piece
-    assert np.array_equal(pieces.decoded(from_mask(square(4)), SIZE).whole(SIZE), square(4))
+    cache = MaskCache()
+    patch = cache.decoded(stored, SIZE)
+    assert np.array_equal(patch.whole(SIZE), square(3))
+    assert cache.decoded(stored, SIZE) is patch
+    assert np.array_equal(cache.decoded(from_mask(square(4)), SIZE).whole(SIZE), square(4))
 
 
 def test_an_outline_is_made_once_for_each_width() -> None:
-    pieces = Pieces()
+    cache = MaskCache()
     stored = from_mask(square(3))
-    thin, thick = (pieces.outlined(stored, SIZE, width=width) for width in (1, 2))
-    assert pieces.outlined(stored, SIZE, width=1) is thin and pieces.outlined(stored, SIZE, width=2) is thick
+    thin, thick = (cache.outlined(stored, SIZE, width=width) for width in (1, 2))
+    assert cache.outlined(stored, SIZE, width=1) is thin and cache.outlined(stored, SIZE, width=2) is thick
     assert (thin.row, thin.column, thin.mask.shape) == (3, 3, (8, 8))
     assert (thin.inner.sum(), thick.inner.sum()) == (6 * 6, 4 * 4)
-    assert pieces.decoded(stored, SIZE) is pieces.decoded(stored, SIZE)
+    assert cache.decoded(stored, SIZE) is cache.decoded(stored, SIZE)
 
 
 def test_a_kept_mask_is_still_refused_on_a_frame_of_another_size() -> None:
-    pieces = Pieces()
+    cache = MaskCache()
     stored = from_mask(square(3))
-    pieces.decoded(stored, SIZE)
+    cache.decoded(stored, SIZE)
     with pytest.raises(RiseError):
-        pieces.decoded(stored, (40, 30))
+        cache.decoded(stored, (40, 30))
     with pytest.raises(RiseError):
-        pieces.decoded(stored | {"size": [40, 30]}, SIZE)
+        cache.decoded(stored | {"size": [40, 30]}, SIZE)
 
 
 def test_what_was_not_looked_at_for_long_is_let_go() -> None:
-    pieces = Pieces(kept_bytes=2 * 8 * 8)
+    cache = MaskCache(max_bytes=2 * 8 * 8)
     first, second, third = (from_mask(square(place)) for place in (1, 2, 3))
-    kept, dropped = pieces.decoded(first, SIZE), pieces.decoded(second, SIZE)
-    assert pieces.decoded(first, SIZE) is kept
-    pieces.decoded(third, SIZE)
-    assert pieces.decoded(first, SIZE) is kept
-    assert pieces.decoded(second, SIZE) is not dropped
+    kept, dropped = cache.decoded(first, SIZE), cache.decoded(second, SIZE)
+    assert cache.decoded(first, SIZE) is kept
+    cache.decoded(third, SIZE)
+    assert cache.decoded(first, SIZE) is kept
+    assert cache.decoded(second, SIZE) is not dropped

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from rise_napari.layers.label_view import Piece
-from rise_napari.layers.outlines import Outline, outlines, step_for
+from rise_napari.layers.mask_patch import MaskPatch
+from rise_napari.layers.outlines import Outline, downsampling_step, draw_outlines
 
 SIZE = (40, 60)
 
@@ -22,7 +22,7 @@ def blob(seed: int) -> np.ndarray:
 
 def drawn(*best_first: np.ndarray, width: int) -> np.ndarray:
     size = best_first[0].shape
-    return outlines([Outline.of(Piece.of(mask), size, width=width) for mask in best_first], size)
+    return draw_outlines([Outline.of(MaskPatch.of(mask), size, width=width) for mask in best_first], size)
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -45,7 +45,7 @@ def test_a_better_one_covers_those_after_it() -> None:
 
 def test_a_large_frame_is_drawn_smaller_in_the_same_place() -> None:
     size = (1944, 2592)
-    assert step_for(size) == 2
+    assert downsampling_step(size) == 2
     mask = np.zeros(size, bool)
     mask[101:301, 403:807] = True
     picture = drawn(mask, width=1)
@@ -56,5 +56,5 @@ def test_a_large_frame_is_drawn_smaller_in_the_same_place() -> None:
 
 
 def test_nothing_and_what_has_no_pixels_draw_nothing() -> None:
-    assert not outlines([], SIZE).any()
+    assert not draw_outlines([], SIZE).any()
     assert not drawn(np.zeros(SIZE, bool), width=2).any()

@@ -17,7 +17,7 @@ from rise_engine.project.records import Instance
 from rise_engine.project.segmentation import from_mask
 from rise_engine.training import events
 from rise_napari.layers.frame_stack import FrameStack
-from rise_napari.layers.label_view import Piece
+from rise_napari.layers.mask_patch import MaskPatch
 from rise_napari.layers.project_layers import ProjectLayers
 from rise_napari.training.session import Job, TrainingSession
 
@@ -44,9 +44,9 @@ class Beside:
 
 def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project, folder: Path) -> None:
     beside, frames = Beside(), project.frames.all()
-    stack = FrameStack(project, frames, first=5, on_problem=pytest.fail, beside=beside)
-    stack.look_ahead()
-    stack._ahead.shutdown(wait=True)
+    stack = FrameStack(project, frames, first=5, on_problem=pytest.fail, prefetch=beside)
+    stack.prefetch_neighbours()
+    stack._executor.shutdown(wait=True)
     assert sorted(beside.told) == sorted([(frames[6].id, (90, 50)), (frames[4].id, (60, 80))])
     assert threading.get_ident() not in beside.threads
     (folder / "frame_4.png").unlink()
@@ -62,26 +62,26 @@ def test_frames_that_were_left_behind_are_not_read(project: Project) -> None:
         held.wait(10)
         beside(project, frame_id, size)
 
-    stack = FrameStack(project, frames, first=0, on_problem=pytest.fail, beside=wait)
-    stack.look_ahead()
+    stack = FrameStack(project, frames, first=0, on_problem=pytest.fail, prefetch=wait)
+    stack.prefetch_neighbours()
     assert begun.wait(10)
     for index in (2, 5):
         stack.show(index)
-        stack.look_ahead()
+        stack.prefetch_neighbours()
     held.set()
-    stack._ahead.shutdown(wait=True)
+    stack._executor.shutdown(wait=True)
     assert {number for number, _ in beside.told} == {frames[place].id for place in (1, 4, 6)}
 
 
 def read_ahead(layers: ProjectLayers) -> None:
     """Waits until the frame in view is drawn, and its neighbours are read."""
     QApplication.processEvents()
-    layers._stack._ahead.submit(lambda: None).result(10)
+    layers._stack._executor.submit(lambda: None).result(10)
 
 
 def test_reading_ahead_waits_until_the_frame_in_view_is_drawn(labelled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr(FrameStack, "look_ahead", lambda stack: done.append(f"ahead of {stack.current}"))
+    monkeypatch.setattr(FrameStack, "prefetch_neighbours", lambda stack: done.append(f"ahead of {stack.current}"))
     labelled.viewer_for_tests.show()
     read_ahead(labelled.layers)
     labelled.window().findChild(QOpenGLWidget).aboutToCompose.connect(lambda: done.append("drawn"))
@@ -101,7 +101,7 @@ def test_the_next_frame_is_shown_without_decoding_a_mask(
     workspace, layers = labelled.workspace, labelled.layers
     array = layers.annotations.data
     read_ahead(layers)
-    monkeypatch.setattr(Piece, "decoded", lambda *_: pytest.fail("decoded on the window's thread"))
+    monkeypatch.setattr(MaskPatch, "decoded", lambda *_: pytest.fail("decoded on the window's thread"))
     workspace.show(workspace.frames[1].id)
     assert np.array_equal(layers.annotations.data > 0, disc(20, 24))
     assert layers.annotations.data is array, "the pixels are exchanged, not the array"
