@@ -1,4 +1,4 @@
-"""Work beside the window: one function in a thread, its result and its errors back on the window's thread."""
+"""Runs functions in background threads and returns results and errors on the thread of the window."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def run_in_background(
     done: Callable[[Any], None],
     finished: Callable[[], None] | None = None,
 ) -> FunctionWorker[Any]:
-    """Runs ``work`` in a thread and hands its result to ``done``; an error is told to the person.
+    """Runs ``work`` in a thread and passes its result to ``done``; an error is shown to the user.
 
-    ``finished`` is called at the end in either case.
+    ``finished`` is called at the end in both cases.
     """
     worker = create_worker(work, _start_thread=False, _ignore_errors=True)
     worker.returned.connect(partial(_unless_ended, workspace, done))
-    _begin(workspace, worker, finished)
+    _start(workspace, worker, finished)
     return worker
 
 
@@ -40,25 +40,25 @@ def stream_in_background(
     finished: Callable[[], None] | None = None,
     name: str = "RISE is computing",
 ) -> GeneratorWorker[Any, Any, Any]:
-    """Runs a generator in a thread and hands every value it yields to ``each``.
+    """Runs a generator in a thread and passes every yielded value to ``each``.
 
-    ``name`` is what napari says about it when it is asked to close meanwhile.
+    ``name`` describes the work in napari's question when the window is closed meanwhile.
     """
 
     def stream() -> Generator[Any, None, None]:
-        # napari looks at the function itself to learn that it is a generator.
+        # napari inspects the function itself to recognise a generator.
         yield from work()
 
     named = _Named(stream)
     named.name = name
     worker = create_worker(named, _start_thread=False, _ignore_errors=True)
     worker.yielded.connect(partial(_unless_ended, workspace, each))
-    _begin(workspace, worker, finished)
+    _start(workspace, worker, finished)
     return worker
 
 
 class _Named(partial):  # type: ignore[type-arg]
-    """A function that says what it does where napari, asked to close, names what still runs."""
+    """A function with a name for napari's list of running tasks."""
 
     name: str
 
@@ -66,20 +66,20 @@ class _Named(partial):  # type: ignore[type-arg]
         return self.name
 
 
-def _begin(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:
-    def told(error: Exception) -> None:
-        # napari would raise it once more and show where in the code; only a fault of ours is worth that.
+def _start(workspace: Workspace, worker: Any, finished: Callable[[], None] | None) -> None:
+    def report(error: Exception) -> None:
+        # Only unexpected errors are logged with a traceback.
         if not isinstance(error, RiseError | OSError):
-            LOGGER.error("Work beside the window failed", exc_info=error)
+            LOGGER.error("A background task failed", exc_info=error)
         workspace.notify(str(error) or type(error).__name__, "error")
 
-    worker.errored.connect(partial(_unless_ended, workspace, told))
+    worker.errored.connect(partial(_unless_ended, workspace, report))
     if finished is not None:
         worker.finished.connect(partial(_unless_ended, workspace, finished))
     worker.start()
 
 
 def _unless_ended(workspace: Workspace, call: Callable[..., None], *values: Any) -> None:
-    # A thread may outlive the window, whose widgets must not be touched then.
+    # A thread may outlive the window. Its widgets must not be used then.
     if not workspace.ended:
         call(*values)

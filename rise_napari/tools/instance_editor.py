@@ -1,4 +1,4 @@
-"""What a person does to instances with one key: copy, merge, split, cut, take a suggestion. No widgets."""
+"""Edits instances of the current frame: copy, merge, split, cut, accept a suggestion, set the category. No widgets."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Mask = NDArray[np.bool_]
 
 
 class InstanceEditor:
-    """Edits of the frame in view. Each is one entry of the journal, so one undo takes it back whole."""
+    """Each method is one entry of the journal, so one undo reverts it completely."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     def copy_from_previous(self) -> None:
-        """Copies the annotations of the frame before into the frame in view, those aside that it has already."""
+        """Copies the annotations of the previous frame that the current frame does not have yet."""
         workspace = self._workspace
         frame, project = workspace.frame, workspace.project
         if frame is None or project is None:
             return
         index = workspace.index_of(frame.id) or 0
         if index == 0:
-            workspace.notify("There is no frame before this one.")
+            workspace.notify("There is no previous frame.")
             return
         before = workspace.frames[index - 1]
         known = workspace.instances_with_strokes()
@@ -48,14 +48,16 @@ class InstanceEditor:
             return
         with workspace.reporting_errors():
             if project.probe(before.id) != project.probe(frame.id):
-                workspace.notify(f"{before.name} has another size, so its instances do not fit here.", "warning")
+                workspace.notify(
+                    f"{before.name} has another size, so its instances cannot be copied to this frame.", "warning"
+                )
                 return
         words = f"copied {number_of(len(copied), 'instance')} from {before.name}"
         if workspace.edit(words, lambda project, frame: project.annotations.add(frame.id, copied)) is not None:
             workspace.notify(f"{words.capitalize()}.")
 
     def merge(self, instance_ids: Sequence[int]) -> None:
-        """Makes one instance of several: the lowest keeps its category, the others are gone."""
+        """Merges several instances into the lowest one, which keeps its category; the others are deleted."""
         workspace = self._workspace
         chosen = [one for one in workspace.instances_with_strokes() if one.id in set(instance_ids)]
         if len(chosen) < 2:
@@ -74,20 +76,20 @@ class InstanceEditor:
         workspace.select(kept)
 
     def split(self, instance_id: int | None) -> None:
-        """Makes an instance of each connected part of one."""
+        """Splits an instance into its connected regions."""
         instance = self._find(instance_id)
         if instance is None:
-            self._workspace.notify("Select the instance to split first: pick it (5), or click on it in the table.")
+            self._workspace.notify("Select an instance first: click on it with the colour picker (5) or in the table.")
             return
-        self._replace_by_parts(
+        self._split_with(
             instance,
             connected_parts,
             "split an instance",
-            "This instance is in one piece: draw a line through it with Cut (T).",
+            "This instance is one connected region. Draw a line through it with Cut (T).",
         )
 
     def cut(self, path: Sequence[tuple[float, float]]) -> None:
-        """Cuts along a line through points (row, column): the instance in hand, else the one it crosses most."""
+        """Cuts along a line through points (row, column): the selected instance, or the one it crosses most."""
         workspace = self._workspace
         project, frame = workspace.project, workspace.frame
         if project is None or frame is None or len(path) < 2:
@@ -98,20 +100,22 @@ class InstanceEditor:
             line = along(path, size)
             patches = {one.id: MaskPatch.decoded(one.segmentation, size) for one in instances}
             crossed = {number: int((patch.mask & line[patch.region]).sum()) for number, patch in patches.items()}
-            in_hand = workspace.selected if crossed.get(workspace.selected) else None
-            target = self._find(in_hand if in_hand is not None else max(crossed, key=crossed.__getitem__, default=None))
+            selected = workspace.selected if crossed.get(workspace.selected) else None
+            target = self._find(
+                selected if selected is not None else max(crossed, key=crossed.__getitem__, default=None)
+            )
             if target is None or not crossed[target.id]:
                 workspace.notify("The line crosses no instance.")
                 return
-            self._replace_by_parts(
+            self._split_with(
                 target,
                 lambda mask: cut(mask, path),
                 "cut an instance",
-                "The line must go all the way through an instance to cut it.",
+                "To cut an instance, the line must cross it completely.",
             )
 
-    def take(self, suggestion: Suggestion, prediction: int | None = None) -> int | None:
-        """Makes an instance of a suggestion and returns its id; ``prediction`` is the stored one that it stands for."""
+    def accept_suggestion(self, suggestion: Suggestion, prediction: int | None = None) -> int | None:
+        """Adds a suggestion as an instance and returns its id; ``prediction`` is the prediction it comes from."""
         workspace = self._workspace
 
         def change(project: Project, frame: FrameRecord) -> int:
@@ -125,12 +129,12 @@ class InstanceEditor:
             (number,) = project.annotations.add(frame.id, [new])
             return number
 
-        number = workspace.edit("took a suggestion", change)
+        number = workspace.edit("accepted a suggestion", change)
         workspace.select(number)
         return number
 
     def set_category(self, instance_ids: Sequence[int], category: int) -> None:
-        """Gives instances of the frame in view a category, in one edit."""
+        """Sets the category of instances of the current frame, in one edit."""
         known = {one.id: one.category for one in self._workspace.instances_with_strokes()}
         changed = [number for number in instance_ids if known.get(number, category) != category]
         name = next((one.name for one in self._workspace.categories if one.id == category), "?")
@@ -144,7 +148,7 @@ class InstanceEditor:
             self._workspace.edit(f"made {number_of(len(changed), 'instance')} {name}", change)
 
     def rename_category(self, category: int, name: str) -> None:
-        """Gives a category another name."""
+        """Renames a category."""
         project = self._workspace.project
         if project is not None and self._workspace.writable:
             with self._workspace.reporting_errors():
@@ -154,10 +158,10 @@ class InstanceEditor:
     def _find(self, instance_id: int | None) -> Instance | None:
         return next((one for one in self._workspace.instances_with_strokes() if one.id == instance_id), None)
 
-    def _replace_by_parts(
-        self, instance: Instance, divide: Callable[[Mask], list[Mask]], words: str, whole: str
+    def _split_with(
+        self, instance: Instance, divide: Callable[[Mask], list[Mask]], action: str, undivided: str
     ) -> None:
-        """The largest part stays the instance; each other part becomes a new one of the same category."""
+        """The instance keeps its largest region; other regions become new instances of the same category."""
         workspace = self._workspace
         project, frame = workspace.project, workspace.frame
         assert project is not None and frame is not None and instance.id is not None
@@ -165,11 +169,11 @@ class InstanceEditor:
         with workspace.reporting_errors():
             largest, *others = divide(to_mask(instance.segmentation, *_size(project, frame)))
             if not others:
-                workspace.notify(whole)
+                workspace.notify(undivided)
                 return
             added = [
-                replace(instance, id=None, segmentation=from_mask(part), source=Source.DRAWN, extra={})
-                for part in others
+                replace(instance, id=None, segmentation=from_mask(region), source=Source.DRAWN, extra={})
+                for region in others
             ]
 
             def change(project: Project, frame: FrameRecord) -> bool:
@@ -177,16 +181,16 @@ class InstanceEditor:
                 project.annotations.add(frame.id, added)
                 return True
 
-            workspace.edit(f"{words} into {len(others) + 1}", change)
+            workspace.edit(f"{action} into {len(others) + 1}", change)
             workspace.select(number)
 
 
-def taken_by(instances: Sequence[Instance], size: tuple[int, int]) -> Mask:
-    """The pixels bool (H, W) of all these instances."""
-    taken = np.zeros(size, np.bool_)
+def union_of_masks(instances: Sequence[Instance], size: tuple[int, int]) -> Mask:
+    """The union of the masks, bool (H, W)."""
+    union = np.zeros(size, np.bool_)
     for one in instances:
-        taken |= to_mask(one.segmentation, *size)
-    return taken
+        union |= to_mask(one.segmentation, *size)
+    return union
 
 
 def _size(project: Project, frame: FrameRecord) -> tuple[int, int]:

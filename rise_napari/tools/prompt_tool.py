@@ -1,4 +1,4 @@
-"""A click or a box proposes a mask, shown as an outline: Enter takes it, Esc drops it, S shows another."""
+"""The Suggest tool: a click or a box proposes a mask. Enter accepts it, Esc discards it, S shows another one."""
 
 from __future__ import annotations
 
@@ -18,156 +18,159 @@ from rise_napari.engine.background import run_in_background, stream_in_backgroun
 from rise_napari.layers.tool_overlay import ToolOverlay
 from rise_napari.manifest.preferences import asks_the_model
 from rise_napari.tools.drag_tool import DragTool, Point
-from rise_napari.tools.instance_editor import InstanceEditor, taken_by
+from rise_napari.tools.instance_editor import InstanceEditor, union_of_masks
 from rise_napari.workspace import Workspace
 
 CANDIDATE_SCORE = 0.02
-"""The engine is asked for predictions far below what is shown: a person points at the object, so a weak one will do."""
+"""Suggestions also use predictions with low scores, because the user points at the object."""
 CLICK_PIXELS = 3
-"""A drag that stays this near to where it began is a click."""
+"""A drag that stays within this distance is a click."""
 BOX_LINE_SHARE = 1 / 300
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """What the model sees in a frame: the stored predictions first, then weaker ones that the engine told."""
+    """The predictions of a frame: first the stored ones, then live ones and those of the engine process."""
 
     stored: list[Instance]
     all: list[PredictedInstance]
 
     def prediction(self, candidate: int | None) -> int | None:
-        """The id of the stored prediction behind a candidate."""
+        """The id of the stored prediction that a candidate is; None for other candidates."""
         return self.stored[candidate].id if candidate is not None and candidate < len(self.stored) else None
 
 
 class PromptTool:
-    """The prompt tool: in hand or not, and the suggestion in view."""
+    """The tool and its current suggestions."""
 
     changed = Signal()
-    """Taken in hand, put away, or there is another suggestion or none."""
+    """The tool was activated or deactivated, or another suggestion is shown, or none."""
 
     def __init__(
         self,
         workspace: Workspace,
         editor: InstanceEditor,
         overlay: ToolOverlay,
-        picture: Callable[[], NDArray[np.uint8] | None],
+        image: Callable[[], NDArray[np.uint8] | None],
     ) -> None:
-        self._workspace, self._editor, self._overlay, self._picture = workspace, editor, overlay, picture
+        """``image`` returns the current frame, uint8 (H, W, 3), or None."""
+        self._workspace, self._editor, self._overlay, self._image = workspace, editor, overlay, image
         self._used = _Candidates([], [])
-        self._engine_told: list[PredictedInstance] = []
-        self._looking: int | None = None
-        """The frame that the engine was asked about and has not answered for."""
+        self._from_engine: list[PredictedInstance] = []
+        self._awaited_frame: int | None = None
+        """The id of the frame that the engine process is predicting."""
         self._suggestions: list[Suggestion] = []
-        self._place = 0
-        self._asked = 0
+        self._shown_index = 0
+        self._request = 0
         self.engine_candidates = asks_the_model()
-        """Whether the engine is asked for candidates."""
+        """Whether the engine process predicts candidates."""
         self.tool = DragTool(
             moved=self._moved,
             finished=self._finished,
-            keys={"Enter": self.accept, "Escape": self.drop_or_stop},
+            keys={"Enter": self.accept, "Escape": self.discard_or_stop},
         )
         self.tool.changed.connect(self._tool_changed)
         workspace.frame_changed.connect(self._frame_changed)
 
     def attach(self, layer: Labels) -> None:
-        """There is a new annotation layer."""
+        """Uses a new annotation layer from now on."""
         self.tool.attach(layer)
 
     @property
     def active(self) -> bool:
-        """Whether the tool is in hand."""
+        """Whether the tool is active."""
         return self.tool.active
 
     @property
     def suggestion(self) -> Suggestion | None:
-        """The one in view."""
-        return self._suggestions[self._place] if self._suggestions else None
+        """The shown suggestion."""
+        return self._suggestions[self._shown_index] if self._suggestions else None
 
     def state(self) -> str:
-        """In one sentence, what to do now."""
+        """What to do now, in a sentence; empty while the tool is inactive."""
         suggestion = self.suggestion
         if suggestion is not None:
-            number = f"{self._place + 1} of {len(self._suggestions)}, " if len(self._suggestions) > 1 else ""
+            number = f"{self._shown_index + 1} of {len(self._suggestions)}, " if len(self._suggestions) > 1 else ""
             another = ", S shows another" if len(self._suggestions) > 1 else ""
-            return f"Suggestion {number}{suggestion.words}: Enter takes it, Esc drops it{another}."
+            return f"Suggestion {number}{suggestion.words}: Enter accepts it, Esc discards it{another}."
         if not self.active:
             return ""
-        looking = " The model is still looking: until then colours and edges must do." if self._looking else ""
-        return f"Click on an object, or drag a box around it.{looking}"
+        waiting = (
+            " The model is still computing; until then, colours and edges are used." if self._awaited_frame else ""
+        )
+        return f"Click on an object, or drag a box around it.{waiting}"
 
     def start_or_next(self) -> None:
-        """Takes the tool in hand; with a suggestion in view, shows the next one."""
+        """Activates the tool; shows the next suggestion when there is one."""
         if self._suggestions:
-            self._place = (self._place + 1) % len(self._suggestions)
+            self._shown_index = (self._shown_index + 1) % len(self._suggestions)
             self._show()
         elif self._workspace.writable and self.tool.activate():
             self._workspace.select(None)
-            self._look_ahead()
+            self._request_candidates()
 
     def stop(self) -> None:
-        """Puts the tool away."""
-        self._drop()
+        """Deactivates the tool."""
+        self._discard()
         self.tool.deactivate()
 
     def accept(self) -> None:
-        """Makes an instance of the suggestion in view."""
+        """Adds the shown suggestion as an instance."""
         suggestion = self.suggestion
         if suggestion is not None:
-            self._drop()
-            self._editor.take(suggestion, self._used.prediction(suggestion.candidate))
+            self._discard()
+            self._editor.accept_suggestion(suggestion, self._used.prediction(suggestion.candidate))
 
-    def drop_or_stop(self) -> None:
-        """Drops the suggestion in view; without one, puts the tool away."""
+    def discard_or_stop(self) -> None:
+        """Discards the suggestions; without one, deactivates the tool."""
         if self._suggestions:
-            self._drop()
+            self._discard()
         else:
             self.tool.deactivate()
 
     # -- the prompt -------------------------------------------------------------------------------------------------
 
-    def _moved(self, way: Sequence[Point]) -> None:
-        picture = self._picture()
-        if picture is not None and not _is_click(way):
-            x0, y0, x1, y1 = (round(side) for side in _box(way, picture.shape[:2]))
-            width = max(1, round(min(picture.shape[:2]) * BOX_LINE_SHARE))
-            frame = np.zeros(picture.shape[:2], np.bool_)
+    def _moved(self, path: Sequence[Point]) -> None:
+        image = self._image()
+        if image is not None and not _is_click(path):
+            x0, y0, x1, y1 = (round(side) for side in _box(path, image.shape[:2]))
+            width = max(1, round(min(image.shape[:2]) * BOX_LINE_SHARE))
+            frame = np.zeros(image.shape[:2], np.bool_)
             frame[y0:y1, x0:x1] = True
             frame[y0 + width : max(y0, y1 - width), x0 + width : max(x0, x1 - width)] = False
             self._overlay.show_pixels(frame)
 
-    def _finished(self, way: Sequence[Point]) -> None:
-        workspace, picture = self._workspace, self._picture()
+    def _finished(self, path: Sequence[Point]) -> None:
+        workspace, image = self._workspace, self._image()
         frame = workspace.frame
-        if picture is None or frame is None:
+        if image is None or frame is None:
             return
-        size = picture.shape[:2]
-        row, column = way[0]
-        if not (0 <= row < size[0] and 0 <= column < size[1]) and _is_click(way):
+        size = image.shape[:2]
+        row, column = path[0]
+        if not (0 <= row < size[0] and 0 <= column < size[1]) and _is_click(path):
             return
-        self._drop()
+        self._discard()
         candidates = self._candidates()
         instances = workspace.instances_with_strokes()
-        self._asked += 1
-        asked, frame_id = self._asked, frame.id
+        self._request += 1
+        request, frame_id = self._request, frame.id
 
         def work() -> list[Suggestion]:
-            taken = taken_by(instances, size)
-            if _is_click(way):
+            taken = union_of_masks(instances, size)
+            if _is_click(path):
                 boxes = [box_of(one.segmentation, *size) for one in instances]
                 sides = [max(box[2] - box[0], box[3] - box[1]) for box in boxes]
-                usual = float(np.median(sides)) if sides else None
-                return suggest_at(picture, way[0], candidates.all, taken=taken, side=usual)
-            return suggest_in_box(picture, _box(way, size), candidates.all, taken=taken)
+                median_side = float(np.median(sides)) if sides else None
+                return suggest_at(image, path[0], candidates.all, taken=taken, side=median_side)
+            return suggest_in_box(image, _box(path, size), candidates.all, taken=taken)
 
         def done(found: list[Suggestion]) -> None:
             now = workspace.frame
-            if asked != self._asked or now is None or now.id != frame_id or not self.active:
+            if request != self._request or now is None or now.id != frame_id or not self.active:
                 return
-            self._suggestions, self._place, self._used = found, 0, candidates
+            self._suggestions, self._shown_index, self._used = found, 0, candidates
             if not found:
-                workspace.notify("Nothing stands out there: drag a box close around the object, or paint it (N).")
+                workspace.notify("No object was found there. Drag a box close around the object, or paint it (N).")
             self._show()
 
         run_in_background(workspace, work, done=done)
@@ -179,61 +182,61 @@ class PromptTool:
             self._overlay.outline(self.suggestion.mask)
         self.changed.emit()
 
-    def _drop(self) -> None:
-        self._asked += 1
-        self._suggestions, self._place = [], 0
+    def _discard(self) -> None:
+        self._request += 1
+        self._suggestions, self._shown_index = [], 0
         self._show()
 
     def _frame_changed(self) -> None:
-        self._engine_told, self._looking = [], None
-        self._drop()
+        self._from_engine, self._awaited_frame = [], None
+        self._discard()
         if self.active:
-            self._look_ahead()
+            self._request_candidates()
 
     def _tool_changed(self) -> None:
         if not self.active:
-            self._drop()
+            self._discard()
         self.changed.emit()
 
     # -- candidates -------------------------------------------------------------------------------------------------
 
     def _candidates(self) -> _Candidates:
-        """What the model sees in the frame in view, as far as that is known by now."""
-        workspace, picture = self._workspace, self._picture()
-        assert picture is not None and workspace.frame is not None
+        """The predictions of the current frame that are available now."""
+        workspace, image = self._workspace, self._image()
+        assert image is not None and workspace.frame is not None
         stored = [one for one in workspace.predictions() if isinstance(one.segmentation, dict)]
         live = workspace.training.preview
-        seen = live.predictions if live is not None and live.frame == workspace.frame.name else []
-        known = [_as_predicted(one, picture.shape[:2]) for one in stored]
-        return _Candidates(stored, [*known, *seen, *self._engine_told])
+        from_training = live.predictions if live is not None and live.frame == workspace.frame.name else []
+        known = [_as_predicted(one, image.shape[:2]) for one in stored]
+        return _Candidates(stored, [*known, *from_training, *self._from_engine])
 
-    def _look_ahead(self) -> None:
-        """Asks the engine what it sees, weak predictions too; clicks meanwhile go without."""
+    def _request_candidates(self) -> None:
+        """Has the engine process predict the current frame, with low scores too. Clicks do not wait for it."""
         project, frame = self._workspace.project, self._workspace.frame
         if project is None or frame is None or not self.engine_candidates:
             return
-        path = str(project.path)
+        folder = str(project.path)
 
         def keep(answer: dict[str, Any]) -> None:
             now = self._workspace.frame
             if "result" in answer and now is not None and now.id == frame.id:
-                self._engine_told = [
+                self._from_engine = [
                     PredictedInstance(one["rle"], tuple(one["box"]), 0, one["score"])
                     for one in answer["result"]["candidates"]
                 ]
 
-        def looked() -> None:
-            if self._looking == frame.id:
-                self._looking = None
+        def done() -> None:
+            if self._awaited_frame == frame.id:
+                self._awaited_frame = None
                 self.changed.emit()
 
-        self._looking = frame.id
+        self._awaited_frame = frame.id
         self.changed.emit()
         stream_in_background(
             self._workspace,
-            lambda: self._workspace.engine.run("candidates", project=path, frame=frame.id, min_score=CANDIDATE_SCORE),
+            lambda: self._workspace.engine.run("candidates", project=folder, frame=frame.id, min_score=CANDIDATE_SCORE),
             each=keep,
-            finished=looked,
+            finished=done,
         )
 
 
@@ -242,14 +245,14 @@ def _as_predicted(one: Instance, size: tuple[int, ...]) -> PredictedInstance:
     return PredictedInstance(one.segmentation, box_of(one.segmentation, size[0], size[1]), 0, one.score or 0.0)
 
 
-def _is_click(way: Sequence[Point]) -> bool:
-    rows, columns = zip(*way, strict=True)
+def _is_click(path: Sequence[Point]) -> bool:
+    rows, columns = zip(*path, strict=True)
     return max(max(rows) - min(rows), max(columns) - min(columns)) < CLICK_PIXELS
 
 
-def _box(way: Sequence[Point], size: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The box, half-open xyxy inside the frame, between the first and the last point."""
-    (row, column), (last_row, last_column) = way[0], way[-1]
+def _box(path: Sequence[Point], size: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """The box between the first and the last point: half-open xyxy in pixels, inside the frame (H, W)."""
+    (row, column), (last_row, last_column) = path[0], path[-1]
     x0, x1 = sorted((min(max(column, 0.0), size[1]), min(max(last_column, 0.0), size[1])))
     y0, y1 = sorted((min(max(row, 0.0), size[0]), min(max(last_row, 0.0), size[0])))
     return x0, y0, x1, y1

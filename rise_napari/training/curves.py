@@ -1,4 +1,4 @@
-"""Live plots under the canvas: losses, the thresholds that make pseudo-labels, what survives them, and the hold-out."""
+"""Live plots of a training: losses, pseudo-label thresholds, predictions after each filter, and hold-out scores."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ import pyqtgraph as pg
 
 from rise_engine.training.events import Event, HoldoutScore, Losses, PseudoLabelScore, Thresholds, ToBeat
 from rise_napari.tabs.tab import button
-from rise_napari.training.event_columns import Columns
+from rise_napari.training.event_columns import EventColumns
 from rise_napari.workspace import Workspace
 
-# For each field: its name in words, the short form that stands above the plot, and its colour.
+# For each field: its full name, its short name above the plot, and its colour.
 LOSSES = {
     "total": ("total", "total", "#9aa4b2"),
     "supervised": ("supervised", "supervised", "#4c9be8"),
@@ -48,24 +48,24 @@ QUALITY = {
     "precision": ("pseudo-label precision", "precision", "#f2a541"),
     "recall": ("pseudo-label recall", "recall", "#b07bd8"),
 }
-Words = tuple[str, str, str]
-KEPT = ("lowest_kept", "highest_kept")
+Curve = tuple[str, str, str]
+SCORE_RANGE = ("lowest_kept", "highest_kept")
 HEIGHT = 240
 POINTS_SHOWN = 2000
-PICTURE_SCALE = 2
+IMAGE_SCALE = 2
 
 
 class Curves(QWidget):
-    """Four plots that grow with the training in hand; the step under the mouse is told in words."""
+    """Four plots of the current training; a line of text shows the values at the step under the mouse."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self._workspace = workspace
         self._stale = False
-        self.losses = Columns(Losses)
-        self.thresholds = Columns(Thresholds)
-        self.scores = Columns(HoldoutScore)
-        self.quality = Columns(PseudoLabelScore)
+        self.losses = EventColumns(Losses)
+        self.thresholds = EventColumns(Thresholds)
+        self.scores = EventColumns(HoldoutScore)
+        self.quality = EventColumns(PseudoLabelScore)
         self._to_beat: ToBeat | None = None
         self.graphics = pg.GraphicsLayoutWidget()
         self.graphics.setBackground(None)
@@ -73,9 +73,11 @@ class Curves(QWidget):
         self._loss_lines = self._lines(self._plot("losses", LOSSES, log=True), LOSSES)
         threshold_plot = self._plot("thresholds", THRESHOLDS)
         threshold_plot.setYRange(0, 1)
-        self._kept = self._band(threshold_plot)
+        self._score_band = self._band(threshold_plot)
         self._threshold_lines = self._lines(threshold_plot, THRESHOLDS)
-        self._stage_lines = self._lines(self._plot("kept + 1", STAGES, log=True), STAGES, filled=True)
+        stage_plot = self._plot("predictions per frame (log scale)", STAGES, log=True)
+        stage_plot.setToolTip("One is added to each value, so that zero is visible on the logarithmic scale")
+        self._stage_lines = self._lines(stage_plot, STAGES, filled=True)
         holdout_plot = self._plot("hold-out %", HOLDOUT | QUALITY)
         self._score_lines = self._lines(holdout_plot, HOLDOUT, dots=True)
         self._quality_lines = self._lines(holdout_plot, QUALITY, dots=True)
@@ -84,13 +86,17 @@ class Curves(QWidget):
         holdout_plot.addItem(self._beat_line)
         self._cursors = [self._cursor(plot) for plot in self._plots]
         self.graphics.scene().sigMouseMoved.connect(self._hover)
-        self.latest = QLabel("The curves begin with the first training step.")
+        self.latest = QLabel("The curves start with the first training step.")
         self.latest.setWordWrap(True)
         row = QHBoxLayout()
         row.addWidget(self.latest, 1)
-        row.addWidget(button("Whole", self.show_whole, "Undo zooming: drag or turn the wheel on a plot to zoom"))
-        row.addWidget(button("Picture…", self._ask_png, "Save the plots as a PNG file"))
-        row.addWidget(button("Numbers…", self._ask_csv, "Save every plotted number as a CSV file"))
+        row.addWidget(
+            button(
+                "Reset zoom", self.reset_zoom, "Show all steps again. To zoom, drag or turn the mouse wheel on a plot"
+            )
+        )
+        row.addWidget(button("Save plot…", self._ask_png, "Save the plots as a PNG file"))
+        row.addWidget(button("Save CSV…", self._ask_csv, "Save the plotted values as a CSV file"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         self.graphics.setMinimumHeight(120)
@@ -100,14 +106,14 @@ class Curves(QWidget):
         workspace.training.events_received.connect(self.follow)
 
     def sizeHint(self) -> QSize:
-        """Low: the picture above needs the room."""
+        """A low height, because the canvas above needs the space."""
         return QSize(super().sizeHint().width(), HEIGHT)
 
     # -- plots ------------------------------------------------------------------------------------------------------
 
-    def _plot(self, title: str, which: dict[str, Words], *, log: bool = False) -> pg.PlotItem:
+    def _plot(self, title: str, which: dict[str, Curve], *, log: bool = False) -> pg.PlotItem:
         plot = self.graphics.addPlot(axisItems={"left": _DecadeAxis("left")} if log else {})
-        # The names stand above the plot, in their colours: a legend inside would hide the curves of a low dock.
+        # Names in their colours above the plot: a legend inside would cover the curves of a low dock.
         names = " ".join(f"<span style='color: {colour}'>{short}</span>" for _, short, colour in which.values())
         plot.setTitle(f"<b>{title}</b>&nbsp; {names}", size="8pt")
         plot.setLogMode(y=log)
@@ -120,7 +126,7 @@ class Curves(QWidget):
         return plot
 
     def _lines(
-        self, plot: pg.PlotItem, which: dict[str, Words], *, filled: bool = False, dots: bool = False
+        self, plot: pg.PlotItem, which: dict[str, Curve], *, filled: bool = False, dots: bool = False
     ) -> dict[str, pg.PlotDataItem]:
         lines = {}
         for name, (_, _, colour) in which.items():
@@ -131,8 +137,8 @@ class Curves(QWidget):
         return lines
 
     def _band(self, plot: pg.PlotItem) -> tuple[pg.PlotDataItem, ...]:
-        """The scores that are kept, from the lowest to the highest."""
-        edges = tuple(plot.plot([], [], pen=pg.mkPen("#7f8fa6", width=0.5), connect="finite") for _ in KEPT)
+        """The band between the lowest and the highest score of the pseudo-labels."""
+        edges = tuple(plot.plot([], [], pen=pg.mkPen("#7f8fa6", width=0.5), connect="finite") for _ in SCORE_RANGE)
         plot.addItem(pg.FillBetweenItem(*edges, brush=pg.mkBrush(127, 143, 166, 70)))
         return edges
 
@@ -142,8 +148,8 @@ class Curves(QWidget):
         plot.addItem(line, ignoreBounds=True)
         return line
 
-    def show_whole(self) -> None:
-        """Every plot shows all of its points again."""
+    def reset_zoom(self) -> None:
+        """Shows all steps in every plot."""
         for plot in self._plots:
             plot.enableAutoRange()
         self._plots[1].setYRange(0, 1)
@@ -151,15 +157,15 @@ class Curves(QWidget):
     # -- the training -----------------------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Begins with empty plots."""
+        """Removes all curves."""
         for columns in (self.losses, self.thresholds, self.scores, self.quality):
             columns.clear()
         self._to_beat = None
         self._draw()
-        self.latest.setText("The curves begin with the first training step.")
+        self.latest.setText("The curves start with the first training step.")
 
     def follow(self, events: Sequence[Event]) -> None:
-        """Adds what a batch of events tells."""
+        """Adds the values of a batch of events."""
         for event in events:
             match event:
                 case Losses():
@@ -179,14 +185,14 @@ class Curves(QWidget):
             self._draw()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Another theme: the plots' ground is kept as a picture, which has to be made anew."""
+        """Redraws the cached background of the plots when the theme changes."""
         super().changeEvent(event)
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
             self.graphics.resetCachedContent()
             self.graphics.viewport().update()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """What came while nobody looked is drawn now."""
+        """Draws the values that arrived while the plots were hidden."""
         super().showEvent(event)
         if self._stale:
             self._draw()
@@ -199,20 +205,20 @@ class Curves(QWidget):
         self._set(self._score_lines, self.scores)
         self._set(self._quality_lines, self.quality, times=100.0)
         rows, steps = _thinned(self.thresholds.steps)
-        for name, line in zip(KEPT, self._kept, strict=True):
-            # Where nothing is kept the band has no width, and lies at the threshold that nothing passed.
+        for name, line in zip(SCORE_RANGE, self._score_band, strict=True):
+            # Without pseudo-labels the band has no width and follows the class threshold.
             kept = self.thresholds.column(name)[rows]
             line.setData(steps, np.where(np.isnan(kept), self.thresholds.column("gamma_cls")[rows], kept))
         self._beat_line.setVisible(self._to_beat is not None)
         if self._to_beat is not None:
             self._beat_line.setValue(self._to_beat.ap)
         if len(self.thresholds):
-            self.latest.setText(self._survivors(self.thresholds[-1]))
+            self.latest.setText(self._describe_filters(self.thresholds[-1]))
 
     def _set(
         self,
         lines: dict[str, pg.PlotDataItem],
-        columns: Columns[Any],
+        columns: EventColumns[Any],
         *,
         positive: bool = False,
         add: float = 0.0,
@@ -226,31 +232,31 @@ class Curves(QWidget):
             line.setData(steps, values)
 
     @staticmethod
-    def _survivors(event: Thresholds) -> str:
+    def _describe_filters(event: Thresholds) -> str:
         return (
-            f"Step {event.step:,}: of {event.predictions:.0f} predictions a frame, {event.after_gamma:.1f} pass the "
+            f"Step {event.step:,}: of {event.predictions:.0f} predictions per frame, {event.after_gamma:.1f} pass the "
             f"class threshold, {event.after_quantile:.1f} the quantile cut, {event.after_matching:.1f} become "
             "pseudo-labels."
         )
 
     # -- the mouse --------------------------------------------------------------------------------------------------
 
-    def _hover(self, place: Any) -> None:
-        plot = next((one for one in self._plots if one.sceneBoundingRect().contains(place)), None)
+    def _hover(self, position: Any) -> None:
+        plot = next((one for one in self._plots if one.sceneBoundingRect().contains(position)), None)
         for cursor in self._cursors:
             cursor.setVisible(plot is not None)
         if plot is None:
             if len(self.thresholds):
-                self.latest.setText(self._survivors(self.thresholds[-1]))
+                self.latest.setText(self._describe_filters(self.thresholds[-1]))
             return
-        step = round(plot.getViewBox().mapSceneToView(place).x())
+        step = round(plot.getViewBox().mapSceneToView(position).x())
         for cursor in self._cursors:
             cursor.setValue(step)
         self.latest.setText(self.describe_step(step))
 
     def describe_step(self, step: int) -> str:
-        """The plotted values at the step nearest to the one given."""
-        said = []
+        """The plotted values at the recorded step that is nearest to ``step``."""
+        values = []
         for columns, names in (
             (self.losses, LOSSES),
             (self.thresholds, THRESHOLDS),
@@ -260,14 +266,14 @@ class Curves(QWidget):
         ):
             event = columns.nearest(step)
             if event is not None:
-                values = {title: getattr(event, name) for name, (title, _, _) in names.items()}
-                said += [f"{title} {value:.3g}" for title, value in values.items() if value is not None]
-        return f"Step {step:,}: {', '.join(said)}." if said else "Nothing is plotted yet."
+                named = {title: getattr(event, name) for name, (title, _, _) in names.items()}
+                values += [f"{title} {value:.3g}" for title, value in named.items() if value is not None]
+        return f"Step {step:,}: {', '.join(values)}." if values else "Nothing is plotted yet."
 
     # -- files ------------------------------------------------------------------------------------------------------
 
     def save_csv(self, path: Path) -> None:
-        """Every plotted number, one line a step."""
+        """Saves the plotted values, one row per step. Raises OSError when the file cannot be written."""
         rows: dict[int, dict[str, Any]] = {}
         for event in (*self.losses, *self.thresholds, *self.scores, *self.quality):
             rows.setdefault(event.step, {}).update(asdict(event))
@@ -278,41 +284,41 @@ class Curves(QWidget):
             writer.writerows(rows[step] for step in sorted(rows))
 
     def save_png(self, path: Path) -> None:
-        """The plots as they are, on the window's ground. Raises OSError when the file cannot be written."""
+        """Saves the plots on the background of the window. Raises OSError when the file cannot be written."""
         self._draw()
         for cursor in self._cursors:
             cursor.hide()
-        # Drawn by hand: the exporter of pyqtgraph knows no ground, and makes the faint grid a heavy one.
-        picture = QImage(self.graphics.size() * PICTURE_SCALE, QImage.Format.Format_RGB32)
-        picture.fill(self.palette().color(QPalette.ColorRole.Window))
-        painter = QPainter(picture)
+        # Not with pyqtgraph's exporter, which has no background and draws the thin grid with heavy lines.
+        image = QImage(self.graphics.size() * IMAGE_SCALE, QImage.Format.Format_RGB32)
+        image.fill(self.palette().color(QPalette.ColorRole.Window))
+        painter = QPainter(image)
         self.graphics.render(painter)
         painter.end()
-        if not picture.save(str(path)):
-            raise OSError(f"{path} cannot be written: choose a folder that may be written to, and a name with .png.")
+        if not image.save(str(path)):
+            raise OSError(f"{path} cannot be written. Choose a writable folder and a name that ends in .png.")
 
     def _ask_csv(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the numbers", "curves.csv", "CSV (*.csv)")
+        name, _ = QFileDialog.getSaveFileName(self, "Save the values", "curves.csv", "CSV (*.csv)")
         if name:
             with self._workspace.reporting_errors():
                 self.save_csv(Path(name))
-                self._workspace.notify(f"The numbers are in {name}.")
+                self._workspace.notify(f"The values are saved in {name}.")
 
     def _ask_png(self) -> None:
         name, _ = QFileDialog.getSaveFileName(self, "Save the plots", "curves.png", "PNG (*.png)")
         if name:
             with self._workspace.reporting_errors():
                 self.save_png(Path(name))
-                self._workspace.notify(f"The plots are in {name}.")
+                self._workspace.notify(f"The plots are saved in {name}.")
 
 
 class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
-    """A logarithmic axis for a low plot: the powers of ten, and twos and fives where there is but one of those."""
+    """A logarithmic axis for a low plot: powers of ten, and also twos and fives when only one power is visible."""
 
     def logTickValues(
         self, minVal: float, maxVal: float, size: float, stdTicks: object
     ) -> list[tuple[float, list[float]]]:
-        """pyqtgraph's own would write its ticks over each other."""
+        """The ticks; those of pyqtgraph would overlap."""
         steps = np.arange(np.floor(minVal), np.ceil(maxVal) + 1)
         if np.count_nonzero((steps >= minVal) & (steps <= maxVal)) < 2:
             steps = np.concatenate([steps + np.log10(factor) for factor in (1, 2, 5)])
@@ -320,7 +326,7 @@ class _DecadeAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 def _thinned(steps: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Which points to draw, so that a long training costs the window no more than a short one; and their steps."""
+    """At most ``POINTS_SHOWN`` rows and their steps, so that a long training is drawn as fast as a short one."""
     rows = np.arange(len(steps))
     if len(steps) > POINTS_SHOWN:
         rows = np.unique(np.linspace(0, len(steps) - 1, POINTS_SHOWN).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Events of one kind, and their numbers as columns that grow without being built anew."""
+"""Events of one type with their numeric fields as arrays, for the plots."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 
 from rise_engine.training.events import Event
 
-Kind = TypeVar("Kind", bound=Event)
-FIRST_ROOM = 256
+EventType = TypeVar("EventType", bound=Event)
+INITIAL_CAPACITY = 256
 
 
-class Columns(Generic[Kind]):
-    """A list of events, in the order of their steps, whose numeric fields can be read as arrays."""
+class EventColumns(Generic[EventType]):
+    """A list of events in the order of their steps; each numeric field is also an array."""
 
-    def __init__(self, kind: type[Kind]) -> None:
-        self._events: list[Kind] = []
+    def __init__(self, event_type: type[EventType]) -> None:
+        self._events: list[EventType] = []
         self._steps: list[int] = []
-        self._names = [field.name for field in fields(kind)]
-        self._values = np.empty((len(self._names), FIRST_ROOM))
+        self._names = [field.name for field in fields(event_type)]
+        self._values = np.empty((len(self._names), INITIAL_CAPACITY))
 
     def __len__(self) -> int:
         return len(self._events)
 
-    def __iter__(self) -> Iterator[Kind]:
+    def __iter__(self) -> Iterator[EventType]:
         return iter(self._events)
 
-    def __getitem__(self, index: int) -> Kind:
+    def __getitem__(self, index: int) -> EventType:
         return self._events[index]
 
-    def append(self, event: Kind) -> None:
-        """Adds one event; a missing number, or a field that is none, counts as not a number."""
+    def append(self, event: EventType) -> None:
+        """Adds one event. A missing number or a field that is not a number becomes nan."""
         count = len(self._events)
         if count == self._values.shape[1]:
             self._values = np.concatenate([self._values, np.empty_like(self._values)], axis=1)
@@ -45,23 +45,23 @@ class Columns(Generic[Kind]):
         self._steps.append(event.step)
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Removes all events."""
         self._events.clear()
         self._steps.clear()
 
     @property
     def steps(self) -> NDArray[np.float64]:
-        """The steps, (N,)."""
+        """The steps of the events, (N,)."""
         return self.column("step")
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """A field of all events, (N,), nan where it is missing."""
+        """A field of all events, (N,), with nan for missing values."""
         return self._values[self._names.index(name), : len(self._events)]
 
-    def nearest(self, step: int) -> Kind | None:
-        """The event whose step is nearest to the one given; None without any."""
+    def nearest(self, step: int) -> EventType | None:
+        """The event nearest to a step; None without events."""
         if not self._events:
             return None
-        place = bisect_left(self._steps, step)
-        around = [index for index in (place - 1, place) if 0 <= index < len(self._steps)]
+        position = bisect_left(self._steps, step)
+        around = [index for index in (position - 1, position) if 0 <= index < len(self._steps)]
         return self._events[min(around, key=lambda index: abs(self._steps[index] - step))]

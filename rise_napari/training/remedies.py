@@ -1,4 +1,4 @@
-"""What one button can do about a training that failed."""
+"""Proposes a button for a failed training: other settings, or a resume from the last checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CROP_STEP = 32
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """``words`` for the button. It starts the training again with changed ``settings``, or goes on where it was."""
+    """A button with this ``words``. It restarts the training with other ``settings`` or resumes it."""
 
     words: str
     settings: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class Remedy:
 
 
 def remedy(failure: Failed, config: RiseConfig, *, checkpoint: bool) -> Remedy | None:
-    """What to try next; None when only the person can tell. ``checkpoint``: whether something was saved."""
+    """The remedy for a failure; None when there is no automatic one. ``checkpoint``: whether one was saved."""
     match failure.kind:
         case "memory":
             return _smaller(config)
@@ -31,7 +31,7 @@ def remedy(failure: Failed, config: RiseConfig, *, checkpoint: bool) -> Remedy |
         case "weights":
             return Remedy("Try again from random weights", ("weights=none",))
         case "disk" | "crash" | "data" if checkpoint:
-            return Remedy("Go on from the last checkpoint", resume=True)
+            return Remedy("Resume from the last checkpoint", resume=True)
         case "disk" | "crash":
             return Remedy("Start again")
         case _:
@@ -39,10 +39,12 @@ def remedy(failure: Failed, config: RiseConfig, *, checkpoint: bool) -> Remedy |
 
 
 def _smaller(config: RiseConfig) -> Remedy | None:
-    """Fewer frames at once have been tried by then. Keeping less changes nothing that is learnt; then smaller frames;
-    then no GPU."""
+    """Less memory: first activation checkpointing, which does not change the result, then smaller crops, then the CPU.
+
+    The trainer has tried smaller micro-batches before.
+    """
     if config.model.kind == "deformable_detr" and not config.model.checkpointing:
-        return Remedy("Try again with less kept in memory", ("model.checkpointing=true",))
+        return Remedy("Try again with activation checkpointing", ("model.checkpointing=true",))
     return _cropped(config)
 
 

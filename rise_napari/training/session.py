@@ -1,4 +1,4 @@
-"""One training at a time: its process, its honest state, and its events as they reach the window."""
+"""The training that the window runs: starts, pauses and stops it, and tracks its state from its events."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rise_engine.project.splits import TrainingSplit
 from rise_engine.training.events import Event, Failed, Finished, Paused, Preview, Progress, Started
 
 PUMP_SECONDS = 0.2
-STOP_PATIENCE_SECONDS = 5.0
+STOP_TIMEOUT_SECONDS = 5.0
 
 
 class RunState(StrEnum):
-    """Where a training stands; the words are shown as they are."""
+    """The state of a training. The values are shown in the window."""
 
     IDLE = "Ready"
     STARTING = "Starting…"
@@ -37,7 +37,7 @@ RUNNING = (RunState.STARTING, RunState.TRAINING, *HOLDING, RunState.STOPPING)
 
 
 class RunningTrainer(Protocol):
-    """A training beside the window, as ``rise_engine.training.child_process.TrainingProcess`` offers it."""
+    """The interface of ``rise_engine.training.child_process.TrainingProcess``, which tests replace."""
 
     @property
     def alive(self) -> bool: ...
@@ -52,7 +52,7 @@ class RunningTrainer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a training is about; ``resume`` goes on with the latest run of the same preset."""
+    """The parameters of a training; ``resume`` continues the latest run of the same preset."""
 
     project: Path
     config: RiseConfig
@@ -65,14 +65,14 @@ TrainerFactory = Callable[[Job], RunningTrainer]
 
 
 def spawn_training(job: Job) -> RunningTrainer:
-    """A training in a process of its own."""
+    """A training in a child process."""
     from rise_engine.training.child_process import TrainingProcess
 
     return TrainingProcess(job.project, job.config, job.split, minutes=job.minutes, resume=job.resume)
 
 
 def coalesce(events: Sequence[Event]) -> list[Event]:
-    """The same events, with only the last of the previews and of the progress reports."""
+    """The events, with only the last preview and the last progress report."""
     kept: list[Event] = []
     seen: set[type[Event]] = set()
     for event in reversed(events):
@@ -86,25 +86,25 @@ def coalesce(events: Sequence[Event]) -> list[Event]:
 
 
 class TrainingSession:
-    """Starts, holds and ends a training, and follows what it tells.
+    """One training at a time.
 
-    ``pump()`` is a generator that drains the process; whoever runs it (a background thread of the window) hands every
-    batch to ``follow()`` on the main thread.
+    A background thread of the window iterates over ``pump()`` and passes every batch of events to ``follow()`` on the
+    main thread.
     """
 
     state_changed = Signal()
     events_received = Signal(object)
     """A batch of events: list[Event]."""
     events_arriving = Signal(object)
-    """The same batch a moment before, in the thread that runs ``pump()``: for work that would hold the window up."""
+    """The same batch earlier, in the thread that runs ``pump()``, for work that would block the window."""
 
     def __init__(self, factory: TrainerFactory) -> None:
         self._factory = factory
         self._trainer: RunningTrainer | None = None
         self.job: Job | None = None
-        """What the training in hand, or the last one, is about."""
+        """The parameters of the current or the last training."""
         self.began = 0.0
-        """When it was started, by the monotonic clock."""
+        """Its start on the monotonic clock, in seconds."""
         self.state = RunState.IDLE
         self.started: Started | None = None
         self.progress: Progress | None = None
@@ -114,64 +114,64 @@ class TrainingSession:
 
     @property
     def running(self) -> bool:
-        """Whether a training is under way, in whatever state."""
+        """Whether a training is active, also while it pauses or stops."""
         return self.state in RUNNING
 
     def start(self, job: Job, *, watch: str | None) -> None:
-        """Starts a training; ``watch`` names the frame to predict live."""
+        """Starts a training; ``watch`` is the name of the frame for live predictions."""
         if self.running:
             return
-        self._forget()
+        self._clear()
         self.job, self.began = job, time.monotonic()
         self._trainer = self._factory(job)
-        self._become(RunState.STARTING)
+        self._set_state(RunState.STARTING)
         self._trainer.start()
         self.watch(watch)
 
     def watch(self, frame: str | None) -> None:
-        """Asks for live predictions on this frame."""
+        """Requests live predictions on this frame."""
         if self._trainer is not None and self.running:
             self._trainer.watch(frame)
 
     def pause(self) -> None:
-        """Holds the training after the step in hand."""
+        """Pauses the training after the current step."""
         if self._trainer is not None and self.state is RunState.TRAINING:
             self._trainer.pause()
-            self._become(RunState.PAUSING)
+            self._set_state(RunState.PAUSING)
 
     def resume(self) -> None:
-        """Goes on after a pause."""
+        """Continues a paused training."""
         if self._trainer is not None and self.state in HOLDING:
             self._trainer.resume()
-            self._become(RunState.TRAINING)
+            self._set_state(RunState.TRAINING)
 
     def stop(self) -> None:
-        """Asks the training to save and end after the step in hand."""
+        """Asks the training to save and end after the current step."""
         if self._trainer is not None and self.state in (RunState.STARTING, RunState.TRAINING, *HOLDING):
             self._trainer.stop()
-            self._become(RunState.STOPPING)
+            self._set_state(RunState.STOPPING)
 
     def close(self) -> None:
-        """Ends the training for good and forgets it, without a word; it may save, and is killed when it takes long."""
+        """Ends the training without signals. It is killed if it takes too long to save and stop."""
         trainer, self._trainer = self._trainer, None
         if trainer is not None and trainer.alive:
             trainer.stop()
-            patience = time.monotonic() + STOP_PATIENCE_SECONDS
-            while trainer.alive and time.monotonic() < patience:
+            deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+            while trainer.alive and time.monotonic() < deadline:
                 time.sleep(0.05)
             if trainer.alive:
                 trainer.kill()
-        self._forget()
+        self._clear()
         self.state = RunState.IDLE
 
-    def _forget(self) -> None:
-        """What was told of the training before: another project, or another training, has nothing to do with it."""
+    def _clear(self) -> None:
+        """Clears the events of the previous training."""
         self.job = self.started = self.progress = self.preview = self.failure = self.finished = None
 
     def pump(self) -> Iterator[list[Event]]:
-        """Batches of events until the process has ended and told everything; an empty batch where nothing came.
+        """Yields batches of events until the process has ended and all its events are read.
 
-        It yields often even without news, so that whoever runs it can end it.
+        Without events it yields empty batches, so that the caller can stop the iteration.
         """
         trainer = self._trainer
         if trainer is None:
@@ -187,7 +187,7 @@ class TrainingSession:
             time.sleep(PUMP_SECONDS)
 
     def follow(self, events: list[Event]) -> None:
-        """Takes a batch of events in, and tells it; the last words of a training that was closed are not heard."""
+        """Updates the state from a batch of events and emits it. Events of a closed training are ignored."""
         if self._trainer is None:
             return
         before = self.state
@@ -217,11 +217,11 @@ class TrainingSession:
             self.state_changed.emit()
 
     def ended(self) -> None:
-        """The process is gone: a training that did not say why has failed."""
+        """Reports a failure when the process has ended without a final event."""
         if self.running:
             step = self.progress.step if self.progress is not None else 0
-            self.follow([Failed(step, "crash", "The training ended without a word.", "Start it again.")])
+            self.follow([Failed(step, "crash", "The training ended without a message.", "Start it again.")])
 
-    def _become(self, state: RunState) -> None:
+    def _set_state(self, state: RunState) -> None:
         self.state = state
         self.state_changed.emit()

@@ -1,4 +1,4 @@
-"""The frames of the open project in their order, and how many are in each state, without counting each time."""
+"""The ordered frames of the open project, with the number of frames in each state."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from rise_engine.project.records import FrameRecord, FrameState, Split
 
 
 class FrameList:
-    """Tens of thousands of frames, of which one changes at a time."""
+    """A list for tens of thousands of frames. An update of one frame takes constant time."""
 
     def __init__(self, frames: Sequence[FrameRecord] = ()) -> None:
         self.all: list[FrameRecord] = list(frames)
-        self._places = {frame.id: place for place, frame in enumerate(self.all)}
+        self._indices = {frame.id: index for index, frame in enumerate(self.all)}
         self._names = {frame.name: frame for frame in self.all}
         self._states = Counter(frame.state for frame in self.all)
         self.holdout = sum(frame.split is Split.HOLDOUT for frame in self.all)
 
-    def place(self, frame_id: int | None) -> int | None:
-        """Where a frame stands in ``all``."""
-        return None if frame_id is None else self._places.get(frame_id)
+    def index(self, frame_id: int | None) -> int | None:
+        """The index of a frame in ``all``; None for an unknown id."""
+        return None if frame_id is None else self._indices.get(frame_id)
 
     def get(self, frame_id: int | None) -> FrameRecord | None:
-        """A frame by its number."""
-        place = self.place(frame_id)
-        return None if place is None else self.all[place]
+        """A frame by its id."""
+        index = self.index(frame_id)
+        return None if index is None else self.all[index]
 
     def named(self, name: str) -> FrameRecord | None:
         """A frame by its name."""
@@ -33,25 +33,25 @@ class FrameList:
         return None if known is None else self.get(known.id)
 
     def count(self, *states: FrameState) -> int:
-        """How many frames are in one of these states."""
+        """The number of frames in one of these states."""
         return sum(self._states[state] for state in set(states))
 
     def update(self, frame: FrameRecord) -> bool:
-        """Takes over a frame as it is now; False when it was so before."""
-        place = self._places[frame.id]
-        before = self.all[place]
+        """Replaces a frame by its new record; False when it is unchanged."""
+        index = self._indices[frame.id]
+        before = self.all[index]
         if before == frame:
             return False
-        self.all[place] = frame
+        self.all[index] = frame
         self._states[before.state] -= 1
         self._states[frame.state] += 1
         self.holdout += (frame.split is Split.HOLDOUT) - (before.split is Split.HOLDOUT)
         return True
 
     def next_unlabelled(self, after: int | None) -> FrameRecord | None:
-        """The next unlabelled frame after the one at a place, round the end of the list."""
+        """The next unlabelled frame after an index; after the last frame the search continues with the first."""
         if not self._states[FrameState.UNLABELLED]:
             return None
         start = 0 if after is None else after + 1
-        places = (*range(start, len(self.all)), *range(start))
-        return next((self.all[place] for place in places if self.all[place].state is FrameState.UNLABELLED), None)
+        indices = (*range(start, len(self.all)), *range(start))
+        return next((self.all[index] for index in indices if self.all[index].state is FrameState.UNLABELLED), None)

@@ -1,4 +1,4 @@
-"""What the tabs share: the open project, the frame in view, the running training. No widgets."""
+"""The state that all tabs share: the open project, the current frame, the running training. No widgets."""
 
 from __future__ import annotations
 
@@ -26,58 +26,58 @@ PROJECT_SUFFIX = ".rise"
 
 
 class Workspace:
-    """The state behind the window. Every change of it is told by a signal; widgets and layers only follow.
+    """The state behind the window. Every change emits a signal, which widgets and layers follow.
 
-    Errors that the person can mend never leave a method: they are told by ``message``.
+    Methods do not raise errors that the user can fix; they emit them as a ``message``.
     """
 
     project_changed = Signal()
-    """Another project is open, or none."""
+    """Another project was opened, or the project was closed."""
     categories_changed = Signal()
-    """The list of categories, or the one for new instances, changed."""
+    """The list of categories or the category for new instances changed."""
     frames_changed = Signal()
-    """States, splits or the list of frames changed."""
+    """The states, the splits or the list of frames changed."""
     frame_changed = Signal()
-    """Another frame is in view, or none."""
+    """Another frame is the current one, or none is."""
     instances_changed = Signal(object)
-    """The annotations of a frame (its id) changed in the store, other than by a stroke on the canvas."""
+    """The annotations of a frame (its id) changed in the store, but not by a stroke on the canvas."""
     strokes_saved = Signal(object)
-    """A stroke on the canvas reached the store (frame id)."""
+    """A stroke on the canvas was saved to the store (frame id)."""
     predictions_changed = Signal(object)
     """The stored predictions of a frame (its id, or None for all) changed."""
     instance_selected = Signal(object)
-    """The id of the annotation in hand, or None."""
+    """Another annotation is selected (its id), or None."""
     new_instance_requested = Signal()
-    """The next stroke starts a new instance."""
+    """The next stroke should start a new instance."""
     paint_requested = Signal()
-    """The annotation in hand is to be painted over."""
+    """The user wants to edit the selected annotation with the brush."""
     save_requested = Signal()
-    """The frame in view is about to be read or left: unsaved strokes must be saved now."""
+    """Unsaved strokes must be saved now, because the current frame is about to be read or left."""
     message = Signal(str, str)
-    """A level and a sentence for the person."""
+    """A level and a sentence for the user."""
 
     def __init__(self, trainer_factory: TrainerFactory = spawn_training) -> None:
         self.project: Project | None = None
         self._list = FrameList()
         self.frame: FrameRecord | None = None
         self.category: int | None = None
-        """Id of the category that new instances get."""
+        """The id of the category for new instances."""
         self.selected: int | None = None
-        """Id of the annotation in hand."""
+        """The id of the selected annotation."""
         self.training = TrainingSession(trainer_factory)
         self.engine = EngineProcess()
         self.ended = False
-        """True once the window is gone."""
+        """True after the window was closed."""
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
     def notify(self, sentence: str, level: Level = "info") -> None:
-        """Shows a sentence to the person."""
+        """Shows a sentence to the user."""
         self.message.emit(level, sentence)
 
     @contextmanager
     def reporting_errors(self) -> Iterator[None]:
-        """Tells errors that the person can mend instead of raising them."""
+        """Shows errors that the user can fix as messages instead of raising them."""
         try:
             yield
         except (RiseError, OSError, ValueError) as error:
@@ -86,15 +86,15 @@ class Workspace:
     # -- projects ---------------------------------------------------------------------------------------------------
 
     def open_path(self, path: Path) -> bool:
-        """Opens a project, or a folder of images by way of the project beside it; True when one is open."""
+        """Opens a project, or the project next to a folder of images; True when it is open."""
         if path.suffix == PROJECT_SUFFIX or (path.parent.suffix == PROJECT_SUFFIX and path.is_file()):
             return self.open_project(path if path.is_dir() else path.parent)
         return self.open_folder(path)
 
     def open_folder(self, images: Path) -> bool:
-        """Opens the project beside a folder of images, and creates it where there is none."""
+        """Opens the project next to a folder of images and creates it if needed; True when it is open."""
         if not images.is_dir():
-            self.notify(f"{images} is not a folder: choose the folder that holds the images.", "error")
+            self.notify(f"{images} is not a folder. Choose the folder that contains the images.", "error")
             return False
         path = Project.default_path(images)
         if path.exists():
@@ -105,7 +105,7 @@ class Workspace:
         return False
 
     def open_project(self, path: Path) -> bool:
-        """Opens a ``.rise`` project and looks for new images in its folder."""
+        """Opens a ``.rise`` project and adds the new images of its folder; True when it is open."""
         with self.reporting_errors():
             project = Project.open(path, exclusive=True)
             try:
@@ -118,10 +118,10 @@ class Workspace:
             if project.read_only:
                 self.notify(f"{path.name} is open in another window, so it is read-only here.", "warning")
             elif report is not None and report.missing:
-                self.notify(f"{report.missing} frames of {path.name} have no image file any more.", "warning")
+                self.notify(f"The image files of {report.missing} frames of {path.name} are missing.", "warning")
             if not self.frames:
                 self.notify(
-                    f"There is no image in {project.images}: choose the folder that holds the images.", "warning"
+                    f"There is no image in {project.images}. Choose the folder that contains the images.", "warning"
                 )
             return True
         return False
@@ -138,7 +138,7 @@ class Workspace:
         self.show(known.id if known is not None else (self.frames[0].id if self.frames else None))
 
     def close_project(self) -> None:
-        """Saves what is unsaved, ends the training and lets the project go."""
+        """Saves unsaved strokes, stops the training and closes the project."""
         if self.project is None:
             return
         self.save_requested.emit()
@@ -148,7 +148,7 @@ class Workspace:
         self.frame_changed.emit()
 
     def end(self) -> None:
-        """The window is gone: ends the training and lets the project go, without a word to anyone."""
+        """Stops the training and closes the project without signals, after the window was closed."""
         self.ended = True
         self.engine.close()
         self._release()
@@ -179,7 +179,7 @@ class Workspace:
             self.category = known[0] if known else None
 
     def category_for_new(self) -> int:
-        """The category that a new instance gets; the first one is made when there is none. Raises RiseError."""
+        """The category for a new instance, created if there is none. Raises RiseError when it cannot be stored."""
         assert self.project is not None
         if self.category is None:
             self.category = self.project.annotations.add_category(FIRST_CATEGORY).id
@@ -187,7 +187,7 @@ class Workspace:
         return self.category
 
     def add_category(self, name: str) -> None:
-        """Adds a category and makes it the one for new instances."""
+        """Adds a category and uses it for new instances."""
         if self.project is None or not name.strip():
             return
         with self.reporting_errors():
@@ -195,14 +195,14 @@ class Workspace:
             self.categories_changed.emit()
 
     def reload(self) -> None:
-        """Annotations came in from a file: everything is read again."""
+        """Reads everything again, after an import or another change of many frames."""
         self._edited(None)
 
     # -- frames -----------------------------------------------------------------------------------------------------
 
     @property
     def frames(self) -> list[FrameRecord]:
-        """All frames, in natural order of their names."""
+        """All frames in the natural order of their names."""
         return self._list.all
 
     def _read_frames(self) -> None:
@@ -210,33 +210,33 @@ class Workspace:
         self.frame = self._list.get(self.frame.id) if self.frame is not None else None
 
     def refresh_frames(self) -> None:
-        """Reads the frames again, after something else changed them."""
+        """Reads the frames again, after they changed in the store."""
         self._read_frames()
         self.frames_changed.emit()
 
     def _reread(self, frame_id: int) -> bool:
-        """Reads one frame again; False when it is as it was."""
-        if self.project is None or self._list.place(frame_id) is None:
+        """Reads one frame again; False when it is unchanged."""
+        if self.project is None or self._list.index(frame_id) is None:
             return False
         changed = self._list.update(self.project.frames.get(frame_id))
         self.frame = self._list.get(self.frame.id) if self.frame is not None else None
         return changed
 
     def index_of(self, frame_id: int) -> int | None:
-        """The place of a frame in ``frames``."""
-        return self._list.place(frame_id)
+        """The index of a frame in ``frames``."""
+        return self._list.index(frame_id)
 
     def count(self, *states: FrameState) -> int:
-        """How many frames are in one of these states."""
+        """The number of frames in one of these states."""
         return self._list.count(*states)
 
     @property
     def holdout_count(self) -> int:
-        """How many frames are in the hold-out."""
+        """The number of hold-out frames."""
         return self._list.holdout
 
     def show(self, frame_id: int | None) -> None:
-        """Brings a frame into view."""
+        """Makes a frame the current one."""
         if self.frame is not None and frame_id == self.frame.id:
             return
         self.save_requested.emit()
@@ -247,21 +247,21 @@ class Workspace:
             self.training.watch(self.frame.name)
 
     def step(self, offset: int) -> None:
-        """Goes ``offset`` frames on (or back), staying inside the list."""
+        """Goes ``offset`` frames forward, or back if negative, within the list."""
         if self.frame is not None:
             index = (self.index_of(self.frame.id) or 0) + offset
             self.show(self.frames[max(0, min(index, len(self.frames) - 1))].id)
 
     def next_unlabelled(self) -> None:
-        """Goes to the next unlabelled frame after the one in view, round the end of the list."""
-        found = self._list.next_unlabelled(self._list.place(self.frame.id) if self.frame is not None else None)
+        """Goes to the next unlabelled frame; after the last frame it continues with the first."""
+        found = self._list.next_unlabelled(self._list.index(self.frame.id) if self.frame is not None else None)
         if found is None:
             self.notify("Every frame is labelled, reviewed or skipped.")
         else:
             self.show(found.id)
 
     def mark(self, state: FrameState) -> bool:
-        """Sets the state of the frame in view; False when that could not be done."""
+        """Sets the state of the current frame; False when that failed."""
         if self.frame is None or not self._may_write():
             return False
         self.save_requested.emit()
@@ -276,55 +276,55 @@ class Workspace:
 
     def _may_write(self) -> bool:
         if self.project is not None and self.project.read_only:
-            self.notify("This project is open in another window: close that one to edit here.", "warning")
+            self.notify("This project is open in another window. Close it there to edit it here.", "warning")
         return self.writable
 
     # -- instances --------------------------------------------------------------------------------------------------
 
     def instances(self) -> list[Instance]:
-        """The annotations of the frame in view."""
+        """The annotations of the current frame."""
         if self.project is None or self.frame is None:
             return []
         return self.project.annotations.of_frame(self.frame.id)
 
     def instances_with_strokes(self) -> list[Instance]:
-        """The annotations of the frame in view, after saving what was just drawn."""
+        """The annotations of the current frame, after unsaved strokes were saved."""
         self.save_requested.emit()
         return self.instances()
 
     def predictions(self) -> list[Instance]:
-        """The stored predictions of the frame in view, best first."""
+        """The stored predictions of the current frame, best first."""
         if self.project is None or self.frame is None:
             return []
         return self.project.predictions.of_frame(self.frame.id)
 
     def select(self, instance_id: int | None) -> None:
-        """Takes an annotation in hand."""
+        """Selects an annotation, or none."""
         if instance_id != self.selected:
             self.selected = instance_id
             self.instance_selected.emit(instance_id)
 
     def stroke_saved(self, frame_id: int) -> None:
-        """The canvas wrote a stroke to the store: states may have changed with it."""
+        """Updates the frame after a stroke was saved, which may have changed its state."""
         if self._reread(frame_id):
             self.frames_changed.emit()
         self.strokes_saved.emit(frame_id)
 
-    def edit(self, words: str, change: Callable[[Project, FrameRecord], Result]) -> Result | None:
-        """Changes the frame in view as one undoable edit described by ``words``; None when that could not be done."""
+    def edit(self, action: str, change: Callable[[Project, FrameRecord], Result]) -> Result | None:
+        """Changes the current frame as one undoable edit, described by ``action``; None when that failed."""
         if self.frame is None or not self._may_write():
             return None
         self.save_requested.emit()
         project, frame = self.project, self.frame
         with self.reporting_errors():
-            with project.journal.edit(words, frame=frame.id):
+            with project.journal.edit(action, frame=frame.id):
                 result = change(project, frame)
             self._edited(frame.id)
             return result
         return None
 
     def delete(self, instance_ids: Sequence[int]) -> None:
-        """Deletes annotations of the frame in view."""
+        """Deletes annotations of the current frame."""
         ids = list(instance_ids)
         if not ids or self.frame is None or not self._may_write():
             return
@@ -336,7 +336,7 @@ class Workspace:
             self._edited(self.frame.id)
 
     def accept(self, prediction_ids: Sequence[int], *, reviewed: bool = True) -> bool:
-        """Turns predictions of the frame in view into annotations; ``reviewed`` also marks the frame."""
+        """Converts predictions of the current frame to annotations; ``reviewed`` also marks the frame as reviewed."""
         if self.frame is None or not self._may_write():
             return False
         self.save_requested.emit()
@@ -352,7 +352,7 @@ class Workspace:
         return False
 
     def reject(self, prediction_ids: Sequence[int], *, reviewed: bool = False) -> None:
-        """Drops predictions of the frame in view; ``reviewed`` also marks the frame."""
+        """Deletes predictions of the current frame; ``reviewed`` also marks the frame as reviewed."""
         ids = list(prediction_ids)
 
         def change(project: Project, frame: FrameRecord) -> bool:
@@ -365,23 +365,23 @@ class Workspace:
             self.edit(f"rejected {number_of(len(ids), 'prediction')}", change)
 
     def undo(self) -> None:
-        """Takes back the last action, whichever frame it was on."""
-        self._travel("undo")
+        """Undoes the last edit, on any frame."""
+        self._undo_or_redo("undo")
 
     def redo(self) -> None:
-        """Does again what was taken back last."""
-        self._travel("redo")
+        """Redoes the edit that was undone last, on any frame."""
+        self._undo_or_redo("redo")
 
-    def _travel(self, way: Literal["undo", "redo"]) -> None:
+    def _undo_or_redo(self, direction: Literal["undo", "redo"]) -> None:
         if self.project is None or not self._may_write():
             return
         self.save_requested.emit()
         with self.reporting_errors():
-            edit = self.project.journal.undo() if way == "undo" else self.project.journal.redo()
+            edit = self.project.journal.undo() if direction == "undo" else self.project.journal.redo()
             if edit is None:
-                self.notify(f"Nothing to {way}.")
+                self.notify(f"Nothing to {direction}.")
                 return
-            self.notify(f"{way.capitalize()}: {edit}")
+            self.notify(f"{direction.capitalize()}: {edit}")
             touched = self._list.get(edit.frame)
             self._edited(touched.id if touched is not None else None)
             if touched is not None:

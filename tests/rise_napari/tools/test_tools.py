@@ -78,7 +78,7 @@ def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: 
     assert iou(taken, disc(20, 20)) > 0.8
     assert not viewer.layers[SUGGESTION].visible
     assert workspace.frame.state is FrameState.LABELLED
-    assert last_words(window) == "took a suggestion"
+    assert last_words(window) == "accepted a suggestion"
     assert prompt.active, "the next object can be pointed at"
     workspace.undo()
     assert workspace.instances() == []
@@ -169,7 +169,7 @@ def test_a_line_beside_everything_is_told(window: Any, disc: Any) -> None:
     window.hand.drag([(5, 5), (5, 20)])
     assert "crosses no instance" in window.header.message.text()
     window.hand.drag([(30, 5), (30, 40)])
-    assert "all the way" in window.header.message.text()
+    assert "cross it completely" in window.header.message.text()
     assert len(masks(window)) == 1
 
 
@@ -197,7 +197,7 @@ def test_instances_are_copied_from_the_frame_before_once(window: Any, disc: Any)
     first, second = disc(20, 20), disc(24, 26)
     add(window, first, second)
     window.hand.key(Qt.Key.Key_C)
-    assert "no frame before" in window.header.message.text()
+    assert "no previous frame" in window.header.message.text()
     workspace.step(1)
     window.hand.key(Qt.Key.Key_C)
     assert all(np.array_equal(*pair) for pair in zip(masks(window), (first, second), strict=True)), (

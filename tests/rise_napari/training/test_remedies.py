@@ -18,7 +18,7 @@ def test_full_memory_leads_step_by_step_to_something_that_fits() -> None:
         tried.append(cure.words)
         config = config.with_settings(cure.settings)
         assert len(tried) < 20
-    assert tried[0] == "Try again with less kept in memory"
+    assert tried[0] == "Try again with activation checkpointing"
     assert tried[1] == "Try again with crops of 448 pixels"
     assert tried[-1] == "Try again on the CPU"
     assert config.device == "cpu"

@@ -84,7 +84,7 @@ def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any
     assert "smaller crop" in train.report.text()
     assert train.start.isEnabled()
     assert not train.next_actions.remedy.isHidden()
-    assert "less kept in memory" in train.next_actions.remedy.text()
+    assert "activation checkpointing" in train.next_actions.remedy.text()
     train.next_actions.remedy.click()
     assert labelled.workspace.training.running
     assert trainer.job.config.model.checkpointing

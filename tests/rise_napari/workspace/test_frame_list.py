@@ -39,8 +39,8 @@ def test_the_next_unlabelled_is_found_round_the_end() -> None:
     assert known.next_unlabelled(0) is None
 
 
-def test_unknown_frames_have_no_place() -> None:
+def test_unknown_frames_have_no_index() -> None:
     known = FrameList(frames(1))
-    assert known.place(None) is None
+    assert known.index(None) is None
     assert known.get(99) is None
     assert known.named("none.png") is None
