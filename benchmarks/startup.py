@@ -1,11 +1,11 @@
-"""How long a person waits: for `rise --help`, for `import rise_napari`, and for the widget to open in napari.
+"""Measures start-up times: `rise --help`, `import rise_napari`, and the widget in napari.
 
 xvfb-run -a -s "-screen 0 1600x1000x24 +extension GLX" python benchmarks/startup.py [--repeats 5]
 
-Each is the best of several fresh processes: seconds on the clock, and seconds of the processor, which mean something on
-a busy machine too. For comparison there are a Python that does nothing and a napari viewer without the widget; the
-widget's own share is timed inside of its process. Whether anything loaded torch is said beside it. Without a display
-the rows that need one are left out.
+Each value is the best of several new processes: wall-clock seconds, and CPU seconds, which are also meaningful on a
+busy machine. For comparison, it also measures a Python process that does nothing and a napari viewer without the
+widget. The share of the widget is measured inside its process. Each row shows whether torch was loaded. Without a
+display, the rows that need one are omitted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import sys
 import time
 from dataclasses import dataclass
 
-SAY_TORCH = "print('torch' in __import__('sys').modules)"
+PRINT_TORCH = "print('torch' in __import__('sys').modules)"
 HELP = f"""
 import sys
 from rise_engine.cli import main
 try:
     main(["--help"])
 except SystemExit:
-    {SAY_TORCH}
+    {PRINT_TORCH}
 """
 VIEWER = """
 import time
@@ -40,24 +40,24 @@ viewer.window.add_plugin_dock_widget("rise-napari", "RISE: train from annotation
 QApplication.processEvents()
 print("own", time.perf_counter() - wall, time.process_time() - processor)
 """
-CLOSE = f"\nviewer.close()\n{SAY_TORCH}"
+CLOSE = f"\nviewer.close()\n{PRINT_TORCH}"
 
 
 @dataclass(frozen=True)
-class Took:
-    """Seconds on the clock and of the processor."""
+class Duration:
+    """Wall-clock seconds and CPU seconds."""
 
     wall: float
     processor: float
 
-    def better(self, other: Took | None) -> Took:
-        return self if other is None else Took(min(self.wall, other.wall), min(self.processor, other.processor))
+    def better(self, other: Duration | None) -> Duration:
+        return self if other is None else Duration(min(self.wall, other.wall), min(self.processor, other.processor))
 
 
 def measure(name: str, code: str, repeats: int) -> None:
-    """One row, and one more where the program times a part of itself."""
-    best: Took | None = None
-    part: Took | None = None
+    """Prints one row, and a second one if the program measures a part of itself."""
+    best: Duration | None = None
+    part: Duration | None = None
     torch = ""
     for _ in range(repeats):
         before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -66,16 +66,16 @@ def measure(name: str, code: str, repeats: int) -> None:
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr}")
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        best = Took(wall, used).better(best)
+        best = Duration(wall, used).better(best)
         for line in done.stdout.splitlines():
             if line.startswith("own "):
                 _, own_wall, own_used = line.split()
-                part = Took(float(own_wall), float(own_used)).better(part)
+                part = Duration(float(own_wall), float(own_used)).better(part)
         torch = "loads torch" if done.stdout.splitlines()[-1:] == ["True"] else ""
     assert best is not None
-    for label, took in ((name, best), ("  of which the widget", part)):
-        if took is not None:
-            print(f"{label:34}{took.wall:7.2f} s{took.processor:8.2f} s of the processor  {torch}".rstrip(), flush=True)
+    for label, duration in ((name, best), ("  the widget alone", part)):
+        if duration is not None:
+            print(f"{label:34}{duration.wall:7.2f} s{duration.processor:8.2f} s CPU  {torch}".rstrip(), flush=True)
 
 
 def main() -> None:
@@ -83,14 +83,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    measure("python, nothing", "pass", repeats)
+    measure("python, empty program", "pass", repeats)
     measure("rise --help", HELP, repeats)
-    measure("import rise_napari", f"import rise_napari\n{SAY_TORCH}", repeats)
-    measure("import rise_napari.widget", f"import rise_napari.widget\n{SAY_TORCH}", repeats)
+    measure("import rise_napari", f"import rise_napari\n{PRINT_TORCH}", repeats)
+    measure("import rise_napari.widget", f"import rise_napari.widget\n{PRINT_TORCH}", repeats)
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        print("no display: run it under xvfb-run for the rows of the window")
+        print("There is no display. Run it with xvfb-run to measure the window.")
         return
-    measure("napari, an empty viewer", VIEWER + CLOSE, repeats)
+    measure("napari, empty viewer", VIEWER + CLOSE, repeats)
     measure("napari with the widget", WIDGET + CLOSE, repeats)
 
 

@@ -1,4 +1,4 @@
-"""The window opens before anything heavy is loaded."""
+"""The window opens a project without loading torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A large folder: every size becomes known beside the window, and no image is decoded for it."""
+"""Frame sizes are read in the background, without decoding images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def large(tmp_path: Path) -> Path:
     return folder
 
 
-def test_sizes_are_probed_and_only_frames_in_view_are_decoded(
+def test_sizes_are_probed_and_only_shown_frames_are_decoded(
     workbench: Any, large: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     decoded: list[int] = []

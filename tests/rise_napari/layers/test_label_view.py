@@ -1,4 +1,4 @@
-"""Strokes on a flat picture as changes of instances that may overlap."""
+"""Strokes on a label image become changes of instances that may overlap."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_growing_an_instance_keeps_what_it_hides_under_another() -> None:
     assert np.array_equal(whole(change), LOW | box(0, 2, 1, 3))
 
 
-def test_erasing_the_upper_instance_brings_the_hidden_part_of_the_lower_to_light() -> None:
+def test_erasing_the_upper_instance_shows_the_hidden_pixels_of_the_lower_one() -> None:
     frame = view()
     data = frame.shown.copy()
     data[4:8, 4:8] = 0
@@ -62,7 +62,7 @@ def test_painting_over_an_instance_takes_the_visible_pixels_from_it() -> None:
     assert np.array_equal(changes[71], HIGH | box(2, 2, 4, 4))
 
 
-def test_painting_the_lowest_of_three_shows_the_lowest_and_keeps_what_lies_under_it() -> None:
+def test_painting_the_lowest_of_three_shows_it_and_keeps_the_pixels_under_it() -> None:
     low, middle, high = box(1, 1, 7, 7), box(2, 2, 8, 8), box(3, 3, 9, 9)
     frame = LabelView(SIZE, [(70, low), (71, middle), (72, high)])
     spot = box(4, 4, 6, 6)
@@ -95,7 +95,7 @@ def test_a_new_instance_on_three_takes_only_the_visible_one() -> None:
     assert np.array_equal(changes[72], high & ~spot)
 
 
-def test_an_instance_without_pixels_is_gone_and_a_new_label_is_a_new_instance() -> None:
+def test_an_instance_without_pixels_is_deleted_and_a_new_label_is_a_new_instance() -> None:
     frame = LabelView(SIZE, [(70, LOW)])
     data = np.zeros(SIZE, np.int32)
     data[0, 0] = 5
@@ -105,7 +105,7 @@ def test_an_instance_without_pixels_is_gone_and_a_new_label_is_a_new_instance() 
     assert whole(changes[5]).sum() == 1
 
 
-def test_nothing_painted_means_nothing_changed() -> None:
+def test_without_painting_there_are_no_changes() -> None:
     assert view().changes(view().shown.copy()) == []
     assert view().settle(view().shown.copy())
 

@@ -1,4 +1,4 @@
-"""Masks that are decoded once."""
+"""The cache of decoded masks and outlines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def square(place: int, side: int = 8) -> np.ndarray:
 @pytest.mark.parametrize(
     "stored", [from_mask(square(3)), [[3.0, 3.0, 11.0, 3.0, 11.0, 11.0, 3.0, 11.0]]], ids=["run lengths", "polygon"]
 )
-def test_the_same_mask_is_decoded_once_and_another_is_not_taken_for_it(stored: object) -> None:
+def test_a_mask_is_decoded_once_and_another_mask_has_another_entry(stored: object) -> None:
     cache = MaskCache()
     patch = cache.decoded(stored, SIZE)
     assert np.array_equal(patch.whole(SIZE), square(3))
@@ -29,7 +29,7 @@ def test_the_same_mask_is_decoded_once_and_another_is_not_taken_for_it(stored: o
     assert np.array_equal(cache.decoded(from_mask(square(4)), SIZE).whole(SIZE), square(4))
 
 
-def test_an_outline_is_made_once_for_each_width() -> None:
+def test_an_outline_is_computed_once_per_width() -> None:
     cache = MaskCache()
     stored = from_mask(square(3))
     thin, thick = (cache.outlined(stored, SIZE, width=width) for width in (1, 2))
@@ -39,7 +39,7 @@ def test_an_outline_is_made_once_for_each_width() -> None:
     assert cache.decoded(stored, SIZE) is cache.decoded(stored, SIZE)
 
 
-def test_a_kept_mask_is_still_refused_on_a_frame_of_another_size() -> None:
+def test_a_cached_mask_is_still_refused_on_a_frame_of_another_size() -> None:
     cache = MaskCache()
     stored = from_mask(square(3))
     cache.decoded(stored, SIZE)
@@ -49,7 +49,7 @@ def test_a_kept_mask_is_still_refused_on_a_frame_of_another_size() -> None:
         cache.decoded(stored | {"size": [40, 30]}, SIZE)
 
 
-def test_what_was_not_looked_at_for_long_is_let_go() -> None:
+def test_the_least_recently_used_entry_is_dropped() -> None:
     cache = MaskCache(max_bytes=2 * 8 * 8)
     first, second, third = (from_mask(square(place)) for place in (1, 2, 3))
     kept, dropped = cache.decoded(first, SIZE), cache.decoded(second, SIZE)

@@ -1,4 +1,4 @@
-"""napari's own open and save, by way of RISE."""
+"""The reader, the writer and the sample data that RISE offers to napari."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rise_napari.manifest.sample_data import sample_totes
 from rise_napari.manifest.writer import write_coco
 
 
-def test_the_reader_declines_what_is_not_ours(tmp_path: Path) -> None:
+def test_the_reader_declines_other_files(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"a": 1}')
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "folder").mkdir()
@@ -42,7 +42,7 @@ def test_without_a_viewer_a_project_opens_as_image_and_labels(folder: Path, disc
     assert np.array_equal(labels > 0, disc(20, 20))
 
 
-def test_labels_come_back_from_a_coco_file(tmp_path: Path, disc: Any) -> None:
+def test_labels_are_equal_after_a_round_trip_through_coco(tmp_path: Path, disc: Any) -> None:
     labels = disc(20, 20) * 3 + disc(45, 60, 6) * 8
     target = str(tmp_path / "labels.json")
     assert write_coco(target, labels, {"name": "tote"}) == [target]
@@ -54,7 +54,7 @@ def test_labels_come_back_from_a_coco_file(tmp_path: Path, disc: Any) -> None:
     assert np.array_equal(read > 0, labels > 0)
 
 
-def test_the_sample_is_a_picture_with_its_masks() -> None:
+def test_the_sample_is_an_image_with_its_masks() -> None:
     (image, _, _), (labels, _, _) = sample_totes()
     assert image.shape[:2] == labels.shape
     assert image.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""The manifest, and what opening the widget costs."""
+"""The manifest names the commands of the window, and importing its targets loads no torch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_each_palette_command_calls_its_own_function() -> None:
             assert command.id == f"{PLUGIN}.{name}"
 
 
-def test_the_menu_reads_as_it_was_asked_for() -> None:
+def test_the_menu_shows_the_names_of_plugin_and_widget() -> None:
     found = manifest()
     assert found.display_name == "RISE"
     assert [widget.display_name for widget in found.contributions.widgets or []] == ["RISE: train from annotations"]

@@ -1,4 +1,4 @@
-"""Suggestions, the knife and the edits with one key, with the mouse and the keys on the picture."""
+"""Suggest, Cut and the edits with keys, driven by mouse and keyboard events on the canvas."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def last_words(bench: Any) -> str:
 # -- suggestions -----------------------------------------------------------------------------------------------------
 
 
-def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: Any) -> None:
+def test_a_box_proposes_a_mask_that_enter_accepts(window: Any, disc: Any, qtbot: Any) -> None:
     viewer, workspace, prompt = window.viewer_for_tests, window.workspace, window.tools.prompt
     window.hand.key(Qt.Key.Key_S)
     assert prompt.active
@@ -84,7 +84,7 @@ def test_a_box_shows_an_outline_that_enter_takes(window: Any, disc: Any, qtbot: 
     assert workspace.instances() == []
 
 
-def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, disc: Any, qtbot: Any) -> None:
+def test_a_click_proposes_the_prediction_under_it_and_s_shows_another(window: Any, disc: Any, qtbot: Any) -> None:
     workspace, prompt = window.workspace, window.tools.prompt
     project, frame = workspace.project, workspace.frame
     cup = project.annotations.add_category("cup").id
@@ -112,7 +112,7 @@ def test_a_click_takes_the_prediction_under_it_and_s_shows_another(window: Any, 
     assert workspace.instances() == []
 
 
-def test_escape_drops_the_suggestion_and_then_the_tool(window: Any, qtbot: Any) -> None:
+def test_escape_discards_the_suggestion_and_then_ends_the_tool(window: Any, qtbot: Any) -> None:
     prompt, layer = window.tools.prompt, window.layers.annotations
     window.hand.key(Qt.Key.Key_S)
     window.hand.drag([(10, 10), (30, 30)])
@@ -128,7 +128,7 @@ def test_escape_drops_the_suggestion_and_then_the_tool(window: Any, qtbot: Any) 
     assert window.workspace.instances() == []
 
 
-def test_another_tool_or_another_frame_ends_what_was_proposed(window: Any, qtbot: Any) -> None:
+def test_another_tool_or_another_frame_discards_the_suggestion(window: Any, qtbot: Any) -> None:
     workspace, prompt = window.workspace, window.tools.prompt
     window.hand.key(Qt.Key.Key_S)
     window.hand.drag([(10, 10), (30, 30)])
@@ -163,7 +163,7 @@ def test_a_line_cuts_an_instance_in_two(window: Any, disc: Any) -> None:
     assert np.array_equal(masks(window)[0], whole)
 
 
-def test_a_line_beside_everything_is_told(window: Any, disc: Any) -> None:
+def test_a_line_that_crosses_no_instance_is_reported(window: Any, disc: Any) -> None:
     add(window, disc(30, 40, 10))
     window.hand.key(Qt.Key.Key_T)
     window.hand.drag([(5, 5), (5, 20)])
@@ -173,7 +173,7 @@ def test_a_line_beside_everything_is_told(window: Any, disc: Any) -> None:
     assert len(masks(window)) == 1
 
 
-def test_separate_parts_come_apart_and_are_merged_again(window: Any, disc: Any, qtbot: Any) -> None:
+def test_separate_regions_are_split_and_merged_again(window: Any, disc: Any, qtbot: Any) -> None:
     left, right = disc(20, 20), disc(40, 60, 6)
     (number,) = add(window, left | right)
     window.workspace.select(number)
@@ -192,7 +192,7 @@ def test_separate_parts_come_apart_and_are_merged_again(window: Any, disc: Any, 
     assert np.array_equal(masks(window)[0], left | right)
 
 
-def test_instances_are_copied_from_the_frame_before_once(window: Any, disc: Any) -> None:
+def test_instances_are_copied_from_the_previous_frame_once(window: Any, disc: Any) -> None:
     workspace = window.workspace
     first, second = disc(20, 20), disc(24, 26)
     add(window, first, second)
@@ -213,7 +213,7 @@ def test_instances_are_copied_from_the_frame_before_once(window: Any, disc: Any)
     assert workspace.frame.state is FrameState.UNLABELLED
 
 
-def test_a_frame_of_another_size_takes_no_copies(window: Any, disc: Any) -> None:
+def test_instances_are_not_copied_to_a_frame_of_another_size(window: Any, disc: Any) -> None:
     workspace = window.workspace
     workspace.show(workspace.frames[5].id)
     add(window, disc(20, 20))

@@ -1,4 +1,4 @@
-"""The live plots leave the window as numbers and as a picture."""
+"""The live plots are saved as CSV and as PNG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rise_engine.training import events
 
 
-def test_curves_are_saved_as_numbers_and_as_a_picture(workbench: Any, script: Any, disc: Any, tmp_path: Path) -> None:
+def test_curves_are_saved_as_csv_and_as_png(workbench: Any, script: Any, disc: Any, tmp_path: Path) -> None:
     for batch in script("a", [disc(20, 20)], steps=3):
         workbench.curves.follow(batch)
     workbench.curves.save_csv(tmp_path / "curves.csv")

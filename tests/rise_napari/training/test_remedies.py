@@ -1,3 +1,5 @@
+"""The button that is proposed after a failed training."""
+
 from __future__ import annotations
 
 import pytest
@@ -11,7 +13,7 @@ def failed(kind: str) -> Failed:
     return Failed(3, kind=kind, message="", hint="")  # type: ignore[arg-type]
 
 
-def test_full_memory_leads_step_by_step_to_something_that_fits() -> None:
+def test_remedies_for_full_memory_end_with_a_training_that_fits() -> None:
     config = RiseConfig.preset("r50").with_settings(["device=cuda"])
     tried = []
     while (cure := remedy(failed("memory"), config, checkpoint=False)) is not None:
@@ -37,7 +39,7 @@ def test_full_memory_leads_step_by_step_to_something_that_fits() -> None:
         ("data", True, (), True),
     ],
 )
-def test_other_failures_have_their_own_way_on(
+def test_other_failures_have_remedies_of_their_own(
     kind: str, checkpoint: bool, settings: tuple[str, ...], resume: bool
 ) -> None:
     cure = remedy(failed(kind), RiseConfig.preset("laptop"), checkpoint=checkpoint)
@@ -45,5 +47,5 @@ def test_other_failures_have_their_own_way_on(
     assert (cure.settings, cure.resume) == (settings, resume)
 
 
-def test_bad_data_is_for_the_person_to_mend() -> None:
+def test_bad_data_has_no_automatic_remedy() -> None:
     assert remedy(failed("data"), RiseConfig.preset("laptop"), checkpoint=False) is None

@@ -1,4 +1,4 @@
-"""A replayed training on a real viewer: told honestly, stopped, failed, gone on with."""
+"""A replayed training in a real viewer: shown, stopped, failed, resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_only_the_last_preview_of_a_batch_is_kept(script: Any, disc: Any) -> Non
     assert [event.step for event in kept if isinstance(event, events.Losses)] == [1, 2, 3]
 
 
-def test_a_training_is_told_in_header_curves_and_layers_and_can_be_stopped(
+def test_a_training_is_shown_in_header_curves_and_layers_and_can_be_stopped(
     labelled: Any, trainer: Any, script: Any, disc: Any, qtbot: Any, folder: Path
 ) -> None:
     states: list[RunState] = []
@@ -93,7 +93,7 @@ def test_a_failure_says_what_happened_and_what_to_do(labelled: Any, trainer: Any
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(labelled: Any, trainer: Any, qtbot: Any, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_from_its_checkpoint(labelled: Any, trainer: Any, qtbot: Any, tmp_path: Path) -> None:
     project = labelled.workspace.project
     run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
     (run.folder / "training_state").mkdir()
@@ -127,7 +127,7 @@ def test_an_interrupted_run_is_offered_when_the_project_is_opened_again(labelled
     assert len(trainer.job.split.labelled) == 1
 
 
-def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: Any, qtbot: Any) -> None:
+def test_a_worse_model_is_used_only_after_confirmation(labelled: Any, trainer: Any, qtbot: Any) -> None:
     project = labelled.workspace.project
     for _ in range(2):
         run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
@@ -149,7 +149,7 @@ def test_a_worse_model_waits_until_the_person_says_so(labelled: Any, trainer: An
     assert labelled.train.next_actions.use_new.isHidden()
 
 
-def test_training_again_is_short_and_starts_from_the_model_in_use(labelled: Any, trainer: Any) -> None:
+def test_training_again_is_short_and_starts_from_the_current_model(labelled: Any, trainer: Any) -> None:
     labelled.train.settings.budget.setCurrentIndex(2)
     labelled.train.train_again()
     assert trainer.job.config.weights == "last"
@@ -173,7 +173,7 @@ def test_the_live_score_hides_predictions_and_leaves_the_annotations_alone(
     assert labelled.viewer_for_tests.layers["predictions"].data.any()
 
 
-def test_the_frames_that_teach_are_listed_before_the_start(labelled: Any) -> None:
+def test_the_training_frames_are_listed_before_the_start(labelled: Any) -> None:
     names = [
         labelled.train.settings.frames.names.item(row).text().strip()
         for row in range(labelled.train.settings.frames.names.count())
@@ -183,7 +183,7 @@ def test_the_frames_that_teach_are_listed_before_the_start(labelled: Any) -> Non
     assert labelled.workspace.frame.name == "frame_1.png"
 
 
-def test_a_trainer_that_vanishes_without_a_word_has_failed(labelled: Any, trainer: Any, qtbot: Any) -> None:
+def test_a_training_that_ends_without_a_message_has_failed(labelled: Any, trainer: Any, qtbot: Any) -> None:
     labelled.train.start_training()
     trainer.alive = False
     qtbot.waitUntil(lambda: labelled.workspace.training.state is RunState.FAILED, timeout=10_000)
@@ -202,7 +202,7 @@ def test_annotating_goes_on_while_training(
     assert np.array_equal(to_mask(stored[1].segmentation, 60, 80), disc(48, 20, 6))
 
 
-def test_a_wrong_setting_is_told_and_nothing_starts(labelled: Any, trainer: Any) -> None:
+def test_a_wrong_setting_is_reported_and_nothing_starts(labelled: Any, trainer: Any) -> None:
     labelled.train.settings.advanced.more.setText("loss.nonsense=3")
     labelled.train.start_training()
     assert "loss.nonsense" in labelled.header.message.text()
@@ -216,12 +216,12 @@ def test_settings_may_hold_lists(labelled: Any) -> None:
     assert config.loss.unsupervised == 0.25
 
 
-def test_nothing_labelled_means_no_start(opened: Any) -> None:
+def test_without_labelled_frames_nothing_starts(opened: Any) -> None:
     assert not opened.train.start.isEnabled()
     assert "nothing to learn from" in opened.train.hint.text()
 
 
-def test_napari_asked_to_close_can_say_what_still_runs(
+def test_napari_names_the_running_task_when_it_closes(
     workbench: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
 ) -> None:
     from rise_napari.engine import background
@@ -242,7 +242,7 @@ def test_napari_asked_to_close_can_say_what_still_runs(
     assert f"{asked[0]}" == "RISE is training"
 
 
-def test_a_training_passes_the_garbage_collector_by_and_its_end_calls_it_back(
+def test_a_training_pauses_the_garbage_collector_and_its_end_resumes_it(
     labelled: Any, trainer: Any, script: Any, disc: Any, qtbot: Any
 ) -> None:
     before = gc.get_freeze_count()

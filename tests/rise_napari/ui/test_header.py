@@ -1,4 +1,4 @@
-"""The strip above the tabs: how things stand now, and nothing that is over."""
+"""The header shows the current state and clears old warnings."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("state", list(RunState))
-def test_every_state_can_be_read_in_both_themes(state: RunState) -> None:
+def test_every_state_is_readable_in_both_themes(state: RunState) -> None:
     assert 1.05 / (luminance(RUN_STATES[state]) + 0.05) >= 4.5
 
 
-def test_it_tells_counts_device_and_state_from_the_start(workbench: Any, folder: Path) -> None:
+def test_it_shows_counts_device_and_state(workbench: Any, folder: Path) -> None:
     shown = workbench.header
     assert shown.title.text() == "No project open"
     assert shown.state.isHidden()
@@ -35,7 +35,7 @@ def test_it_tells_counts_device_and_state_from_the_start(workbench: Any, folder:
     assert shown.state.text() == "Ready"
 
 
-def test_an_error_is_gone_once_something_went_well(
+def test_an_error_is_cleared_by_a_later_success(
     workbench: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message = workbench.header.message
@@ -52,7 +52,7 @@ def test_an_error_is_gone_once_something_went_well(
     assert message.text() == "The report is in /there.", "news is no trouble"
 
 
-def test_a_failure_is_over_with_the_next_start_and_with_another_project(
+def test_a_failure_is_cleared_by_the_next_start_and_by_another_project(
     opened: Any, trainer: Any, disc: Any, stroke: Any, qtbot: Any, tmp_path: Path
 ) -> None:
     stroke(opened, disc(20, 20))
@@ -76,7 +76,7 @@ def test_a_failure_is_over_with_the_next_start_and_with_another_project(
     assert train.next_actions.remedy.isHidden()
 
 
-def test_a_tinted_message_has_room_for_all_its_lines(opened: Any) -> None:
+def test_a_coloured_message_is_high_enough_for_all_its_lines(opened: Any) -> None:
     message = opened.header.message
     plain, width = message.sizeHint().height(), 300
     for words in range(1, 40):

@@ -1,4 +1,4 @@
-"""The first words of each tab: read once, remembered, and there again when they are asked for."""
+"""Introductions are shown until they are confirmed, and again on request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QPushButton
 from rise_napari.ui.introduction import Introductions
 
 
-def test_each_tab_is_introduced_until_it_was_read(workbench: Any) -> None:
+def test_each_tab_has_an_introduction_until_it_is_confirmed(workbench: Any) -> None:
     shown = workbench.introductions.frames
     assert list(shown) == [step.name for step in workbench.all_tabs]
     assert not any(frame.isHidden() for frame in shown.values())
@@ -24,7 +24,7 @@ def test_each_tab_is_introduced_until_it_was_read(workbench: Any) -> None:
     assert not shown["Annotate"].isHidden()
 
 
-def test_the_list_of_keys_brings_the_introductions_back(workbench: Any) -> None:
+def test_the_shortcuts_dialog_shows_the_introductions_again(workbench: Any) -> None:
     frame = workbench.introductions.frames["Project"]
     frame.findChild(QPushButton).click()
     assert frame.isHidden()

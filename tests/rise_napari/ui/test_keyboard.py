@@ -1,4 +1,4 @@
-"""The window without the mouse: from a folder to an export, with the keys a person has."""
+"""The window is usable with the keyboard only, from a folder to an export."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_every_button_of_every_tab_is_reached_with_tab(shown: Any, folder: Path,
         assert next(one for one in visited if step.isAncestorOf(one)).text() == "Got it", "it stands first"
 
 
-def test_a_tab_is_changed_from_fields_and_lists_too(shown: Any, folder: Path) -> None:
+def test_alt_and_a_number_change_the_tab_from_fields_and_lists_too(shown: Any, folder: Path) -> None:
     shown.workspace.open_path(folder)
     press(Qt.Key.Key_4, ALT)
     for field in (
@@ -141,7 +141,7 @@ def test_a_tab_is_changed_from_fields_and_lists_too(shown: Any, folder: Path) ->
     assert (shown.train.settings.advanced.seed.value(), shown.train.settings.advanced.more.text()) == (0, "")
 
 
-def test_f6_goes_to_the_controls_and_back(shown: Any, folder: Path) -> None:
+def test_f6_switches_between_image_and_tab(shown: Any, folder: Path) -> None:
     shown.workspace.open_path(folder)
     press(Qt.Key.Key_2, ALT)
     assert shown.isAncestorOf(QApplication.focusWidget())

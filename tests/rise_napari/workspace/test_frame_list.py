@@ -1,4 +1,4 @@
-"""The list of frames keeps its counts while single frames change."""
+"""The list of frames updates its counts when single frames change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_counts_follow_a_change() -> None:
     assert (known.count(FrameState.LABELLED), known.holdout) == (0, 0)
 
 
-def test_the_next_unlabelled_is_found_round_the_end() -> None:
+def test_the_search_for_unlabelled_frames_continues_at_the_start() -> None:
     known = FrameList(frames(3))
     assert known.next_unlabelled(None) == known.all[0]
     assert known.next_unlabelled(2) == known.all[0]

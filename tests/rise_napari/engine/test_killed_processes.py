@@ -1,4 +1,4 @@
-"""The window is killed: nothing but the stroke in hand is lost, and the training it ran saves itself and ends."""
+"""Killed processes: a killed window loses only the current stroke, its training saves and ends, and the reverse."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ time.sleep(600)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-def test_kill_nine_of_the_window_loses_nothing_but_the_stroke_in_hand(folder: Path) -> None:
+def test_a_killed_window_loses_only_the_current_stroke(folder: Path) -> None:
     window = subprocess.Popen(
         [sys.executable, "-c", WINDOW, str(folder)], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
     )
@@ -91,7 +91,7 @@ time.sleep(600)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-def test_a_training_whose_window_was_killed_saves_itself(folder: Path) -> None:
+def test_a_training_saves_and_ends_when_its_window_is_killed(folder: Path) -> None:
     path = Project.default_path(folder)
     from rise_engine.project.records import Instance
     from rise_engine.project.segmentation import from_mask
@@ -226,7 +226,7 @@ def _drive(what: str, path: Path) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-def test_kill_nine_of_the_trainer_is_told_and_one_button_goes_on(folder: Path) -> None:
+def test_a_killed_training_is_reported_and_one_button_resumes_it(folder: Path) -> None:
     path = _labelled_project(folder)
     said = _drive("kill", path)
     assert "killed" in said["told"]
@@ -239,7 +239,7 @@ def test_kill_nine_of_the_trainer_is_told_and_one_button_goes_on(folder: Path) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_closing_while_training_asks_and_then_stops_cleanly(folder: Path) -> None:
+def test_closing_the_window_while_training_asks_and_then_stops_it(folder: Path) -> None:
     path = _labelled_project(folder)
     said = _drive("close", path)
     assert said["asked"].count("RISE is training") == 2

@@ -1,4 +1,4 @@
-"""``python -m rise_napari PATH``, which ``rise demo --gui`` calls: the window with the project, and no question."""
+"""``python -m rise_napari PATH``, which ``rise demo --gui`` calls, opens the window with the project."""
 
 from __future__ import annotations
 

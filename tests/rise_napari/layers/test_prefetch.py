@@ -1,4 +1,4 @@
-"""What is read and decoded before it is shown, in other threads than the window's."""
+"""Frames, masks and live predictions are prefetched in background threads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Beside:
         self.threads.add(threading.get_ident())
 
 
-def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project, folder: Path) -> None:
+def test_neighbouring_frames_are_prefetched_with_their_masks(project: Project, folder: Path) -> None:
     beside, frames = Beside(), project.frames.all()
     stack = FrameStack(project, frames, first=5, on_problem=pytest.fail, prefetch=beside)
     stack.prefetch_neighbours()
@@ -53,7 +53,7 @@ def test_the_neighbours_are_read_ahead_with_what_else_they_need(project: Project
     assert stack.read(4).shape == (60, 80, 3), "it is read from memory"
 
 
-def test_frames_that_were_left_behind_are_not_read(project: Project) -> None:
+def test_frames_that_are_no_longer_neighbours_are_not_read(project: Project) -> None:
     beside, frames = Beside(), project.frames.all()
     begun, held = threading.Event(), threading.Event()
 
@@ -73,17 +73,17 @@ def test_frames_that_were_left_behind_are_not_read(project: Project) -> None:
     assert {number for number, _ in beside.told} == {frames[place].id for place in (1, 4, 6)}
 
 
-def read_ahead(layers: ProjectLayers) -> None:
+def prefetch(layers: ProjectLayers) -> None:
     """Waits until the frame in view is drawn, and its neighbours are read."""
     QApplication.processEvents()
     layers._stack._executor.submit(lambda: None).result(10)
 
 
-def test_reading_ahead_waits_until_the_frame_in_view_is_drawn(labelled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetching_waits_until_the_current_frame_is_drawn(labelled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(FrameStack, "prefetch_neighbours", lambda stack: done.append(f"ahead of {stack.current}"))
     labelled.viewer_for_tests.show()
-    read_ahead(labelled.layers)
+    prefetch(labelled.layers)
     labelled.window().findChild(QOpenGLWidget).aboutToCompose.connect(lambda: done.append("drawn"))
     done.clear()
     for place in (1, 2):
@@ -100,7 +100,7 @@ def test_the_next_frame_is_shown_without_decoding_a_mask(
 ) -> None:
     workspace, layers = labelled.workspace, labelled.layers
     array = layers.annotations.data
-    read_ahead(layers)
+    prefetch(layers)
     monkeypatch.setattr(MaskPatch, "decoded", lambda *_: pytest.fail("decoded on the window's thread"))
     workspace.show(workspace.frames[1].id)
     assert np.array_equal(layers.annotations.data > 0, disc(20, 24))
@@ -109,9 +109,9 @@ def test_the_next_frame_is_shown_without_decoding_a_mask(
     assert np.array_equal(layers.annotations.data > 0, disc(20, 20))
 
 
-def test_what_another_program_changed_since_it_was_read_ahead_is_shown_as_it_is(labelled: Any, disc: Any) -> None:
+def test_a_change_by_another_program_after_prefetching_is_shown(labelled: Any, disc: Any) -> None:
     workspace = labelled.workspace
-    read_ahead(labelled.layers)
+    prefetch(labelled.layers)
     second = workspace.frames[1].id
     with Project.open(workspace.project.path) as other:
         category = other.annotations.categories()[0].id
@@ -120,7 +120,7 @@ def test_what_another_program_changed_since_it_was_read_ahead_is_shown_as_it_is(
     assert np.array_equal(labelled.layers.annotations.data > 0, disc(20, 24) | disc(45, 60))
 
 
-def test_a_picture_of_another_size_gets_an_array_of_its_own(labelled: Any, folder: Path) -> None:
+def test_a_frame_of_another_size_gets_an_array_of_its_own(labelled: Any, folder: Path) -> None:
     layers, workspace = labelled.layers, labelled.workspace
     array = layers.annotations.data
     workspace.show(workspace.frames[6].id)
@@ -130,7 +130,7 @@ def test_a_picture_of_another_size_gets_an_array_of_its_own(labelled: Any, folde
     assert layers.annotations.data.any()
 
 
-def test_events_arrive_in_the_pumps_thread_before_they_are_told(trainer: Any, tmp_path: Path) -> None:
+def test_events_are_prefetched_in_the_thread_of_the_pump(trainer: Any, tmp_path: Path) -> None:
     session = TrainingSession(trainer)
     arrived: list[tuple[int, list[events.Event]]] = []
     session.events_arriving.connect(lambda batch: arrived.append((threading.get_ident(), batch)))

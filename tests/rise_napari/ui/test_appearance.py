@@ -1,4 +1,4 @@
-"""What can be measured of the window's looks: nothing scrolls on a small screen, marks stand out in both themes."""
+"""The appearance of the window: no scrolling on a small screen, icons with enough contrast in both themes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def contrast(one: float, other: float) -> float:
 
 
 @pytest.mark.parametrize(("theme", "place"), [("dark", 0), ("light", 1)])
-def test_marks_stand_out_from_buttons_and_lists(theme: str, place: int) -> None:
+def test_icons_contrast_with_buttons_and_lists(theme: str, place: int) -> None:
     grounds = [luminance(*getattr(get_theme(theme), name).as_rgb_tuple()[:3]) for name in ("primary", "foreground")]
     for written, drawn in COLOURS.items():
         if written == "#ffffff":
@@ -39,7 +39,7 @@ def test_marks_stand_out_from_buttons_and_lists(theme: str, place: int) -> None:
         assert all(contrast(mark, ground) >= 3 for ground in grounds), (written, theme)
 
 
-def test_icons_have_the_pixels_of_a_fine_screen(qapp: Any) -> None:
+def test_icons_are_sharp_on_a_high_resolution_screen(qapp: Any) -> None:
     icon = shipped_icon("accept", dark=True)
     assert QSize(16, 16) in icon.availableSizes()
     assert QSize(32, 32) in icon.availableSizes()
@@ -92,7 +92,7 @@ def _words(button: QPushButton) -> int:
     return int(button.fontMetrics().boundingRect(button.text()).width())
 
 
-def test_a_high_window_has_the_larger_views(opened: Any) -> None:
+def test_a_high_window_shows_larger_previews(opened: Any) -> None:
     bank = opened.bank
     opened.viewer_for_tests.window.show()
     opened.tabs.setCurrentWidget(bank)
@@ -102,11 +102,11 @@ def test_a_high_window_has_the_larger_views(opened: Any) -> None:
     assert bank.preview.columns == 3
 
 
-def test_the_slider_under_the_picture_says_what_it_moves(opened: Any) -> None:
+def test_the_slider_below_the_canvas_is_labelled_frame(opened: Any) -> None:
     assert opened.viewer_for_tests.dims.axis_labels[0] == "frame"
 
 
-def test_lines_without_words_take_no_room(opened: Any, tmp_path: Path) -> None:
+def test_empty_lines_of_text_are_hidden(opened: Any, tmp_path: Path) -> None:
     export = opened.export
     lines = (export.coco_where, export.onnx_where, export.report_where)
     assert all(line.isHidden() for line in lines)
