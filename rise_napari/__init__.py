@@ -1,0 +1,1 @@
+"""The napari plugin: the window for annotation, training, review and export."""

@@ -1,0 +1,1 @@
+"""Work outside the thread of the window: the engine process, background threads, the garbage collector."""

@@ -1,0 +1,1 @@
+"""The napari layers of the open project. Only this folder writes layers."""

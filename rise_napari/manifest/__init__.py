@@ -1,0 +1,1 @@
+"""The entry points of ``napari.yaml``: reader, writer, sample data, command palette, preferences."""

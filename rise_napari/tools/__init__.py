@@ -1,0 +1,1 @@
+"""The mouse tools on the image and the edits of instances."""

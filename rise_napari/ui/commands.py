@@ -55,7 +55,7 @@ class Command:
     key: str = ""
     """Its key in napari's spelling; empty for a command without a key."""
     help: str = ""
-    """Its explanation in the list of shortcuts; empty where the title says enough."""
+    """Its explanation in the list of shortcuts; empty if the title is enough."""
     layer_only: bool = False
     """Bound to the annotation layer only, because napari uses the key for something else on other layers."""
     listed: bool = True

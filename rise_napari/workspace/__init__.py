@@ -1,4 +1,4 @@
-"""What the tabs share, without widgets: the open project, the frame in view, the running training."""
+"""The state that all tabs share: the open project, the current frame, the running training. No widgets."""
 
 from rise_napari.workspace.workspace import FIRST_CATEGORY, Workspace
 

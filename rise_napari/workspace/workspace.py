@@ -1,4 +1,4 @@
-"""The state that all tabs share: the open project, the current frame, the running training. No widgets."""
+"""The workspace: opens projects, selects frames, and applies edits, with a signal for every change."""
 
 from __future__ import annotations
 
