@@ -15,11 +15,11 @@ TEXTS = {
     "Project": (
         "<b>Welcome.</b> RISE learns to segment objects from a few annotated frames and from all unlabelled ones. "
         "Start with a folder of images. RISE never changes the images; it keeps the project next to the folder. To try "
-        "it without images of your own, press <b>Sample totes</b>: it generates twelve frames, some of them labelled."
+        "it without images of your own, press <b>Open sample totes</b>: it generates twelve frames, some labelled."
     ),
     "Annotate": (
-        "<b>Annotate every object of a frame</b>, also partly hidden ones, then press <b>Done</b>. The model learns "
-        "only from frames that are done. Suggest (S) proposes most outlines. Every stroke is saved immediately. "
+        "<b>Annotate every object of a frame</b>, also partly hidden ones, then press <b>Mark done</b>. The model "
+        "learns only from frames that are done. Suggest (S) proposes most outlines. Every stroke is saved immediately. "
         "Ctrl + Z undoes the last action, on any frame."
     ),
     "Bank": (
