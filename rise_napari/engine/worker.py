@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rise_engine.prediction.load import LoadedModel
 
 
-def stage(
+def preview_sequence(
     project: str, frame: int, seed: int, preset: str, settings: list[str], scale: int
 ) -> Iterator[dict[str, Any]]:
     """A pseudo-sequence of a frame: before, after and strong as base64 PNGs, and a description of the changes."""
@@ -118,7 +118,7 @@ def export_onnx(project: str, path: str, run: int | None) -> Iterator[dict[str, 
 
 
 JOBS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
-    "stage": stage,
+    "preview_sequence": preview_sequence,
     "predict": predict,
     "candidates": candidates,
     "export_onnx": export_onnx,

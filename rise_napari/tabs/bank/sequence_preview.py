@@ -121,7 +121,13 @@ class SequencePreview(QWidget):
         stream_in_background(
             self._workspace,
             lambda: self._workspace.engine.run(
-                "stage", project=path, frame=frame.id, seed=seed, preset=PRESET, settings=settings, scale=SCALE
+                "preview_sequence",
+                project=path,
+                frame=frame.id,
+                seed=seed,
+                preset=PRESET,
+                settings=settings,
+                scale=SCALE,
             ),
             each=lambda answer: self._show(frame.id, answer),
             finished=self._generated,
