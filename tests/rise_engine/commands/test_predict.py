@@ -100,7 +100,7 @@ def iou(first: Any, second: Any) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
-def test_the_store_gets_what_a_person_should_see(project: Path) -> None:
+def test_the_store_gets_predictions_from_the_stored_score_up(project: Path) -> None:
     assert rise("predict", project) == 0
     with Project.open(project) as opened:
         for frame in opened.frames.all():
@@ -114,7 +114,7 @@ def test_the_store_gets_what_a_person_should_see(project: Path) -> None:
             assert iou(prediction.segmentation, box_mask(BOXES[0])) > 0.95
 
 
-def test_a_file_gets_nearly_all_and_the_project_nothing(project: Path, tmp_path: Path) -> None:
+def test_a_file_gets_low_scores_too_and_the_project_does_not_change(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "predictions.json"
     assert rise("predict", project, "--out", out) == 0
     written = json.loads(out.read_text())
@@ -144,7 +144,7 @@ def test_a_file_keeps_the_image_ids_of_its_source(project: Path, tmp_path: Path)
     assert {each["image_id"] for each in written["annotations"]} == set(ids.values())
 
 
-def test_a_list_restricts_the_frames_and_another_folder_can_be_predicted(project: Path, tmp_path: Path) -> None:
+def test_a_list_selects_frames_and_another_folder_can_be_predicted(project: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("new_2.png\n")
     other = tmp_path / "other"
@@ -157,7 +157,7 @@ def test_a_list_restricts_the_frames_and_another_folder_can_be_predicted(project
     assert sorted(path.name for path in other.iterdir()) == ["new_0.png", "new_1.png", "new_2.png"]
 
 
-def test_an_unreadable_frame_is_named_and_left_out(
+def test_an_unreadable_frame_is_reported_and_skipped(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "totes" / "tote_1.png").write_bytes(b"broken")
@@ -167,7 +167,7 @@ def test_an_unreadable_frame_is_named_and_left_out(
     assert [image["file_name"] for image in json.loads(out.read_text())["images"]] == ["tote_0.png", "tote_2.png"]
 
 
-def test_evaluate_measures_on_the_hold_out_in_percent(project: Path, tmp_path: Path) -> None:
+def test_evaluate_uses_the_holdout_and_reports_percent(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.json"
     assert rise("evaluate", project, "--json", out) == 0
     scores = json.loads(out.read_text())
@@ -269,7 +269,7 @@ def test_ground_truth_with_an_invalid_mask_is_refused_with_its_id(
         ("categories", "id", [1]),
     ],
 )  # fmt: skip
-def test_a_truth_with_fields_of_the_wrong_kind_is_refused(
+def test_ground_truth_with_invalid_fields_is_refused(
     part: str, field: str, value: Any, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dataset = truth("tote_0.png")
@@ -282,9 +282,7 @@ def test_a_truth_with_fields_of_the_wrong_kind_is_refused(
     assert said.count("\n") == 1
 
 
-def test_what_is_measured_and_written_says_which_run_it_is_of(
-    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_messages_name_the_run(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Project.open(project) as opened:
         second = opened.runs.start(preset="laptop", recipe="paper", steps=1, base="none")
         opened.runs.finish(second.number, steps=1)
@@ -305,7 +303,7 @@ def test_frames_that_cannot_be_read_are_not_counted_as_predicted(
 
 
 @pytest.mark.parametrize("text", ["nothing", "{}", '{"images": [], "annotations": [], "categories": []}'])
-def test_a_truth_that_is_none_is_refused(
+def test_an_invalid_ground_truth_file_is_refused(
     text: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "truth.json"
@@ -333,7 +331,7 @@ def test_each_of_two_test_time_augmentation_passes_has_half_the_weight(
     assert "--looks 3" in capsys.readouterr().err
 
 
-def test_what_a_run_has_predicted_stays_unless_asked_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predicted_frames_are_skipped_without_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert rise("predict", project) == 0
     with Project.open(project) as opened:
         [first] = opened.predictions.of_frame(opened.frames.all()[0].id)
