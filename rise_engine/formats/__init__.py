@@ -1,0 +1,1 @@
+"""Import and export of annotation formats and datasets, through the public parts of a project."""

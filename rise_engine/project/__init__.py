@@ -1,1 +1,1 @@
-"""What the user owns on disk: the store, its frames, splits, and the review queue."""
+"""A project on disk: its database, frames, annotations, predictions, runs and splits."""

@@ -32,10 +32,10 @@ def image_folder(path: Path) -> Path:
     return best
 
 
-def _folders(beside: Path) -> list[Path]:
+def _folders(nearest: Path) -> list[Path]:
     """The folders to search, the nearest first."""
-    places = [beside]
-    for folder in (beside, beside.parent):
+    places = [nearest]
+    for folder in (nearest, nearest.parent):
         if folder not in places:
             places.append(folder)
         inside = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
