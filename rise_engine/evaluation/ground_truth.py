@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco.file import CocoFile
 from rise_engine.project.segmentation import Polygons, area_of, box_of, to_rle
+from rise_engine.project.upright import made_on_another_size, usable_size
 
 if TYPE_CHECKING:
     from rise_engine.project.project import Project
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 def ground_truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any]:
     """The annotations of these frames as a COCO dataset, with frame ids as image ids.
 
-    Annotations without a pixel inside their image are left out: no prediction could match them.
+    Annotations without a pixel inside their image are left out: no prediction could match them. Raises RiseError
+    naming the frame when its annotations were made on an image of another size.
     """
     images, annotations = [], []
     for frame_id in frame_ids:
@@ -25,8 +27,12 @@ def ground_truth_of(project: Project, frame_ids: Sequence[int]) -> dict[str, Any
         images.append(
             {"id": frame_id, "file_name": project.frames.get(frame_id).name, "height": height, "width": width}
         )
+        project.require_own_size(frame_id)
         for instance in project.annotations.of_frame(frame_id):
-            area = area_of(instance.segmentation, height, width)
+            try:
+                area = area_of(instance.segmentation, height, width)
+            except RiseError as error:
+                raise RiseError(f"{project.frames.get(frame_id).name}: {error}") from error
             if not area:
                 continue
             x0, y0, x1, y1 = box_of(instance.segmentation, height, width)
@@ -80,15 +86,14 @@ def ground_truth_from_file(project: Project, file: CocoFile, frames: Collection[
 
 
 def _checked_size(project: Project, path: Path, entry: dict[str, Any], frame: int) -> dict[str, Any]:
-    """The entry of an image, unchanged; RiseError when its size differs from the frame's."""
-    width, height = project.probe(frame)
-    given = entry.get("width"), entry.get("height")
-    if given != (width, height):
-        raise RiseError(
-            f"{path} has width {given[0]!r} and height {given[1]!r} for {entry['file_name']}, but the image has "
-            f"{width} x {height} pixels: evaluate on the images that the file was made for."
-        )
-    return entry
+    """The entry of an image with the frame's size; RiseError when the file gives another one."""
+    size = project.probe(frame)
+    given = usable_size(entry)
+    if given is None:
+        raise RiseError(f"{path} has no width and height for {entry['file_name']}: write those of the image.")
+    if given != size:
+        raise RiseError(f"{path}: {entry['file_name']}: {made_on_another_size(given, size)}")
+    return {**entry, "width": given[0], "height": given[1]}
 
 
 def _checked_annotation(path: Path, entry: dict[str, Any], image: dict[str, Any], category: int) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from rise_engine.errors import RiseError
 from rise_engine.project.image_file import read_image
-from rise_engine.project.records import FrameRecord, Instance, Source
+from rise_engine.project.records import FrameRecord, Instance
 from rise_engine.project.segmentation import to_mask
+from rise_engine.project.upright import imported_polygons, size_conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ def labelled_frame(
     were made on. Raises RiseError that names the frame when the file or a mask is broken.
     """
     picture = read_image(root / record.name, short_side=short_side)
-    words = made_on_another(made_for, (picture.width, picture.height))
-    if words is not None and any(map(_from_elsewhere, instances)):
+    words = size_conflict(made_for, (picture.width, picture.height), imported_polygons(instances))
+    if words is not None:
         raise RiseError(f"{record.name}: {words}")
     height, width = picture.pixels.shape[:2]
     masks: list[NDArray[np.bool_]] = []
@@ -80,22 +81,6 @@ def labelled_frame(
 def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None) -> UnlabelledFrame:
     """The frame's image without its annotations."""
     return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
-
-
-def made_on_another(made_for: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
-    """A message when imported polygons were made on an image of another (width, height), else None."""
-    # A file may have the sides in the order of the sensor, before EXIF orientation.
-    if made_for is None or {*made_for} == {*size}:
-        return None
-    return (
-        f"its annotations were made on {made_for[0]} x {made_for[1]} pixels, but the image has {size[0]} x {size[1]}; "
-        "use the images that the annotations were made on."
-    )
-
-
-def _from_elsewhere(instance: Instance) -> bool:
-    """Whether an instance has polygons of an imported file; run lengths contain the size of their image."""
-    return instance.source is Source.IMPORTED and isinstance(instance.segmentation, list)
 
 
 def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
 from rise_engine.project.image_file import SUFFIXES, read_header
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
+from rise_engine.project.upright import usable_size
 from rise_engine.project.wording import number_of
 
 _FRAMES_A_TRANSACTION = 10_000
@@ -112,11 +113,10 @@ class Frames:
 
     @reading("frames")
     def annotated_size(self, frame: int) -> tuple[int, int] | None:
-        """(width, height) of the image that imported annotations were made on; None when no file has them."""
+        """(width, height) of the image that imported annotations were made on; None when no file has a usable one."""
         rows = self._store.read("SELECT origin FROM frames WHERE id = ?", (frame,))
         origin = json.loads(rows[0]["origin"]) if rows and rows[0]["origin"] else {}
-        width, height = origin.get("width"), origin.get("height")
-        return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+        return usable_size(origin)
 
     @reading("frames")
     def origins(self) -> dict[int, dict[str, Any]]:

@@ -28,6 +28,8 @@ from rise_engine.project.records import (
     ScanReport,
 )
 from rise_engine.project.runs import Runs
+from rise_engine.project.segmentation import mask_of_another_size
+from rise_engine.project.upright import imported_polygons, size_conflict
 
 FILE_NAME = "project.sqlite"
 RUNS = "runs"
@@ -173,6 +175,21 @@ class Project:
     def probe_many(self, frames: Iterable[int]) -> dict[int, tuple[int, int]]:
         """The sizes of many frames, stored in one transaction; pass a few hundred frames at a time."""
         return self.frames.probe(self.images, frames)
+
+    def require_own_size(self, frame: int) -> None:
+        """Raise RiseError naming the frame when annotations of it were made on an image of another size."""
+        instances = self.annotations.of_frame(frame)
+        if not instances:
+            return
+        width, height = self.probe(frame)
+        name = self.frames.get(frame).name
+        words = size_conflict(self.frames.annotated_size(frame), (width, height), imported_polygons(instances))
+        if words is not None:
+            raise RiseError(f"{name}: {words}")
+        for instance in instances:
+            segmentation = instance.segmentation
+            if isinstance(segmentation, dict) and segmentation.get("size") != [height, width]:
+                raise RiseError(f"{name}: {mask_of_another_size(segmentation.get('size'), height, width)}")
 
     def image(self, frame: int) -> NDArray[np.uint8]:
         """The image, uint8 (H, W, 3) RGB, with EXIF orientation applied."""

@@ -97,6 +97,14 @@ def box_of(segmentation: Segmentation, height: int, width: int) -> tuple[float, 
     return x, y, x + w, y + h
 
 
+def mask_of_another_size(size: object, height: int, width: int) -> str:
+    """A sentence about run lengths of the given ``size`` on an image of another height and width."""
+    return (
+        f"A mask was made for an image of height and width {size}, but the image has [{height}, {width}]; "
+        "use the images that the annotations were made on."
+    )
+
+
 def mask_region(mask: NDArray[Any]) -> tuple[slice, slice] | None:
     """The rows and the columns that the non-zero pixels of an (H, W) array span; None when there are none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -152,10 +160,7 @@ def _encode_columns(part: NDArray[np.uint8], first: int, width: int) -> dict[str
 def _checked_rle(rle: dict[str, Any], height: int, width: int) -> dict[str, Any]:
     size, counts = rle.get("size"), rle.get("counts")
     if list(size or ()) != [height, width]:
-        raise RiseError(
-            f"A mask was made for an image of height and width {size}, but the image has [{height}, {width}]; "
-            "use the images that the annotations were made on."
-        )
+        raise RiseError(mask_of_another_size(size, height, width))
     if isinstance(counts, list):
         runs = np.asarray(counts, dtype=np.int64)
     elif isinstance(counts, str | bytes):

@@ -74,6 +74,8 @@ class Trainer:
         if config.loader.unlabelled_pool == "all":
             everyone = sorted({*self.split.labelled, *self.split.unlabelled})
             self.split = replace(self.split, unlabelled=everyone)
+        for frame in self.split.holdout:
+            project.require_own_size(frame)
         self._ranks = ranks or Ranks()
         device = choose_device(self._ranks.device(config.device))
         self._resumed = self._run_to_resume(run, config) if resume else None

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rise_engine.atomic import atomic_file
+from rise_engine.errors import RiseError
 from rise_engine.project.database.damage import reading
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, StoredAnnotation
-from rise_engine.project.segmentation import Segmentation, area_of, box_of, from_mask, to_mask
+from rise_engine.project.segmentation import Polygons, Segmentation, area_of, box_of, from_mask, to_mask
+from rise_engine.project.upright import Size, size_conflict, usable_size
 
 ExportSource = Literal["reviewed", "drawn", "all"]
 ExportMasks = Literal["as-imported", "rle", "polygons"]
@@ -99,6 +101,11 @@ class _Ids:
         return wanted
 
 
+def _usable_id(number: object) -> int | str | None:
+    """An imported annotation id; None where it is neither a number nor text, so that a free number replaces it."""
+    return number if isinstance(number, int | str) and not isinstance(number, bool) else None
+
+
 class _Export:
     def __init__(
         self,
@@ -116,7 +123,7 @@ class _Export:
         self._frames = self._chosen(frames)
         self._origins = project.frames.origins()
         self._image_ids = image_ids(project)
-        self._sizes: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[int, Size] = {}
 
     def header(self) -> dict[str, Any]:
         """The top-level fields of the imported files; lists of several files are joined."""
@@ -143,7 +150,7 @@ class _Export:
         for row in self._project.annotations.stream():
             if row.frame in self._frames and (self._source != "drawn" or row.source in _BY_HAND):
                 origin = json.loads(row.origin) if row.origin else {}
-                yield self._annotation(row, ids.of(origin.get("id")), origin, json.loads(row.extra))
+                yield self._annotation(row, ids.of(_usable_id(origin.get("id"))), origin, json.loads(row.extra))
         if self._source == "all":
             for frame in self._frames.values():
                 if frame.state is FrameState.UNLABELLED:
@@ -167,16 +174,40 @@ class _Export:
 
     def _image(self, frame: FrameRecord) -> dict[str, Any]:
         entry = {"file_name": frame.name, **self._origins.get(frame.id, {}), "id": self._image_ids[frame.id]}
-        if "width" not in entry or "height" not in entry:
-            entry["width"], entry["height"] = self._project.probe(frame.id)
+        given = usable_size(entry)
+        if given is None or self._masks != "as-imported":
+            # An imported entry may have the sides as the sensor has them; converted masks are of the upright image.
+            given = self._upright(frame.id)
+        if (entry.get("width"), entry.get("height")) != given:
+            entry["width"], entry["height"] = given
         return entry
 
-    def _size(self, frame: int) -> tuple[int, int]:
-        """(height, width)."""
+    def _upright(self, frame: int) -> Size:
+        """The size of the image file; where that is gone, the size that the imported file gives."""
         if frame not in self._sizes:
-            entry = self._image(self._frames[frame])
-            self._sizes[frame] = (int(entry["height"]), int(entry["width"]))
+            try:
+                self._sizes[frame] = self._project.probe(frame)
+            except RiseError:
+                given = usable_size(self._origins.get(frame, {}))
+                if given is None:
+                    raise
+                self._sizes[frame] = given
         return self._sizes[frame]
+
+    def _polygon_size(self, frame: int, polygons: Polygons) -> tuple[int, int]:
+        """The (height, width) to rasterise polygons at.
+
+        Raises RiseError naming the frame when they were made on another size and have to be converted.
+        """
+        size = self._upright(frame)
+        given = usable_size(self._origins.get(frame, {}))
+        words = size_conflict(given, size, [polygons])
+        if words is not None:
+            if self._masks != "as-imported":
+                raise RiseError(f"{self._frames[frame].name}: {words}")
+            # They leave unchanged, with the entry of their own size.
+            size = given or size
+        return size[1], size[0]
 
     def _annotation(
         self,
@@ -190,7 +221,12 @@ class _Export:
         unchanged = self._masks == "as-imported"
         if not unchanged or area is None or box is None:
             segmentation: Segmentation = json.loads(text)
-            height, width = segmentation["size"] if isinstance(segmentation, dict) else self._size(row.frame)
+            if isinstance(segmentation, dict):
+                height, width = segmentation["size"]
+            else:
+                height, width = self._polygon_size(
+                    row.frame, segmentation if row.source == Source.IMPORTED.value else []
+                )
             if not unchanged:
                 segmentation = self._converted(segmentation, height, width, crowd=bool(row.crowd))
                 text = json.dumps(segmentation)

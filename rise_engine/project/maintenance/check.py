@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rise_engine.errors import RiseError
 from rise_engine.project.database.schema import INSTANCES
-from rise_engine.project.frame import made_on_another
 from rise_engine.project.image_file import read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
 from rise_engine.project.segmentation import area_of
+from rise_engine.project.upright import imported_polygons, size_conflict
 from rise_engine.project.wording import number_of
 
 _DECODED_SIDE = 64
@@ -91,11 +92,15 @@ def _polygons(project: Project, frame: FrameRecord, size: tuple[int, int]) -> It
     imported = f"SELECT 1 FROM {INSTANCES} WHERE frame = ? AND source = ? AND segmentation LIKE '[%' LIMIT 1"
     if project.store.read(imported, (frame.id, Source.IMPORTED.value)):
         try:
-            words = made_on_another(project.frames.annotated_size(frame.id), size)
+            made_for = project.frames.annotated_size(frame.id)
         except RiseError as error:
-            words = str(error)
-        if words is not None:
-            yield words
+            yield str(error)
+            return
+        # Masks that cannot be read are reported one by one elsewhere.
+        with suppress(RiseError, ValueError, TypeError):
+            words = size_conflict(made_for, size, imported_polygons(project.annotations.of_frame(frame.id)))
+            if words is not None:
+                yield words
 
 
 def _runs(project: Project) -> Iterator[str]:
