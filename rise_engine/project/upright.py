@@ -21,9 +21,14 @@ def usable_size(entry: Mapping[str, Any]) -> Size | None:
 
     Missing, null, text and zero are not usable: the image file gives the size then.
     """
-    sides = [entry.get("width"), entry.get("height")]
-    numbers = [int(side) for side in sides if type(side) in (int, float) and 0 < side < 2**31 and side == int(side)]
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
+    width, height = _side(entry.get("width")), _side(entry.get("height"))
+    return None if width is None or height is None else (width, height)
+
+
+def _side(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**31:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def fits(polygons: Iterable[Polygons], size: Size) -> bool:
