@@ -56,9 +56,9 @@ def main() -> None:
         if "compiled" in trainers:
             trainers["compiled"].learner.model.backbone.net.compile()  # type: ignore[operator, union-attr]
         first = next(iter(trainers.values()))
-        first._scenes.fill_bank()
+        first.source.fill_bank()
         start = config.schedule.unsupervised_after
-        scenes = [first._sequences(start + step) for step in range(SCENES)]
+        scenes = [first.sequences(start + step) for step in range(SCENES)]
         seconds: dict[str, list[float]] = {name: [] for name in trainers}
         gradients: dict[str, Tensor] = {}
         for repeat in range(options.repeats + 1):

@@ -237,18 +237,14 @@ class Steps:
         self.trainer = trainer
         self.step = trainer.config.schedule.unsupervised_after
 
-    def forget_frames(self) -> None:
-        for kept in vars(self.trainer._scenes).values():
-            getattr(kept, "cache_clear", lambda: None)()
-
     def __call__(self, watch: Stopwatch | None = None) -> None:
-        self.forget_frames()
+        self.trainer.source.release_frames()
         learner = self.trainer.learner
         if watch is None:
-            learner.learn(self.step, *self.trainer._sequences(self.step))
+            learner.learn(self.step, *self.trainer.sequences(self.step))
         else:
             with watch.stage("scene making"):
-                sequences = self.trainer._sequences(self.step)
+                sequences = self.trainer.sequences(self.step)
             gradients = watch.timed("losses", learner.gradients)
             with patch.object(learner, "gradients", gradients), watch.stage("optimiser"):
                 learner.learn(self.step, *sequences)
@@ -302,7 +298,7 @@ def print_floor(steps: Steps, took: float, device: torch.device, *, half: bool) 
     """What the step asks for against what the machine has."""
     rate, bandwidth = abilities(device, half=half)
     trainer = steps.trainer
-    sequences = trainer._sequences(steps.step)
+    sequences = trainer.sequences(steps.step)
     with WorkCounter(rate, bandwidth) as work:
         trainer.learner.learn(steps.step, *sequences)
     wait(device)
@@ -337,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             # Stages are told apart only where one comes after the other.
             loader = config.loader.model_copy(update={"workers": 0})
             staged = Steps(Trainer(project, config.model_copy(update={"loader": loader})))
-            staged.trainer._scenes.fill_bank()
+            staged.trainer.source.fill_bank()
             print(
                 f"{options.preset}, {options.recipe}, on {device}, {options.threads} thread(s)"
                 f"{', bf16' if config.optimiser.bf16 else ''}: {config.loader.labelled_per_step} labelled and "
@@ -348,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print_stages(staged, options.steps, device)
             del staged
             steps = Steps(Trainer(project, config))
-            steps.trainer._scenes.fill_bank()
+            steps.trainer.source.fill_bank()
             steps()
             took = whole_step(steps, options.steps, device)
             print_floor(steps, took, device, half=config.optimiser.bf16)

@@ -1,6 +1,6 @@
 """Weak, strong and per-object augmentation (paper, Sec. 3.2, 3.3 and App. A).
 
-Every draw comes from the generator given, so a scene can be made again from its seed.
+All random numbers come from the given generator, so that a pseudo-sequence can be made again from its seed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rise_engine.config import AugmentConfig, StrongOperation
 from rise_engine.pseudo_sequences.geometry import Matrix, about, rotation, scaling, translation
 
 Recolouring = Callable[[Tensor], Tensor]
-"""Takes an image float (3, H, W) 0..1 on any device to the same in other colours."""
+"""Maps an image float (3, H, W) 0..1, on any device, to the same image in other colours."""
 
 BLUR_KERNEL = 5
 BLUR_SIGMA = (0.1, 2.0)
@@ -25,7 +25,7 @@ BLUR_SIGMA = (0.1, 2.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeakAugmentation:
-    """psi: ``matrix`` moves the picture's content within the picture, ``brightness`` multiplies its values."""
+    """psi: ``matrix`` moves the content within the image, ``brightness`` multiplies its values."""
 
     matrix: Matrix
     brightness: float
@@ -33,7 +33,7 @@ class WeakAugmentation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectAugmentation:
-    """How one pasted object differs from its cut-out: ``matrix`` turns, scales and mirrors it about the origin."""
+    """Augmentation of one pasted object; ``matrix`` rotates, scales and mirrors it about the origin."""
 
     matrix: Matrix
     brightness: float
@@ -43,26 +43,28 @@ class ObjectAugmentation:
 def sample_weak(
     rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int], *, flip: bool
 ) -> WeakAugmentation:
-    """A weak augmentation of a picture of ``size`` (h, w): rotation, scale and shift about its centre, brightness.
+    """A weak augmentation of an image of ``size`` (h, w): rotation, scale and shift about its centre, brightness.
 
-    ``flip`` allows it to mirror left and right, which happens half the time.
+    With ``flip`` it is mirrored left to right with probability 0.5.
     """
-    moved = _draw_motion(rng, size, config.rotation, config.scale, config.shift, config.brightness)
+    moved = _sample_motion(rng, size, config.rotation, config.scale, config.shift, config.brightness)
     mirror = -1.0 if flip and rng.random() < 0.5 else 1.0
     return _mirrored(moved, size, mirror, 1.0)
 
 
 def sample_strong_motion(rng: np.random.Generator, config: AugmentConfig, size: tuple[int, int]) -> WeakAugmentation:
-    """How the strong view of ``size`` (h, w) is moved once more: as ``sample_weak``, within ranges of its own.
+    """A second weak augmentation for the strong view of ``size`` (h, w), with its own ranges.
 
-    A student that sees its picture turned or resized further than its teacher does is Soft Teacher's (ICCV 2021).
+    Soft Teacher (ICCV 2021) also rotates and scales the student's image more than the teacher's.
     """
-    moved = _draw_motion(rng, size, config.strong_rotation, config.strong_scale, config.strong_shift, config.brightness)
+    moved = _sample_motion(
+        rng, size, config.strong_rotation, config.strong_scale, config.strong_shift, config.brightness
+    )
     mirror_x, mirror_y = rng.choice((-1.0, 1.0), size=2) if config.strong_mirror else (1.0, 1.0)
     return _mirrored(moved, size, mirror_x, mirror_y)
 
 
-def _draw_motion(
+def _sample_motion(
     rng: np.random.Generator,
     size: tuple[int, int],
     turn: float,
@@ -70,7 +72,7 @@ def _draw_motion(
     shift: float,
     brightness: float,
 ) -> WeakAugmentation:
-    """Turning (degrees) and resizing about the centre of ``size`` (h, w), then shifting by shares of its sides."""
+    """Rotation (degrees) and scaling about the centre of ``size`` (h, w), then a shift by shares of its sides."""
     height, width = size
     turned = rotation(rng.uniform(-turn, turn))
     factor = rng.uniform(*zoom)
@@ -82,7 +84,7 @@ def _draw_motion(
 
 
 def _mirrored(moved: WeakAugmentation, size: tuple[int, int], x: float, y: float) -> WeakAugmentation:
-    """Mirrored first, where ``x`` or ``y`` is -1, and then moved."""
+    """The augmentation after mirroring along the axes where ``x`` or ``y`` is -1."""
     height, width = size
     return replace(moved, matrix=moved.matrix @ about((width / 2, height / 2), scaling(x, y)))
 
@@ -116,29 +118,29 @@ def strong_augmentation(image: Tensor, rng: np.random.Generator, config: Augment
 def sample_strong(rng: np.random.Generator, config: AugmentConfig) -> tuple[Recolouring, ...]:
     """phi: RandAugment over operations that change colours and never the geometry.
 
-    ``config.strong_operations`` different ones of ``config.strong_choices`` are drawn (all of them when there are
-    fewer), to be carried out in the order drawn.
+    ``config.strong_operations`` different ones of ``config.strong_choices`` are sampled (all of them if there are
+    fewer), to be applied in this order.
     """
     choices = config.strong_choices
-    drawn = rng.choice(len(choices), min(config.strong_operations, len(choices)), replace=False)
-    return tuple(STRONG_OPERATIONS[choices[index]](rng, config) for index in drawn)
+    sampled = rng.choice(len(choices), min(config.strong_operations, len(choices)), replace=False)
+    return tuple(STRONG_OPERATIONS[choices[index]](rng, config) for index in sampled)
 
 
 def colour_jitter(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
-    """Brightness and contrast, each multiplied by a draw; the default, 0.05 to 0.95, is that of the released RISE."""
+    """Brightness and contrast, each with a random factor; the default, 0.05 to 0.95, is that of the released RISE."""
     brightness, contrast = rng.uniform(*config.strong_jitter, size=2)
     return partial(adjust, brightness=brightness, contrast=contrast)
 
 
 def planckian_jitter(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
-    """The light of a black body at another temperature: red and blue scaled, green untouched (Planckian jitter)."""
+    """Planckian jitter, the light of a black body at another temperature: red and blue scaled, green unchanged."""
     table = _blackbody_table()
     red, blue = table[int(rng.integers(len(table)))].tolist()
     return lambda image: (image * image.new_tensor([red, 1.0, blue])[:, None, None]).clamp(0, 1)
 
 
 def grayscale(rng: np.random.Generator, config: AugmentConfig) -> Recolouring:
-    """No colour, three equal channels."""
+    """Grey values in three equal channels."""
     return lambda image: kornia.color.rgb_to_grayscale(image).expand_as(image)
 
 
@@ -158,6 +160,6 @@ STRONG_OPERATIONS: dict[StrongOperation, Callable[[np.random.Generator, AugmentC
 
 @cache
 def _blackbody_table() -> Tensor:
-    """What red and blue are multiplied by, (25, 2), for temperatures from 3,000 to 15,000 kelvin."""
+    """Factors of red and blue, (25, 2), for temperatures from 3,000 to 15,000 kelvin."""
     table: Tensor = kornia.augmentation.RandomPlanckianJitter(mode="blackbody").pl
     return table

@@ -13,10 +13,10 @@ from rise_engine.project.frame import LabelledFrame
 from rise_engine.project.segmentation import mask_region
 
 MAX_FRAME_SHARE = 0.6
-"""An object whose box covers more of its frame would hide whatever it is pasted onto."""
+"""Objects with a box that covers more of their frame are left out; they would hide everything below them."""
 
 MIN_SIDE = 4
-"""Pixels; a narrower object has no inside once it is resampled."""
+"""Pixels; a narrower object would vanish when it is resampled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -25,8 +25,7 @@ class CutOut:
 
     ``image`` uint8 (h, w, 3) RGB; ``mask`` bool (h, w), touching all four edges; ``label`` class index; ``frame`` the
     name of the frame and ``instance`` the position there; ``annotation`` its id in the project; ``frame_side`` the
-    frame's shortest side in pixels, which tells how large the object is in a frame of another resolution (None: as many
-    pixels as here).
+    frame's shortest side in pixels, which scales the object to a frame of another resolution (None: not scaled).
     """
 
     image: NDArray[np.uint8]
@@ -39,7 +38,7 @@ class CutOut:
 
 
 class InstanceBank:
-    """Keeps the latest ``capacity`` cut-outs; the oldest gives way first."""
+    """Keeps the latest ``capacity`` cut-outs; the oldest is dropped first."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -52,7 +51,7 @@ class InstanceBank:
         return iter(self._cut_outs)
 
     def add(self, cut_out: CutOut) -> None:
-        """Store one cut-out as it is."""
+        """Store one cut-out."""
         self._cut_outs.append(cut_out)
 
     def add_frame(self, frame: LabelledFrame, *, min_area: int, excluded: Collection[int] = frozenset()) -> int:
@@ -93,16 +92,16 @@ class InstanceBank:
         return self._cut_outs[int(rng.integers(len(self._cut_outs)))]
 
     def sample_distinct(self, rng: np.random.Generator, count: int) -> list[CutOut]:
-        """``count`` cut-outs in random order, none twice before all were drawn; empty when the bank is."""
-        drawn: list[int] = []
-        while self._cut_outs and len(drawn) < count:
-            missing = min(count - len(drawn), len(self._cut_outs))
-            drawn.extend(rng.choice(len(self._cut_outs), missing, replace=False).tolist())
-        return [self._cut_outs[index] for index in drawn]
+        """``count`` cut-outs in random order, none twice before all were used; empty when the bank is empty."""
+        chosen: list[int] = []
+        while self._cut_outs and len(chosen) < count:
+            missing = min(count - len(chosen), len(self._cut_outs))
+            chosen.extend(rng.choice(len(self._cut_outs), missing, replace=False).tolist())
+        return [self._cut_outs[index] for index in chosen]
 
 
 def _tight_box(mask: NDArray[np.bool_], min_area: int) -> tuple[slice, slice] | None:
-    """The rows and columns that ``mask`` spans, or None when it does not belong in the bank."""
+    """The rows and columns that ``mask`` spans, or None when it is not suitable for the bank."""
     box = mask_region(mask)
     if box is None:
         return None

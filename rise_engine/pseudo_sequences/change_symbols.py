@@ -1,4 +1,4 @@
-"""Signs on a picture for what happened to an object: an arrow, a plus, a cross. Black-edged, to be seen on anything."""
+"""Symbols on an image for the change of an object: arrow, plus, cross. A black edge makes them visible everywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD = 0.45
 
 
 class ChangeSymbols:
-    """Draws signs; ``size`` is the length of half a sign in pixels, from which the width of its lines follows."""
+    """Draws symbols; ``size`` is half the length of a symbol in pixels, and the line width follows from it."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, *, size: float) -> None:
         self._draw = draw
@@ -23,7 +23,7 @@ class ChangeSymbols:
         self._width = max(2, round(size / 4))
 
     def arrow(self, start: Point, end: Point, colour: Colour) -> None:
-        """From where an object was to where it is; nothing when that is the same place."""
+        """An object was moved from ``start`` to ``end``; nothing is drawn when both are the same."""
         length = math.dist(start, end)
         if length < 1:
             return
@@ -36,12 +36,12 @@ class ChangeSymbols:
         self._lines([(start, end), (end, wings[0]), (end, wings[1])], colour)
 
     def plus(self, at: Point, colour: Colour) -> None:
-        """An object has come."""
+        """An object was added."""
         (x, y), size = at, self._size
         self._lines([((x - size, y), (x + size, y)), ((x, y - size), (x, y + size))], colour)
 
     def cross(self, at: Point, colour: Colour) -> None:
-        """An object goes."""
+        """An object will be removed."""
         (x, y), size = at, self._size * 0.75
         self._lines(
             [((x - size, y - size), (x + size, y + size)), ((x - size, y + size), (x + size, y - size))], colour

@@ -1,4 +1,4 @@
-"""A project's instance bank and pseudo-sequences, the same for the trainer, the command line and the window."""
+"""The instance bank and pseudo-sequences of a project, for the trainer, the command line and the window."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ def fill_bank(
 def read_for_training(
     project: Project, frame: int, config: RiseConfig, *, classes: Mapping[int, int] | None = None
 ) -> LabelledFrame:
-    """A labelled frame no larger than training needs it; without ``classes`` all its objects are of class 0."""
+    """A labelled frame at the size that training needs; without ``classes`` all its objects have class 0."""
     return project.labelled_frame(frame, short_side=max(config.loader.short_sides), classes=classes)
 
 
 def make_frame_sequence(
     project: Project, frame: FrameRecord, config: RiseConfig, *, seed: int, bank: InstanceBank | None = None
 ) -> PseudoSequence:
-    """A pseudo-sequence of one frame with the project's bank, to be looked at; it follows from the seed.
+    """A pseudo-sequence of one frame with the project's bank, for inspection; it follows from the seed.
 
-    ``bank`` saves reading it anew.
+    With ``bank`` the project's bank is not read again.
     """
     from rise_engine.pseudo_sequences.sequence import SequenceMaker
 
     labelled = bank_frames(project)
-    still = (
+    source = (
         read_for_training(project, frame.id, config)
         if frame in labelled
         else project.unlabelled_frame(frame.id, short_side=max(config.loader.short_sides))
@@ -88,4 +88,4 @@ def make_frame_sequence(
     if bank is None:
         bank = fill_bank(project, [one.id for one in labelled], config)
     maker = SequenceMaker(config.sequence, config.augment, config.loader)
-    return maker.make(still, bank, np.random.default_rng(seed))
+    return maker.make(source, bank, np.random.default_rng(seed))

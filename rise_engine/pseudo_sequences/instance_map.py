@@ -1,4 +1,4 @@
-"""The objects of a frame as one integer map: moved and pasted once, however many objects there are."""
+"""The objects of a frame as one integer map, which is moved and pasted onto once for all objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Layers = NDArray[np.integer[Any]]
 
 
 def layer_type(objects: int) -> type[np.uint8] | type[np.int16]:
-    """The smallest of the two that numbers so many objects; its largest value stays free."""
+    """The smallest of the two types that can number so many objects; its largest value stays free."""
     return np.uint8 if objects < np.iinfo(np.uint8).max else np.int16
 
 
@@ -23,7 +23,7 @@ def layer_type(objects: int) -> type[np.uint8] | type[np.int16]:
 class InstanceMap:
     """Object i has the number i + 1 in the layer ``layer_of[i]``, int64 (N,).
 
-    Objects that overlap lie in different layers, so that each stays whole; mostly there is one layer.
+    Objects that overlap are in different layers, so that each stays whole. Mostly there is one layer.
     """
 
     layers: Layers
@@ -31,7 +31,7 @@ class InstanceMap:
 
     @classmethod
     def from_masks(cls, masks: NDArray[np.bool_]) -> InstanceMap:
-        """The map of masks bool (N, H, W), each in the first layer where it has room."""
+        """The map of masks bool (N, H, W), each in the first layer where it overlaps nothing."""
         kind = layer_type(len(masks))
         layers = [np.zeros(masks.shape[1:], kind)]
         layer_of = np.zeros(len(masks), np.int64)
@@ -54,10 +54,10 @@ class InstanceMap:
 
 
 def moved_layers(layers: Layers, matrix: Matrix, size: tuple[int, int]) -> Layers:
-    """Layers (L, H, W) moved along ``matrix`` onto a picture of ``size`` (h, w).
+    """Layers (L, H, W) moved along ``matrix`` to an image of ``size`` (h, w).
 
-    A pixel belongs to the object that has more than half of the bilinear weight where it came from, just as if each
-    object's mask were resampled and cut at one half; beyond the source's edge lies nothing.
+    A pixel belongs to the object with more than half of the bilinear weight at its source position, as if each mask
+    were resampled and thresholded at 0.5. Outside the source there is no object.
     """
     moved = np.zeros((len(layers), *size), layers.dtype)
     if not layers.any():

@@ -1,7 +1,7 @@
-"""Objects placed in a scene, and what stays visible of everything in it (paper, Sec. 3.2).
+"""Objects placed in a view, and the part of each object that stays visible (paper, Sec. 3.2).
 
-Only shapes are at work here, on the host: where an object may lie follows from what it would hide, and a device that
-had to be asked would have to finish its work first.
+This works on shapes only, on the CPU. A place for an object depends on what it would hide, and reading that from a GPU
+would stall it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MARGIN = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamp:
-    """The outline of an object at one place of a scene, wholly inside it.
+    """The shape of an object at one place of a view, entirely inside it.
 
-    ``mask`` bool (h, w), the pixels that belong to the object; ``left`` and ``top`` place its corner; ``matrix`` takes
+    ``mask`` bool (h, w), the pixels that belong to the object; ``left`` and ``top`` place its corner; ``matrix`` maps
     the cut-out, with its margin, to the stamp.
     """
 
@@ -42,7 +42,7 @@ class Stamp:
 
     @property
     def place(self) -> tuple[slice, slice]:
-        """The rows and columns of the scene that it spans."""
+        """The rows and columns of the view that it spans."""
         height, width = self.mask.shape
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
@@ -52,9 +52,9 @@ class Stamp:
 
 
 class ObjectPatch:
-    """A cut-out with its own augmentation, to be stamped at any pose: a map from the cut-out to the scene.
+    """A cut-out with its own augmentation, to be stamped at any pose: a map from the cut-out to the view.
 
-    All around the cut-out there is a margin of ``MARGIN`` pixels, where its coordinates begin.
+    Coordinates begin at the corner of a margin of ``MARGIN`` pixels around the cut-out.
     """
 
     def __init__(self, cut_out: CutOut, augmentation: ObjectAugmentation) -> None:
@@ -75,7 +75,7 @@ class ObjectPatch:
         return translation(-x0, -y0) @ pose
 
     def stamp(self, pose: Matrix, size: tuple[int, int]) -> Stamp | None:
-        """The part of the object inside a scene of ``size`` (h, w), or None when all of it is outside."""
+        """The part of the object inside a view of ``size`` (h, w), or None when all of it is outside."""
         x0, y0, x1, y1 = self.extent(pose)
         left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
         right, bottom = min(size[1], math.ceil(x1)), min(size[0], math.ceil(y1))
@@ -88,11 +88,11 @@ class ObjectPatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Visible:
-    """What a finished scene shows: rows of the objects of which enough is left, and the map that holds them.
+    """The K sufficiently visible objects of a finished view, and the integer map that holds them.
 
-    ``numbers`` int64 (K,) are theirs in ``layers``, where ``layer_of`` int64 (K,) says in which one; ``labels`` and
-    ``ids`` int64 (K,) and ``pasted`` bool (K,) are as in a ``View``. ``own`` objects are the frame's, and have the
-    numbers up to that.
+    ``numbers`` int64 (K,) are their values in ``layers``, ``layer_of`` int64 (K,) are their layers; ``labels`` and
+    ``ids`` int64 (K,) and ``pasted`` bool (K,) are as in a ``View``. The frame itself has ``own`` objects, with the
+    numbers up to ``own``.
     """
 
     layers: Layers
@@ -105,17 +105,17 @@ class Visible:
 
 
 class Layout:
-    """A scene under construction: of each known object what is still visible.
+    """A view under construction: the visible part of each known object.
 
-    ``objects`` are the frame's own, where they are in the scene, with ``labels`` int64 (N,); they get the identities
-    0..N-1. ``room`` is how many objects may be pasted.
+    ``objects`` are the frame's own objects in the view, with ``labels`` int64 (N,) and the identities 0..N-1. ``room``
+    is the largest number of objects that will be pasted.
     """
 
     def __init__(self, objects: InstanceMap, labels: NDArray[np.int64], *, room: int) -> None:
         self._own = len(objects)
         self._layers: Layers = objects.layers.astype(layer_type(self._own + room))
         self.size: tuple[int, int] = (self._layers.shape[1], self._layers.shape[2])
-        # An object's number is its row here; row 0 is where nothing is.
+        # An object's number is its row here; row 0 is the background.
         self._areas = _counts(self._layers, self._own)
         self._full_areas = self._areas.copy()
         self._layer_of = [0, *objects.layer_of.tolist()]
@@ -125,12 +125,12 @@ class Layout:
     def allows(self, stamp: Stamp, max_overlap: float, *, pasted_only: bool = False) -> bool:
         """Whether ``stamp`` leaves enough of every known object, or of every pasted one (Sec. 3.2 and App. F)."""
         first = self._own + 1 if pasted_only else 1
-        lost = self._beneath(stamp)
+        lost = self._below(stamp)
         return allowed(lost[first:], self._areas[first:], max_overlap=max_overlap)
 
     def paste(self, stamp: Stamp, *, label: int, identity: int) -> None:
-        """Put ``stamp`` on top; it hides what lies beneath."""
-        self._areas -= self._beneath(stamp)
+        """Put ``stamp`` on top; it hides what is below."""
+        self._areas -= self._below(stamp)
         region = self._layers[:, *stamp.place]
         region[:, stamp.mask] = 0
         region[0, stamp.mask] = len(self._areas)
@@ -142,8 +142,7 @@ class Layout:
         self._ids.append(identity)
 
     def visible(self, *, min_visible: float, min_area: int) -> Visible:
-        """The objects of which enough is left to be seen, as pixels and as a share of what would show with nothing on
-        top."""
+        """The objects with ``min_area`` visible pixels or more, and the share ``min_visible`` of their full area."""
         enough = (self._areas >= max(min_area, 1)) & (self._areas >= min_visible * self._full_areas)
         enough[0] = False
         numbers = np.flatnonzero(enough)
@@ -157,8 +156,8 @@ class Layout:
             own=self._own,
         )
 
-    def _beneath(self, stamp: Stamp) -> NDArray[np.int64]:
-        """How many visible pixels of each number lie under the stamp."""
+    def _below(self, stamp: Stamp) -> NDArray[np.int64]:
+        """The number of visible pixels of each number below the stamp."""
         lost = _counts(self._layers[:, *stamp.place][:, stamp.mask], len(self._areas) - 1)
         lost[0] = 0
         return lost

@@ -1,4 +1,4 @@
-"""Where an object may be inserted (paper, Eq. 2, and the overlap rule of Sec. 3.2 and App. F)."""
+"""The place of a pasted object (paper, Eq. 2) and the overlap rule (Sec. 3.2 and App. F)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def sample_corner(
 ) -> tuple[int, int]:
     """The top-left corner (x, y) of an object, in whole pixels: (u, v) = Beta(alpha, beta) * [w, h] (paper, Eq. 2).
 
-    [w, h] is what the frame's size leaves over, so the object lies inside it. Each axis has its own draw. Sizes are
-    (height, width). Raises ``ValueError`` when the object is larger than the frame.
+    [w, h] is the frame's size minus the object's, so that the object is inside. Each axis has its own random number.
+    Sizes are (height, width). Raises ``ValueError`` when the object is larger than the frame.
     """
     spare_height, spare_width = frame_size[0] - object_size[0], frame_size[1] - object_size[1]
     if spare_height < 0 or spare_width < 0:
@@ -24,8 +24,8 @@ def sample_corner(
 def hidden_share(lost: NDArray[np.int64], areas: NDArray[np.int64]) -> NDArray[np.float64]:
     """The share of its visible area that each object would lose to a new one on top, (N,).
 
-    ``areas`` (N,) are pixels that are visible now, ``lost`` (N,) those of them beneath the new object. Nothing left to
-    lose counts as 0.
+    ``areas`` (N,) are pixels that are visible now, ``lost`` (N,) those of them below the new object. It is 0 for an
+    object without visible pixels.
     """
     return lost / np.maximum(areas, 1)
 

@@ -1,6 +1,6 @@
-"""All that is decided about a pseudo-sequence before a picture is made: shapes and draws, no colours.
+"""The plan of a pseudo-sequence: all random decisions and shapes, before any pixel is computed.
 
-A plan is made on the host, maybe in another thread; ``SequenceRenderer`` makes the pictures from it on any device.
+A plan is made on the CPU, possibly in another thread. ``SequenceRenderer`` computes the images from it on any device.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Paste:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewPlan:
-    """One view: ``matrix`` takes the frame there, then come ``pastes`` in their order, then ``brightness``.
+    """One view: ``matrix`` maps the frame to it, then ``pastes`` are applied in order, then ``brightness``.
 
-    ``layers`` (L, H, W) is the integer map of ``visible``, as a tensor of the host.
+    ``layers`` (L, H, W) is the integer map of ``visible``, as a tensor on the CPU.
     """
 
     matrix: Matrix
@@ -41,10 +41,10 @@ class ViewPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequencePlan:
-    """``image`` uint8 (H, W, 3), a tensor of the host; ``reduced`` is the size (h, w) that it is first brought to, and
-    from which the views' matrices go; ``size`` (h, w) is that of the views.
+    """``image`` uint8 (H, W, 3), a tensor on the CPU; ``reduced`` is the size (h, w) that it is resized to first,
+    and that the views' matrices start from; ``size`` (h, w) is that of the views.
 
-    ``again`` moves the strong view once more, which then goes through ``strong``; ``motion`` takes before to after.
+    ``reweaken`` is the second weak augmentation of the strong view, before ``strong``; ``motion`` maps before to after.
     """
 
     name: str
@@ -53,17 +53,17 @@ class SequencePlan:
     size: tuple[int, int]
     before: ViewPlan
     after: ViewPlan
-    again: WeakAugmentation | None
+    reweaken: WeakAugmentation | None
     strong: tuple[Recolouring, ...]
     motion: Matrix
     labelled: bool
 
     def pinned(self) -> SequencePlan:
-        """The same in memory that a GPU copies from without waiting; needs a GPU."""
+        """The same plan in pinned memory, which a GPU copies from asynchronously; needs a GPU."""
         views = [replace(view, layers=view.layers.pin_memory()) for view in (self.before, self.after)]
         return replace(self, image=self.image.pin_memory(), before=views[0], after=views[1])
 
 
 def motion_of(matrix: Matrix) -> Tensor:
-    """A map as float (2, 3) on the host."""
+    """A map as float (2, 3) on the CPU."""
     return torch.from_numpy(matrix[:2]).float()

@@ -1,4 +1,4 @@
-"""A pseudo-sequence as a picture and in words, for a person to check what the learner is shown."""
+"""A pseudo-sequence as an image and as text, to inspect what the network is trained on."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rise_engine.pseudo_sequences.views import PseudoSequence, View
 TINT = 0.35
 GAP = 6
 FONT_SIZE = 11
-MARK_SIZE, MARK_SHARE = 7, 1 / 22
-"""Half a sign's length: pixels at least, and as a share of the view's shorter side."""
+SYMBOL_SIZE, SYMBOL_SHARE = 7, 1 / 22
+"""Half a symbol's length: minimum in pixels, and as a share of the view's shorter side."""
 SAME_PLACE = 0.5
-"""An object stayed where it was when the warped mask and the new one share this much of the smaller of the two."""
+"""An object is kept when the warped mask and the new one share at least this part of the smaller of the two."""
 
 
 class Change(StrEnum):
-    """What happened to one known object between the before and the after view."""
+    """The change of one known object from the before to the after view."""
 
     KEPT = "kept"
     MOVED = "moved"
@@ -39,7 +39,7 @@ class Change(StrEnum):
 
 
 def changes(sequence: PseudoSequence) -> dict[int, Change]:
-    """What happened to each known object, by identity, as far as the two views show it."""
+    """The change of each known object, by identity, as visible in the two views."""
     before, after = _masks_by_id(sequence.before), _masks_by_id(sequence.after)
     warped = dict(zip(before, warp_masks(sequence.before.masks, sequence.motion), strict=True))
     found = {}
@@ -57,11 +57,11 @@ def changes(sequence: PseudoSequence) -> dict[int, Change]:
 
 
 def describe_sequence(sequence: PseudoSequence) -> list[str]:
-    """One short line per kind of change, such as ``moved: 4, 6``; the numbers are those in the picture."""
+    """One short line per kind of change, such as ``moved: 4, 6``; the numbers are those in the image."""
     found = changes(sequence)
     lines = []
     for change in Change:
-        numbers = [str(identity) for identity, happened in found.items() if happened is change]
+        numbers = [str(identity) for identity, other in found.items() if other is change]
         if numbers:
             lines.append(f"{change}: {', '.join(numbers)}")
     return lines or ["no known objects"]
@@ -71,15 +71,15 @@ def render_panels(sequence: PseudoSequence, *, scale: int = 1) -> list[NDArray[n
     """Before, after and strong view, each uint8 (H * scale, W * scale, 3).
 
     Each known object is tinted and outlined in the colour of its identity, the same in all views, and its number is
-    written on it. A cross in the before view marks what goes, a plus in the after view what has come, and an arrow
-    there runs from where a moved object would be to where it is.
+    written on it. A cross in the before view shows a removal, a plus in the after view an addition. An arrow there runs
+    from the expected place of a moved object to its actual place.
     """
     found = changes(sequence)
     before, after = sequence.before, sequence.after
     return [
         _panel(before.image, before, found, leaving=True, scale=scale, came_from={}),
         _panel(after.image, after, found, leaving=False, scale=scale, came_from=_expected(sequence)),
-        _panel(sequence.strong, _seen_strongly(sequence), {}, leaving=True, scale=scale, came_from={}),
+        _panel(sequence.strong, _strong_view(sequence), {}, leaving=True, scale=scale, came_from={}),
     ]
 
 
@@ -90,14 +90,14 @@ def render_sequence(sequence: PseudoSequence, *, scale: int = 1) -> NDArray[np.u
     return np.concatenate([before, gap, after, gap, strong], axis=1)
 
 
-def _seen_strongly(sequence: PseudoSequence) -> View:
-    """The objects of the before view where the strong view shows them."""
+def _strong_view(sequence: PseudoSequence) -> View:
+    """The objects of the before view at their places in the strong view."""
     before, motion = sequence.before, sequence.strong_motion
     return before if motion is None else replace(before, masks=warp_masks(before.masks, motion))
 
 
 def _expected(sequence: PseudoSequence) -> dict[int, tuple[float, float]]:
-    """Where (x, y) each object of the before view would be in the after view, had nobody touched it."""
+    """The place (x, y) in the after view of each object of the before view if it is not moved."""
     centres = {}
     for identity, mask in _masks_by_id(sequence.before).items():
         rows, columns = np.nonzero(mask.numpy())
@@ -117,7 +117,7 @@ def _panel(
     scale: int,
     came_from: Mapping[int, tuple[float, float]],
 ) -> NDArray[np.uint8]:
-    """One view with its objects; ``leaving`` marks what will be gone, else what has come or moved."""
+    """One view with its objects; ``leaving``: it shows removals, else additions and moves."""
     pixels = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.float32).repeat(scale, 0).repeat(scale, 1)
     shown = (Change.HIDDEN, Change.OUT_OF_VIEW) if leaving else ()
     objects = []
@@ -127,32 +127,32 @@ def _panel(
         pixels[area] = (1 - TINT) * pixels[area] + TINT * colour
         rows, columns = np.nonzero(area)
         if len(rows):
-            # Around the object alone: to look for its outline in the whole picture took longer than all the rest.
+            # Around the object only: finding its outline in the whole image took longer than all the rest.
             around = slice(max(0, rows.min() - 1), rows.max() + 2), slice(max(0, columns.min() - 1), columns.max() + 2)
             pixels[around][find_boundaries(area[around], mode="inner")] = colour
             objects.append((identity, found.get(identity), (float(columns.mean()), float(rows.mean())), colour))
-    picture = Image.fromarray(pixels.round().astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
-    marks = ChangeSymbols(draw, size=max(MARK_SIZE * scale, min(picture.size) * MARK_SHARE))
+    panel = Image.fromarray(pixels.round().astype(np.uint8))
+    draw = ImageDraw.Draw(panel)
+    symbols = ChangeSymbols(draw, size=max(SYMBOL_SIZE * scale, min(panel.size) * SYMBOL_SHARE))
     for identity, change, centre, own in objects:
         red, green, blue = (int(value) for value in own)
         if leaving and change is Change.REMOVED:
-            marks.cross(centre, (red, green, blue))
+            symbols.cross(centre, (red, green, blue))
         if not leaving and change is Change.ADDED:
-            marks.plus(centre, (red, green, blue))
+            symbols.plus(centre, (red, green, blue))
         if not leaving and change is Change.MOVED and identity in came_from:
             x, y = came_from[identity]
-            marks.arrow((x * scale, y * scale), centre, (red, green, blue))
+            symbols.arrow((x * scale, y * scale), centre, (red, green, blue))
     font = ImageFont.load_default(FONT_SIZE * scale)
     for identity, change, centre, _ in objects:
         text = f"{identity} {change}" if change in shown else str(identity)
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-        # The plate stays inside the picture, also for an object at its edge.
-        x = min(max(centre[0] - right / 2, 0), max(picture.width - right, 0))
-        y = min(max(centre[1] - bottom / 2, 0), max(picture.height - bottom, 0))
+        # The label stays inside the image, also for an object at its edge.
+        x = min(max(centre[0] - right / 2, 0), max(panel.width - right, 0))
+        y = min(max(centre[1] - bottom / 2, 0), max(panel.height - bottom, 0))
         draw.rectangle((x + left - 1, y + top - 1, x + right, y + bottom), fill=(0, 0, 0))
         draw.text((x, y), text, fill=(255, 255, 255), font=font)
-    return np.asarray(picture)
+    return np.asarray(panel)
 
 
 def _masks_by_id(scene: View) -> dict[int, Tensor]:
@@ -165,7 +165,7 @@ def _shared(first: Tensor, second: Tensor) -> float:
 
 
 def _gone(mask: Tensor, warped: Tensor, covered: Tensor, *, pasted: bool) -> Change:
-    """Why an object of the before view is not in the after view."""
+    """The reason why an object of the before view is not in the after view."""
     area = int(torch.sum(warped))
     if area < SAME_PLACE * int(mask.sum()):
         return Change.OUT_OF_VIEW
@@ -175,6 +175,6 @@ def _gone(mask: Tensor, warped: Tensor, covered: Tensor, *, pasted: bool) -> Cha
 
 
 def _colour(identity: int) -> NDArray[np.float32]:
-    """A colour of its own for each identity: hues a golden section apart stay distinct however many there are."""
+    """A distinct colour for each identity: hues a golden section apart stay distinct for any number of identities."""
     hue = (0.05 + identity * 0.618034) % 1.0
     return np.asarray(colorsys.hsv_to_rgb(hue, 0.85, 1.0), dtype=np.float32) * 255

@@ -1,4 +1,4 @@
-"""A real interaction in place of a staged one: the next frame of a recording as the after view."""
+"""The next frame of a recording as the after view: a real interaction instead of a simulated one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from rise_engine.pseudo_sequences.views import PseudoSequence
 
 
 def with_next_frame(sequence: PseudoSequence, following: PseudoSequence) -> PseudoSequence:
-    """``sequence`` with the after view of ``following``: the next frame, staged with equal draws and nothing pasted.
+    """``sequence`` with the after view of ``following``: the next frame, augmented with the same random numbers
+    and without pasted objects.
 
-    So a camera that stood still shows both frames as if the staged motion had moved it. What moved in between nobody
-    knows. A frame of another size is no next frame: the sequence then stays as it was.
+    With a camera that did not move, both frames have the same augmentation; how objects moved between them is unknown.
+    A frame of another size is not used: the sequence is then returned unchanged.
     """
     if following.after.image.shape != sequence.after.image.shape:
         return sequence

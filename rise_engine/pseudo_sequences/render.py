@@ -1,4 +1,4 @@
-"""Pseudo-sequences in pixels, made from their plans on the device that learns from them."""
+"""The pixels and masks of pseudo-sequences, computed from their plans on the training device."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rise_engine.pseudo_sequences.views import PseudoSequence, View
 
 
 class SequenceRenderer:
-    """Makes pictures and masks on ``device``; nothing is ever read back from there, so it has not to be waited for."""
+    """Computes images and masks on ``device``. Nothing is read back from the device, so that it never stalls."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._textures: WeakKeyDictionary[CutOut, Tensor] = WeakKeyDictionary()
 
     def render(self, plan: SequencePlan) -> PseudoSequence:
-        """The sequence; pictures and masks lie on the device, labels, identities and motions on the host."""
+        """The sequence: images and masks on the device; labels, identities and motions on the CPU."""
         image = plan.image.to(self._device, non_blocking=True).permute(2, 0, 1).contiguous().float()
         if plan.reduced != tuple(image.shape[-2:]):
             image = F.interpolate(image[None], plan.reduced, mode="bilinear", antialias=True)[0]
         before, _ = self._view(plan.before, image, plan.size)
         after, covered = self._view(plan.after, image, plan.size)
-        strong = _moved(before.image, plan.again)
+        strong = _moved(before.image, plan.reweaken)
         for recolour in plan.strong:
             strong = recolour(strong)
         return PseudoSequence(
@@ -43,12 +43,14 @@ class SequenceRenderer:
             motion=motion_of(plan.motion),
             covered=covered,
             labelled=plan.labelled,
-            strong_motion=None if plan.again is None else motion_of(plan.again.matrix),
+            strong_motion=None if plan.reweaken is None else motion_of(plan.reweaken.matrix),
         )
 
     def _view(self, view: ViewPlan, image: Tensor, size: tuple[int, int]) -> tuple[View, Tensor]:
-        """The view, and what pasted objects cover of it. Beyond the frame's edge its outermost pixels go on, so that no
-        black wedge gives the motion away."""
+        """The view, and the pixels that pasted objects cover, bool (H, W).
+
+        Outside the frame its border pixels are repeated, so that no black corner reveals the motion.
+        """
         canvas = warp(image, view.matrix, size, padding="border") / 255
         for paste in view.pastes:
             self._put(canvas, paste)
@@ -73,7 +75,7 @@ class SequenceRenderer:
         stamp, augmentation = paste.stamp, paste.augmentation
         texture = self._texture(paste.cut_out)
         colours = adjust(texture[:3].float() / 255, brightness=augmentation.brightness, contrast=augmentation.contrast)
-        # Without a margin of their own the colours would be darkened at the edge of the cut-out.
+        # Without a margin the colours would be darkened at the edge of the cut-out.
         margin = (MARGIN,) * 4
         values = torch.cat([F.pad(colours[None], margin, "replicate")[0], F.pad(texture[3:].float(), margin)])
         values = warp(values, stamp.matrix, stamp.size)
@@ -81,7 +83,7 @@ class SequenceRenderer:
         canvas[:, rows, columns].lerp_(values[:3], values[3])
 
     def _texture(self, cut_out: CutOut) -> Tensor:
-        """Colours and alpha (0 or 1) of a cut-out, uint8 (4, h, w), kept on the device as long as the bank has it."""
+        """Colours and alpha (0 or 1) of a cut-out, uint8 (4, h, w), cached on the device with the cut-out."""
         texture = self._textures.get(cut_out)
         if texture is None:
             texture = torch.from_numpy(np.dstack([cut_out.image, cut_out.mask]).transpose(2, 0, 1).copy())
@@ -90,7 +92,7 @@ class SequenceRenderer:
 
 
 def _moved(image: Tensor, augmentation: WeakAugmentation | None) -> Tensor:
-    """``image`` (3, H, W) after a weak augmentation of its own, if there is one."""
+    """``image`` (3, H, W) after a second weak augmentation, if there is one."""
     if augmentation is None:
         return image
     size = (image.shape[-2], image.shape[-1])

@@ -1,4 +1,4 @@
-"""Pseudo-sequences: an interaction with the scene, staged from one still frame (paper, Sec. 3.2 and Fig. 2)."""
+"""Pseudo-sequences: a simulated interaction with the scene, from one frame (paper, Sec. 3.2 and Fig. 2)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from rise_engine.pseudo_sequences.source_frame import SourceFrame
 from rise_engine.pseudo_sequences.views import PseudoSequence
 
 ALIASING_SCALE = 0.75
-"""Below this scale plain bilinear sampling would skip pixels, so the frame is first reduced with a filter."""
+"""Below this scale bilinear sampling would skip pixels, so that the frame is first resized with a filter."""
 
 MAX_SIDE_SHARE = 0.75
-"""A pasted object spans at most this share of the scene's height and width; a larger one is shrunk."""
+"""A pasted object spans at most this share of the view's height and width; a larger one is scaled down."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pasted:
-    """An object in the before view, and where it is there."""
+    """An object pasted into the before view, and its pose there."""
 
     patch: ObjectPatch
     label: int
@@ -38,14 +38,14 @@ class _Pasted:
 
 
 class _ViewLayout:
-    """A view under construction: what is visible where the frame's objects came by ``matrix``, and what was pasted."""
+    """A view under construction: the frame's objects moved by ``matrix``, and what was pasted."""
 
     def __init__(
-        self, still: SourceFrame, reduced: tuple[int, int], matrix: Matrix, size: tuple[int, int], *, room: int
+        self, source: SourceFrame, reduced: tuple[int, int], matrix: Matrix, size: tuple[int, int], *, room: int
     ) -> None:
-        (height, width), objects = still.size, still.objects
+        (height, width), objects = source.size, source.objects
         layers = moved_layers(objects.layers, matrix @ scaling(reduced[1] / width, reduced[0] / height), size)
-        self.layout = Layout(InstanceMap(layers, objects.layer_of), still.labels, room=room)
+        self.layout = Layout(InstanceMap(layers, objects.layer_of), source.labels, room=room)
         self.size = size
         self._matrix = matrix
         self._pastes: list[Paste] = []
@@ -61,7 +61,7 @@ class _ViewLayout:
 
 
 class SequenceMaker:
-    """Stages before, after and strong views of a frame.
+    """Makes before, after and strong views of a frame.
 
     The before view is psi1 of the frame with K objects from the bank. The after view is psi2 of the before view, where
     some of them were moved or removed and others added. The strong view is the before view in other colours.
@@ -75,7 +75,7 @@ class SequenceMaker:
         *,
         device: torch.device | None = None,
     ) -> None:
-        """Pictures and masks are made on ``device``, by default the CPU; all draws are the same wherever that is."""
+        """Images and masks are computed on ``device``, by default the CPU; random numbers do not depend on it."""
         self._config = config
         self._augment = augment
         self._loader = loader
@@ -86,64 +86,66 @@ class SequenceMaker:
     ) -> PseudoSequence:
         """One pseudo-sequence; without a bank, or with an empty one, nothing is pasted.
 
-        A labelled frame's objects have the identities 0..N-1 in its order, pasted ones the next. All draws are from
-        ``rng``: equal frames, banks and states of ``rng`` give equal sequences.
+        A labelled frame's objects have the identities 0..N-1 in its order, pasted ones the next. All random
+        numbers come from ``rng``: equal frames, banks and states of ``rng`` give equal sequences.
         """
         return self.render(self.plan(SourceFrame.of(frame), bank, rng))
 
     def render(self, plan: SequencePlan) -> PseudoSequence:
-        """The pictures of a plan."""
+        """The images and masks of a plan."""
         return self._renderer.render(plan)
 
-    def plan(self, still: SourceFrame, bank: InstanceBank | None, rng: np.random.Generator) -> SequencePlan:
-        """All that ``make`` decides; safe to be called in several threads at once, as long as the bank stays."""
+    def plan(self, source: SourceFrame, bank: InstanceBank | None, rng: np.random.Generator) -> SequencePlan:
+        """All decisions of ``make``; thread-safe as long as the bank does not change."""
         short_side = int(rng.choice(self._loader.short_sides))
-        reduced = _reduced(still.size, short_side / min(still.size))
-        to_scene, size = self._draw_crop(rng, reduced, short_side)
+        reduced = _reduced(source.size, short_side / min(source.size))
+        to_view, size = self._sample_crop(rng, reduced, short_side)
         first = sample_weak(rng, self._augment, size, flip=self._augment.flip)
         second = sample_weak(rng, self._augment, size, flip=False)
-        pasted, added = self._draw_cut_outs(rng, bank)
+        pasted, added = self._sample_cut_outs(rng, bank)
 
-        to_before = first.matrix @ to_scene
-        before = _ViewLayout(still, reduced, to_before, size, room=len(pasted))
-        first_identity = len(still.labels)
+        to_before = first.matrix @ to_view
+        before = _ViewLayout(source, reduced, to_before, size, room=len(pasted))
+        first_identity = len(source.labels)
         objects = []
         for identity, cut_out in enumerate(pasted, start=first_identity):
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             if (place := self._paste(rng, before, patch, pose, label=cut_out.label, identity=identity)) is not None:
                 objects.append(_Pasted(patch, cut_out.label, identity, place))
 
-        after = _ViewLayout(still, reduced, second.matrix @ to_before, size, room=len(objects) + len(added))
+        after = _ViewLayout(source, reduced, second.matrix @ to_before, size, room=len(objects) + len(added))
         self._interact(rng, after, objects, second.matrix)
         for identity, cut_out in enumerate(added, start=first_identity + len(pasted)):
             patch, pose = self._augmented(rng, cut_out, size, short_side)
             self._paste(rng, after, patch, pose, label=cut_out.label, identity=identity)
 
-        again = sample_strong_motion(rng, self._augment, size) if self._augment.reweaken else None
+        reweaken = sample_strong_motion(rng, self._augment, size) if self._augment.reweaken else None
         return SequencePlan(
-            name=still.name,
-            image=torch.from_numpy(still.image),
+            name=source.name,
+            image=torch.from_numpy(source.image),
             reduced=reduced,
             size=size,
             before=before.plan(self._config, brightness=first.brightness),
             after=after.plan(self._config, brightness=first.brightness * second.brightness),
-            again=again,
+            reweaken=reweaken,
             strong=sample_strong(rng, self._augment),
             motion=second.matrix,
-            labelled=still.labelled,
+            labelled=source.labelled,
         )
 
-    def _draw_crop(
+    def _sample_crop(
         self, rng: np.random.Generator, frame_size: tuple[int, int], short_side: int
     ) -> tuple[Matrix, tuple[int, int]]:
-        """The map from the frame to the scene, and the scene's size (h, w): shortest side as drawn, then a crop."""
+        """The map from the frame to the view, and the view's size (h, w): shortest side ``short_side``, then a crop."""
         height, width = (max(1, round(side * short_side / min(frame_size))) for side in frame_size)
         size = min(height, self._loader.crop), min(width, self._loader.crop)
         top, left = (int(rng.integers(spare + 1)) for spare in (height - size[0], width - size[1]))
         return translation(-left, -top) @ scaling(width / frame_size[1], height / frame_size[0]), size
 
-    def _draw_cut_outs(self, rng: np.random.Generator, bank: InstanceBank | None) -> tuple[list[CutOut], list[CutOut]]:
-        """What is pasted into the before view, and what is added to the after view."""
+    def _sample_cut_outs(
+        self, rng: np.random.Generator, bank: InstanceBank | None
+    ) -> tuple[list[CutOut], list[CutOut]]:
+        """The cut-outs pasted into the before view, and those added to the after view."""
         config = self._config
         if not (config.enabled and config.paste) or not bank:
             return [], []
@@ -155,7 +157,7 @@ class SequenceMaker:
     def _augmented(
         self, rng: np.random.Generator, cut_out: CutOut, size: tuple[int, int], short_side: int
     ) -> tuple[ObjectPatch, Matrix]:
-        """The object with its own augmentation, and its pose at the origin, as large as it is in its own frame."""
+        """The object with its augmentation, and its pose at the origin, at the size that it has in its own frame."""
         augmentation = sample_object(rng, self._augment)
         patch = ObjectPatch(cut_out, augmentation)
         relative = short_side / cut_out.frame_side if cut_out.frame_side else 1.0
@@ -165,13 +167,13 @@ class SequenceMaker:
         return patch, patch.at_origin(scaling(shrink, shrink) @ pose)
 
     def _interact(self, rng: np.random.Generator, after: _ViewLayout, objects: list[_Pasted], motion: Matrix) -> None:
-        """Put the before view's objects into the after view, except those removed; those moved come to lie on top."""
+        """Put the before view's objects into the after view, except removed ones; moved ones are on top."""
         moved = []
         for item in objects:
-            draw = rng.random()
-            if draw < self._config.remove_probability:
+            chance = rng.random()
+            if chance < self._config.remove_probability:
                 continue
-            if draw < self._config.remove_probability + self._config.move_probability:
+            if chance < self._config.remove_probability + self._config.move_probability:
                 moved.append(item)
             elif (stamp := item.patch.stamp(motion @ item.pose, after.size)) is not None:
                 after.paste(item.patch, stamp, label=item.label, identity=item.identity)
@@ -189,7 +191,7 @@ class SequenceMaker:
         label: int,
         identity: int,
     ) -> Matrix | None:
-        """Find a place for the object and paste it; returns its pose there, or None when every try hid too much."""
+        """Find a place for the object and paste it; returns its pose there, None when every attempt hides too much."""
         stamp = patch.stamp(pose, view.size)
         if stamp is None:
             return None
@@ -204,7 +206,7 @@ class SequenceMaker:
 
 
 def _reduced(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """The size (h, w) that a frame is filtered down to before it is sampled at ``scale``; its own if that is near."""
+    """The size (h, w) that a frame is resized to before it is sampled at ``scale``; its own size if that is similar."""
     if scale >= ALIASING_SCALE:
         return size
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

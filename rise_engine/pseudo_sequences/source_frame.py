@@ -1,4 +1,4 @@
-"""A still frame as scenes are made from it: its picture and one integer map of its objects."""
+"""A frame as the source of pseudo-sequences: its image and one integer map of its objects."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rise_engine.pseudo_sequences.instance_map import InstanceMap
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFrame:
-    """``image`` uint8 (H, W, 3) RGB; ``labels`` int64 (N,), class indices of the objects in ``objects``; a frame that
-    is not ``labelled`` has none. ``instances`` are the annotations' ids, empty for a frame of no project."""
+    """``image`` uint8 (H, W, 3) RGB; ``labels`` int64 (N,), class indices of the objects in ``objects``; none if the
+    frame is not ``labelled``. ``instances`` are the annotations' ids, empty for a frame of no project."""
 
     name: str
     image: NDArray[np.uint8]
@@ -25,8 +25,8 @@ class SourceFrame:
 
     @classmethod
     def of(cls, frame: LabelledFrame | UnlabelledFrame) -> SourceFrame:
-        """The same frame; its masks take a byte a pixel together, where each took one by itself."""
-        # torch shares the memory, and insists that it may write there.
+        """The same frame; all masks together take one byte per pixel instead of one byte each."""
+        # torch shares the memory and needs it to be writable.
         image = np.require(frame.image, requirements=["C", "W"])
         if isinstance(frame, LabelledFrame):
             labels = frame.categories.astype(np.int64)

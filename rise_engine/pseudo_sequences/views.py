@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One view and the objects in it that are known for sure (labelled or pasted).
+    """One view and its known (labelled or pasted) objects.
 
     ``image`` float (3, H, W) RGB 0..1; ``masks`` bool (N, H, W), the visible part of each object; ``labels`` int64
     (N,), class indices; ``ids`` int64 (N,), the identity shared by the views of one sequence; ``pasted`` bool (N,).
@@ -24,14 +24,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class PseudoSequence:
-    """Before (x1), after (x2) and strong (x3) views of one still frame.
+    """Before (x1), after (x2) and strong (x3) views of one frame.
 
-    ``strong`` float (3, H, W) shows the geometry of ``before`` unless asked otherwise: ``strong_motion`` (2, 3) takes
-    ``before`` to ``strong`` where that was moved as well, else it is None. ``motion`` float (2, 3) takes a point
-    (x, y, 1) of ``before`` to its place in ``after`` (a pixel's centre is its column and row plus 0.5) and warps
-    pseudo-masks, see ``geometry.warp_masks``; ``covered`` bool (H, W) marks the pixels of ``after`` that objects
-    pasted into it hide. ``labelled`` tells whether every object of the frame is known. ``recorded``: the after view is
-    the next frame of a recording, seen along the same ``motion``; what moved in it by itself nobody knows.
+    ``strong`` float (3, H, W) has the geometry of ``before`` if ``strong_motion`` is None; otherwise ``strong_motion``
+    (2, 3) maps ``before`` to ``strong``. ``motion`` float (2, 3) maps a point (x, y, 1) of ``before`` to its place in
+    ``after`` (a pixel's centre is its column and row plus 0.5) and warps pseudo-masks, see ``geometry.warp_masks``.
+    ``covered`` bool (H, W) marks the pixels of ``after`` that objects pasted into it hide. ``labelled``: every object
+    of the frame is known. ``recorded``: the after view is the next frame of a recording after the same ``motion``, and
+    objects in it may have moved in an unknown way.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""All that a run needs to go on exactly where it was, in one safetensors file that is replaced atomically."""
+"""The files that a run writes for its resume and for prediction; each is replaced atomically."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from rise_engine.atomic import write_bytes
+from rise_engine.atomic import write_bytes, write_text
+from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
+from rise_engine.model.weights.load import save_weights
 from rise_engine.project.run_folder import RunFolder
 
 
@@ -37,7 +40,7 @@ def save_state(
     teacher: nn.Module | None,
     optimiser: torch.optim.Optimizer,
 ) -> Path:
-    """Writes the learner, the averaged teacher, the optimiser's moments and the random states of dropout."""
+    """Writes the student, the averaged teacher, the optimiser's moments and the random states: an exact resume."""
     tensors: dict[str, Tensor] = {"random": torch.get_rng_state()}
     if (gpu := _gpu_of(model)) is not None:
         tensors["random_gpu"] = torch.cuda.get_rng_state(gpu)
@@ -52,6 +55,39 @@ def save_state(
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_bytes(path, save(contiguous, metadata={"state": json.dumps(metadata)}))
     return path
+
+
+def save_description(
+    path: Path,
+    config: RiseConfig,
+    class_names: Sequence[str],
+    *,
+    labelled: Sequence[str],
+    unlabelled: int,
+    holdout: Sequence[str],
+) -> None:
+    """Writes the settings, the class names and the frames that a run is started with, as JSON.
+
+    ``labelled`` and ``holdout`` are file names, ``unlabelled`` is a number of frames.
+    """
+    description = {
+        "config": config.model_dump(mode="json"),
+        "class_names": list(class_names),
+        "labelled": list(labelled),
+        "unlabelled": unlabelled,
+        "holdout": list(holdout),
+    }
+    write_text(path, json.dumps(description, indent=1))
+
+
+def save_prediction_weights(path: Path, network: nn.Module, config: RiseConfig, class_names: Sequence[str]) -> None:
+    """Writes a network's weights with the settings and class names that prediction needs."""
+    metadata = {
+        "config": config.model.model_dump_json(),
+        "loader": config.loader.model_dump_json(),
+        "class_names": json.dumps(list(class_names)),
+    }
+    save_weights(network, path, metadata=metadata)
 
 
 def load_state(
@@ -77,7 +113,7 @@ def load_state(
         saved["state"] = _moments(_part(tensors, "optimiser."))
         optimiser.load_state_dict(saved)
         torch.set_rng_state(tensors["random"])
-        # A run may go on elsewhere than it began; the numbers drawn are then others.
+        # A run may continue on another device than it began on; its random numbers then differ.
         if (gpu := _gpu_of(model)) is not None and "random_gpu" in tensors:
             torch.cuda.set_rng_state(tensors["random_gpu"], gpu)
         annotations = [(str(frame), int(annotation)) for frame, annotation in metadata["annotations"]]
@@ -89,7 +125,7 @@ def load_state(
 
 
 def _gpu_of(model: nn.Module) -> torch.device | None:
-    """The GPU of CUDA that a network is on, which draws its own random numbers."""
+    """The CUDA device of a network, which has its own random state; None on other devices."""
     device = next(model.parameters()).device
     return device if device.type == "cuda" else None
 

@@ -1,4 +1,4 @@
-"""Live predictions on the frame a person looks at, and which of them would be pseudo-labels now."""
+"""Live predictions on the watched frame, and which of them would be pseudo-labels now."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SHOWN_SCORE = 0.3
 
 
 def preview_frame(loaded: LoadedModel, name: str, image: NDArray[np.uint8], *, step: int) -> Preview:
-    """Predicts ``image`` uint8 (H, W, 3) in one look and applies the cascade of the step to the scores.
+    """Predicts ``image`` uint8 (H, W, 3) in one pass and applies the cascade of the step to the scores.
 
-    The pseudo-labels of a training may differ: there the teacher may look more than once, and a quantile is one of all
-    its predictions, before those that show an object again are dropped.
+    The pseudo-labels of a training may differ: there the teacher may use test-time augmentation, and the quantile is
+    over all its predictions, before duplicates are dropped.
     """
     config, steps = loaded.config.pseudo_labels, loaded.config.schedule.steps
     gamma = staircase(step, steps, config.threshold_start, config.threshold_peak, config.stairs)

@@ -1,4 +1,4 @@
-"""AdamW with a smaller rate for the backbone, a short warm-up and one step down (paper, App. A; IDOL)."""
+"""AdamW with a smaller rate for the backbone, a short warm-up and one decay (paper, App. A; IDOL)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rise_engine.config import OptimiserConfig
 
 
 def build_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """Every trainable tensor; the ones whose name begins with ``backbone`` learn at ``backbone_factor`` of the rate."""
+    """AdamW on every trainable tensor; names that begin with ``backbone`` have ``backbone_factor`` of the rate."""
     trainable = [(name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad]
     backbone = [tensor for name, tensor in trainable if name.startswith("backbone")]
     others = [tensor for name, tensor in trainable if not name.startswith("backbone")]
@@ -26,7 +26,7 @@ def build_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ad
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
-    """The rate at a step: a linear warm-up, then constant, then a tenth after ``decay_at`` of the schedule."""
+    """The learning rate at a step: linear warm-up, constant, and a tenth after ``decay_at`` of the schedule."""
     rate = config.learning_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / (config.warmup_steps + 1)

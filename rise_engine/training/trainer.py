@@ -1,8 +1,7 @@
-"""The training loop: a generator of events that never calls back into a user interface (paper, Sec. 3.4)."""
+"""The training loop: a generator of events, which never calls a user interface (paper, Sec. 3.4)."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -10,13 +9,11 @@ from pathlib import Path
 
 import torch
 
-from rise_engine.atomic import write_text
 from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.method.teacher import predicting
 from rise_engine.model import build_segmenter
 from rise_engine.model.device import choose_device, half_precision_pays
-from rise_engine.model.weights.load import save_weights
 from rise_engine.prediction.load import LoadedModel, read_run_config
 from rise_engine.project.interrupted import latest_training
 from rise_engine.project.project import Project
@@ -25,13 +22,18 @@ from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.splits import TrainingSplit, choose_split
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training import events
-from rise_engine.training.checkpoint import TrainingState, load_state, save_state
+from rise_engine.training.checkpoint import (
+    TrainingState,
+    load_state,
+    save_description,
+    save_prediction_weights,
+    save_state,
+)
 from rise_engine.training.data.classes import class_names
 from rise_engine.training.data.source import SequenceSource
 from rise_engine.training.distributed import RankError, Ranks
 from rise_engine.training.events import Event
-from rise_engine.training.holdout import score_holdout, score_to_beat, takes_over
-from rise_engine.training.holdout_quality import measure_pseudo_labels
+from rise_engine.training.holdout import measure_holdout, score_to_beat, takes_over
 from rise_engine.training.initial_weights import build_initial
 from rise_engine.training.live_preview import preview_frame
 from rise_engine.training.metrics_log import MetricsLog
@@ -39,11 +41,14 @@ from rise_engine.training.step import TrainingStep
 from rise_engine.training.step_outcome import StepOutcome, losses_event, thresholds_event
 
 TIMED_STEPS = 3
-"""Full steps timed (and not learnt from) to find out how many fit into a number of minutes."""
+"""Full steps that are timed, without changing a weight, to find how many fit into a number of minutes."""
 
 
 class Trainer:
-    """Trains a network on a project. Stop iterating ``run()`` to hold it; call ``stop()`` to end and save it."""
+    """Trains a network on a project. Stop iterating ``run()`` to pause; call ``stop()`` to end and save.
+
+    ``source`` makes the pseudo-sequences of each step, ``learner`` learns from them.
+    """
 
     def __init__(
         self,
@@ -57,12 +62,12 @@ class Trainer:
         rival: bool = True,
         ranks: Ranks | None = None,
     ) -> None:
-        """``split`` defaults to ``choose_split(project)``; ``minutes`` replaces ``schedule.steps`` by what fits in.
+        """``split`` defaults to ``choose_split(project)``. With ``minutes``, ``schedule.steps`` is what fits into them.
 
-        ``resume`` goes on with ``run``, by default the project's latest one of the same preset. Without a ``rival``
-        the run in use is not measured first, and the new one takes its place whatever it reaches. ``ranks`` are the
-        processes that train together; all but the first need the project for reading only.
-        Raises ``RiseError`` without labelled frames, or when the device or the weights cannot be had.
+        ``resume`` continues ``run``, by default the project's latest one of the same preset. Without a ``rival`` the
+        current run is not measured first, and the new one replaces it in any case. ``ranks`` are the processes that
+        train together; all but the first need the project for reading only.
+        Raises ``RiseError`` without labelled frames, or when the device or the weights are not available.
         """
         self.project = project
         self.split = split if split is not None else choose_split(project, seed=config.schedule.seed)
@@ -79,7 +84,7 @@ class Trainer:
         self._ranks = ranks or Ranks()
         device = choose_device(self._ranks.device(config.device))
         self._resumed = self._run_to_resume(run, config) if resume else None
-        # A resumed network keeps its classes, whatever was annotated since.
+        # A resumed network keeps its classes, also if other ones were annotated since.
         self.class_names = (
             class_names(project, self.split.labelled, class_agnostic=config.class_agnostic)
             if self._resumed is None
@@ -93,43 +98,44 @@ class Trainer:
         self._preview_due = False
         self._stopping = False
         torch.manual_seed(config.schedule.seed)
-        # The others get theirs from the first one, and a resumed run has its own: neither needs a file for it.
+        # Other processes receive the weights of the first one, and a resumed run has its own: neither needs a file.
         model, self._origin = (
             build_initial(project, self.config)
             if self._ranks.first and self._resumed is None
             else (build_segmenter(self.config.model), "weights of its last checkpoint")
         )
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
-        self._scenes = SequenceSource(project, self.split, self.config, class_names=self.class_names, device=device)
-        self._skipped = 0
-        self._news: list[str] = []
+        self.source = SequenceSource(project, self.split, self.config, class_names=self.class_names, device=device)
+        self._number = self._step = self._skipped = 0
+        self._best: float | None = None
+        self._notices: list[str] = []
         if config.optimiser.bf16 and not half_precision_pays(device):
-            self._news.append(
-                f"This device ({device.type}) has no bfloat16 of its own: optimiser.bf16=false would train faster."
+            self._notices.append(
+                f"This device ({device.type}) has no native bfloat16: optimiser.bf16=false would train faster."
             )
 
     def watch(self, frame: str | None) -> None:
-        """The frame to predict now and then, by its file name; None for none."""
+        """Sets the frame to predict every ``schedule.preview_every`` steps, by its file name; None for none."""
         self._watched = frame
         self._preview_due = frame is not None
 
     def stop(self) -> None:
-        """Ends the run after the step in hand; what was learnt is saved."""
+        """Ends the run after the current step and saves it."""
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
         """Trains to the end of the schedule. The last event is ``Finished`` or ``Failed``.
 
-        Of several processes the first one measures and writes, while the others wait for it at the next step.
+        With several processes the first one measures and writes, while the others wait for it at the next step.
         """
-        self._meet()
+        self._check_processes()
         if self._resumed is not None:
             folder, state = self._reopen(self._resumed)
             self._ranks.check_equal("checkpoint", [str(folder.name), asdict(state)])
         else:
             if self.config.sequence.bank_admit == "all":
-                self._scenes.fill_bank()
-                self._ranks.check_equal("objects in the instance bank", self._scenes.bank_references())
+                self.source.fill_bank()
+                self._ranks.check_equal("objects in the instance bank", self.source.bank_references())
             if self._minutes is not None:
                 self.config.schedule.steps = max(1, int(self._minutes * 60 / self.seconds_a_step()))
             folder, state = self._new_run(), TrainingState(0, self.config.schedule.steps)
@@ -141,16 +147,16 @@ class Trainer:
                 log.write(event)
                 yield event
 
-    def _meet(self) -> None:
-        """Makes sure that all processes do the same, and that each has something to do."""
+    def _check_processes(self) -> None:
+        """RiseError unless all processes have the same settings and frames, and each has a frame of every step."""
         if self._ranks.alone:
             return
         self._ranks.check_equal(
             "settings", [self.config.model_dump(mode="json"), self.class_names, self._resumed is not None]
         )
         self._ranks.check_equal("frames", asdict(self.split))
-        for unlabelled in {0, 0 if self.config.schedule.supervised_only else self._scenes.count("unlabelled")}:
-            labelled = self._scenes.count("labelled")
+        for unlabelled in {0, 0 if self.config.schedule.supervised_only else self.source.count("unlabelled")}:
+            labelled = self.source.count("labelled")
             micro_batches = self.learner.micro_batches(labelled, unlabelled)
             self._ranks.check_frames(labelled=labelled, unlabelled=unlabelled, micro_batches=micro_batches)
 
@@ -166,14 +172,14 @@ class Trainer:
         )
         self._number = run.number
         names = {frame.id: frame.name for frame in self.project.frames.all()}
-        description = {
-            "config": self.config.model_dump(mode="json"),
-            "class_names": self.class_names,
-            "labelled": [names[frame] for frame in self.split.labelled],
-            "unlabelled": len(self.split.unlabelled),
-            "holdout": [names[frame] for frame in self.split.holdout],
-        }
-        write_text(run.files.config, json.dumps(description, indent=1))
+        save_description(
+            run.files.config,
+            self.config,
+            self.class_names,
+            labelled=[names[frame] for frame in self.split.labelled],
+            unlabelled=len(self.split.unlabelled),
+            holdout=[names[frame] for frame in self.split.holdout],
+        )
         self._ranks.gather([run.number, str(run.folder)])
         return run.folder
 
@@ -191,33 +197,36 @@ class Trainer:
         state = load_state(folder, model=learner.model, teacher=learner.averaged, optimiser=learner.optimiser)
         self.config.schedule.steps = state.steps
         if self.config.sequence.bank_admit == "all":
-            self._scenes.fill_bank()
+            self.source.fill_bank()
         else:
-            self._scenes.restore_bank(state.annotations)
-        gone = len(state.annotations) - len(self._scenes.bank)
-        if gone > 0:
-            self._news.append(f"The instance bank is smaller than it was, by {gone}: annotations were deleted since.")
+            self.source.restore_bank(state.annotations)
+        deleted = len(state.annotations) - len(self.source.bank)
+        if deleted > 0:
+            self._notices.append(
+                f"The instance bank is smaller than it was, by {deleted}: annotations were deleted since."
+            )
         return folder, state
 
     def seconds_a_step(self) -> float:
-        """How long a step of the whole method takes here, measured on full steps that change no weight."""
+        """The duration of a step of the whole method on this machine, measured on steps that change no weight."""
         after = self.config.schedule.burn_in
         took = []
         for _ in range(TIMED_STEPS):
             began = time.monotonic()
-            self.learner.gradients(after, *self._sequences(after))
+            self.learner.gradients(after, *self.sequences(after))
             took.append(time.monotonic() - began)
         self.learner.optimiser.zero_grad(set_to_none=True)
         return max(self._ranks.gather(min(took)))
 
-    def _sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
+    def sequences(self, step: int) -> tuple[list[PseudoSequence | None], list[PseudoSequence | None]]:
+        """The labelled and the unlabelled pseudo-sequences of a step; None where another process has the frame."""
         schedule = self.config.schedule
         due = not schedule.supervised_only and step >= schedule.burn_in
-        labelled, unlabelled = self._scenes.count("labelled"), self._scenes.count("unlabelled") if due else 0
+        labelled, unlabelled = self.source.count("labelled"), self.source.count("unlabelled") if due else 0
         count = self.learner.micro_batches(labelled, unlabelled)
         return (
-            self._scenes.sequences(step, "labelled", self._ranks.owned(labelled, count)),
-            self._scenes.sequences(step, "unlabelled", self._ranks.owned(unlabelled, count)) if due else [],
+            self.source.sequences(step, "labelled", self._ranks.owned(labelled, count)),
+            self.source.sequences(step, "unlabelled", self._ranks.owned(unlabelled, count)) if due else [],
         )
 
     def _train(self, folder: Path, state: TrainingState) -> Iterator[Event]:
@@ -231,13 +240,13 @@ class Trainer:
             unlabelled=0 if self.config.schedule.supervised_only else len(self.split.unlabelled),
             holdout=len(self.split.holdout),
             device=str(self.learner.device),
-            bank_size=len(self._scenes.bank),
+            bank_size=len(self.source.bank),
             message=self._origin,
         )
         try:
             yield from self._loop(folder, state)
         except RankError as error:
-            hint = "Start it again with --resume, which goes on from the last checkpoint."
+            hint = "Start it again with --resume, which continues from the last checkpoint."
             yield events.Failed(step, kind="crash", message=f"The training stopped: {error}", hint=hint)
         except torch.OutOfMemoryError as error:
             self._ranks.report_failure(f"the memory of {self.learner.device} is full")
@@ -249,63 +258,72 @@ class Trainer:
             )
         except RiseError as error:
             self._ranks.report_failure(str(error))
-            saved = " What was learnt is saved and can be resumed." if RunFolder(folder).checkpoint.is_file() else ""
-            yield events.Failed(step, kind="data", message=str(error), hint=f"Mend it, then train again.{saved}")
+            saved = " What was trained is saved and can be resumed." if RunFolder(folder).checkpoint.is_file() else ""
+            yield events.Failed(step, kind="data", message=str(error), hint=f"Fix it, then train again.{saved}")
         finally:
-            self._scenes.close()
+            self.source.close()
 
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
-        schedule = self.config.schedule
-        step, best = state.step, state.best_ap
-        self._skipped = state.skipped
-        for sentence in self._news:
-            yield events.Notice(step, sentence)
+        self._skipped, self._best = state.skipped, state.best_ap
+        for sentence in self._notices:
+            yield events.Notice(state.step, sentence)
         to_beat = self._to_beat()
         if to_beat is not None:
             yield to_beat
-        pace: float | None = None
-        saved_at = time.monotonic()
+        self._step = state.step
         try:
-            while step < schedule.steps and not self._ranks.any(self._stopping):
-                began = time.monotonic()
-                yield from self._learn(step)
-                step += 1
-                took = time.monotonic() - began
-                pace = took if pace is None else 0.95 * pace + 0.05 * took
-                left = (schedule.steps - step) * pace
-                yield events.Progress(step, schedule.steps, seconds_per_step=pace, seconds_left=left)
-                if not self._ranks.first:
-                    continue
-                if self._watched is not None and (self._preview_due or step % schedule.preview_every == 0):
-                    yield self._preview(step)
-                if self.split.holdout and (step % schedule.holdout_every == 0 or step == schedule.steps):
-                    for event in self._measure(step, best):
-                        if isinstance(event, events.HoldoutScore) and event.best:
-                            best = event.ap
-                            self._save_weights(RunFolder(folder).best_weights)
-                        yield event
-                if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
-                    yield self._checkpoint(folder, step, best)
-                    saved_at = time.monotonic()
+            yield from self._steps(folder)
         except (RiseError, torch.OutOfMemoryError):
-            if self._ranks.first and step > state.step:
-                yield self._checkpoint(folder, step, best)
+            if self._ranks.first and self._step > state.step:
+                yield self._checkpoint(folder)
             raise
-        current, verdict = takes_over(best, to_beat, run=self._number)
+        current, verdict = takes_over(self._best, to_beat, run=self._number)
         if self._ranks.first:
-            yield self._checkpoint(folder, step, best)
-            self.project.runs.finish(self._number, steps=step, current=current)
-        # The others stay until everything is saved.
+            yield self._checkpoint(folder)
+            self.project.runs.finish(self._number, steps=self._step, current=current)
+        # The other processes wait here until everything is saved.
         self._ranks.gather(None)
         yield events.Finished(
-            step,
+            self._step,
             run=self._number,
             folder=str(folder),
-            stopped=step < schedule.steps,
+            stopped=self._step < self.config.schedule.steps,
             current=current,
             verdict=verdict,
             skipped=self._skipped,
         )
+
+    def _steps(self, folder: Path) -> Iterator[Event]:
+        """The remaining steps of the schedule, and what is due after each."""
+        schedule = self.config.schedule
+        pace: float | None = None
+        saved_at = time.monotonic()
+        while self._step < schedule.steps and not self._ranks.any(self._stopping):
+            began = time.monotonic()
+            yield from self._learn(self._step)
+            self._step += 1
+            took = time.monotonic() - began
+            pace = took if pace is None else 0.95 * pace + 0.05 * took
+            left = (schedule.steps - self._step) * pace
+            yield events.Progress(self._step, schedule.steps, seconds_per_step=pace, seconds_left=left)
+            if not self._ranks.first:
+                continue
+            if self._watched is not None and (self._preview_due or self._step % schedule.preview_every == 0):
+                yield self._preview(self._step)
+            if self.split.holdout and (self._step % schedule.holdout_every == 0 or self._step == schedule.steps):
+                yield from self._measure(folder)
+            if time.monotonic() - saved_at >= schedule.checkpoint_seconds:
+                yield self._checkpoint(folder)
+                saved_at = time.monotonic()
+
+    def _measure(self, folder: Path) -> Iterator[Event]:
+        for event in measure_holdout(
+            self.learner.teacher, self._predictor(), self.project, self.split.holdout, step=self._step, best=self._best
+        ):
+            if isinstance(event, events.HoldoutScore) and event.best:
+                self._best = event.ap
+                self._save_weights(RunFolder(folder).best_weights)
+            yield event
 
     def _to_beat(self) -> events.ToBeat | None:
         if not self._rival or not self._ranks.first:
@@ -319,11 +337,11 @@ class Trainer:
         )
 
     def _learn(self, step: int) -> Iterator[Event]:
-        labelled, unlabelled = self._sequences(step)
+        labelled, unlabelled = self.sequences(step)
         outcome = self.learner.learn(step, labelled, unlabelled)
         if self.config.sequence.bank_admit == "segmented":
             self._admit(outcome)
-        for sentence in [*self.learner.memory.take_notices(), *self._scenes.news()]:
+        for sentence in [*self.learner.memory.take_notices(), *self.source.take_notices()]:
             yield events.Notice(step + 1, sentence)
         if not outcome.applied:
             self._skipped += 1
@@ -332,13 +350,13 @@ class Trainer:
             )
         yield losses_event(outcome, step + 1, skipped=self._skipped)
         if outcome.cascades:
-            yield thresholds_event(outcome, step + 1, bank_size=len(self._scenes.bank))
+            yield thresholds_event(outcome, step + 1, bank_size=len(self.source.bank))
 
     def _admit(self, outcome: StepOutcome) -> None:
         for _, (name, indices) in sorted(outcome.segmented.items()):
-            self._scenes.admit(name, indices)
+            self.source.admit(name, indices)
 
-    def _loaded(self) -> LoadedModel:
+    def _predictor(self) -> LoadedModel:
         return LoadedModel(self.learner.teacher, self.config, tuple(self.class_names), self.learner.device)
 
     def _preview(self, step: int) -> Event:
@@ -347,48 +365,24 @@ class Trainer:
             frame = self.project.frames.get(str(self._watched))
             image = self.project.image(frame.id)
         except RiseError as error:
-            # Looking at a damaged frame must not end what the others teach.
+            # A damaged frame must not end the training on the others.
             self._watched = None
             return events.Notice(step, str(error))
         with predicting(self.learner.teacher):
-            return preview_frame(self._loaded(), frame.name, image, step=step)
+            return preview_frame(self._predictor(), frame.name, image, step=step)
 
-    def _measure(self, step: int, best: float | None) -> Iterator[Event]:
-        holdout = self.split.holdout
-        if not self.project.annotations.frames_with_objects().intersection(holdout):
-            yield events.Notice(
-                step,
-                f"None of the {len(holdout)} hold-out frames has an annotated object, so nothing could be measured: "
-                "draw their objects, or take them out of the hold-out.",
-            )
-            return
-        with predicting(self.learner.teacher):
-            mask = score_holdout(self._loaded(), self.project, holdout)
-        better = best is None or mask.ap > best
-        yield events.HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=better, ap75=mask.ap75)
-        if not self.config.schedule.supervised_only:
-            with predicting(self.learner.teacher):
-                score = measure_pseudo_labels(self._loaded(), self.project, holdout, step=step)
-            yield score
-
-    def _checkpoint(self, folder: Path, step: int, best: float | None) -> Event:
-        bank = self._scenes.bank_references()
-        learner = self.learner
+    def _checkpoint(self, folder: Path) -> Event:
+        learner, steps = self.learner, self.config.schedule.steps
         save_state(
             folder,
-            TrainingState(step, self.config.schedule.steps, best, bank, self._skipped),
+            TrainingState(self._step, steps, self._best, self.source.bank_references(), self._skipped),
             model=learner.model,
             teacher=learner.averaged,
             optimiser=learner.optimiser,
         )
         path = RunFolder(folder).weights
         self._save_weights(path)
-        return events.Checkpoint(step, path=str(path))
+        return events.Checkpoint(self._step, path=str(path))
 
     def _save_weights(self, path: Path) -> None:
-        metadata = {
-            "config": self.config.model.model_dump_json(),
-            "loader": self.config.loader.model_dump_json(),
-            "class_names": json.dumps(self.class_names),
-        }
-        save_weights(self.learner.teacher, path, metadata=metadata)
+        save_prediction_weights(path, self.learner.teacher, self.config, self.class_names)

@@ -1,4 +1,4 @@
-"""The classes that a network tells apart, and which of them each category of the project is."""
+"""The classes of a network, and the class of each category of the project."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rise_engine.project.project import Project
 
 
 def class_names(project: Project, frames: Sequence[int], *, class_agnostic: bool) -> list[str]:
-    """What a new network learns to tell apart: the categories of what the frames are annotated with, or only "object".
+    """The classes of a new network: the categories of the frames' annotations, or only "object".
 
-    ``frames`` are the ids of those that it learns from with their labels. A category that nothing there has could not
-    be learnt; predictions may have brought one. Raises ``RiseError`` when there is none at all.
+    ``frames`` are the ids of the labelled frames. Categories without an annotation there, for instance from imported
+    predictions, could not be learnt and are left out. Raises ``RiseError`` when no annotation has a category.
     """
     if class_agnostic:
         return ["object"]
@@ -20,14 +20,16 @@ def class_names(project: Project, frames: Sequence[int], *, class_agnostic: bool
     names = [category.name for category in project.annotations.categories() if category.id in annotated]
     if not names:
         raise RiseError(
-            f"no object of the labelled frames of {project.path} has a category to tell it by: annotate some, or learn "
-            "class-agnostic"
+            f"no object of the labelled frames of {project.path} has a category: annotate some, or train class-agnostic"
         )
     return names
 
 
 def class_indices(project: Project, names: Sequence[str], *, class_agnostic: bool) -> dict[int, int]:
-    """The class index of each category's id; one that came after the training began has none, unless all are one."""
+    """The class index of each category id.
+
+    Categories added after the start of the training have none, unless the network is class-agnostic.
+    """
     categories = project.annotations.categories()
     if class_agnostic:
         return {category.id: 0 for category in categories}

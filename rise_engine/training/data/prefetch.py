@@ -1,4 +1,4 @@
-"""Scenes planned while the network learns from earlier ones: frames are read and decided upon in other threads."""
+"""Pseudo-sequences planned ahead: other threads read frames while the network is trained on earlier ones."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Plan = TypeVar("Plan")
 
 
 class PlanPrefetcher(Generic[Key, Plan]):
-    """Plans follow from their keys alone, so that it changes nothing but the waiting who makes them, and when.
+    """Makes plans in the threads of a pool. A plan follows from its key alone: prefetching affects latency only.
 
-    Without a pool each plan is made when it is asked for.
+    Without a pool each plan is made on demand.
     """
 
     def __init__(self, plan: Callable[[Key], Plan], pool: ThreadPoolExecutor | None) -> None:
@@ -22,23 +22,23 @@ class PlanPrefetcher(Generic[Key, Plan]):
         self._waiting: dict[Key, Future[Plan]] = {}
 
     def take(self, wanted: Sequence[Key], *, soon: Sequence[Key] = ()) -> list[Plan]:
-        """The plans of the keys ``wanted``, while those of the keys ``soon`` are begun, and no others are kept.
+        """The plans of the keys ``wanted``. Those of the keys ``soon`` are started, and no others are kept.
 
-        What planning raises is raised when its plan is wanted.
+        An error of planning is raised when its plan is wanted.
         """
         if self._pool is None:
             return [self._plan(key) for key in wanted]
-        made = [self._begun(self._pool, key) for key in wanted]
-        waiting = {key: self._begun(self._pool, key) for key in soon}
+        made = [self._started(self._pool, key) for key in wanted]
+        waiting = {key: self._started(self._pool, key) for key in soon}
         self.forget()
         self._waiting = waiting
         return [future.result() for future in made]
 
     def forget(self) -> None:
-        """Nothing planned so far is wanted any more."""
+        """Discards all plans made so far."""
         for future in self._waiting.values():
             future.cancel()
         self._waiting = {}
 
-    def _begun(self, pool: ThreadPoolExecutor, key: Key) -> Future[Plan]:
+    def _started(self, pool: ThreadPoolExecutor, key: Key) -> Future[Plan]:
         return self._waiting.pop(key, None) or pool.submit(self._plan, key)

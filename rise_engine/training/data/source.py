@@ -1,4 +1,4 @@
-"""The pseudo-sequences of every training step: which frames, from which bank, all following from the seed."""
+"""The pseudo-sequences of every training step; frames, bank and random numbers follow from the seed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from rise_engine.training.data.prefetch import PlanPrefetcher
 Kind = Literal["labelled", "unlabelled"]
 
 KEPT_IN_MEMORY = 64
-"""Decoded frames kept, at training size; few enough to matter on no machine."""
+"""Decoded frames kept at training size; few enough for any machine."""
 
 STEPS_AHEAD = 2
-"""Steps planned before they are asked for: one to learn from next, one in case that its frames are slow to read."""
+"""Steps planned ahead: the next one, and one more in case that its frames are slow to read."""
 
 
 class _Wanted(NamedTuple):
-    """One frame of a step: all that its scene follows from, beside the seed and the bank."""
+    """One frame of a step. With the seed and the bank it determines a pseudo-sequence."""
 
     step: int
     kind: Kind
@@ -46,12 +46,12 @@ class _Wanted(NamedTuple):
 
 
 class SequenceSource:
-    """Scenes are seeded by (seed, step, frame): neither the pace nor a restart changes them.
+    """Pseudo-sequences are seeded by (seed, step, frame): neither speed nor a restart changes them.
 
-    ``loader.workers`` threads read frames and plan scenes while the network learns; the pictures are made on
-    ``device`` where that is a GPU of CUDA, else on the CPU. A bank that changes with what the network segments cannot
-    be planned from ahead. One that all labelled objects are admitted to, and does not hold them all, moves on with the
-    labelled frames: at each step it has the cut-outs of the step's frames and of those after them.
+    ``loader.workers`` threads read frames and plan sequences while the network is trained. Images are rendered on
+    ``device`` if that is CUDA, else on the CPU. With ``bank_admit`` at ``segmented`` nothing is planned ahead, because
+    the bank follows from what the network segments. With ``all``, a bank that is too small for all labelled objects
+    moves along the labelled frames: at each step it has the cut-outs of the step's frames and of those after them.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class SequenceSource:
         self._config = config
         self._class_names = class_names
         self.bank = InstanceBank(config.sequence.bank_capacity)
-        # Elsewhere than on a GPU of CUDA not every operator that scenes need is there.
+        # Other devices than CUDA lack some of the operators for rendering.
         self._pinned = device is not None and device.type == "cuda"
         self._maker = SequenceMaker(
             config.sequence, config.augment, config.loader, device=device if self._pinned else None
         )
         workers = 0 if config.sequence.bank_admit == "segmented" else config.loader.workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scenes") if workers else None
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sequences") if workers else None
         self._plans: dict[Kind, PlanPrefetcher[_Wanted, SequencePlan]] = {
             "labelled": PlanPrefetcher(self._plan, self._pool),
             "unlabelled": PlanPrefetcher(self._plan, self._pool),
@@ -88,8 +88,8 @@ class SequenceSource:
         self._excluded = project.annotations.bank_excluded()
         self._next = self._next_frames()
         self._unreadable: set[int] = set()
-        self._untold: list[str] = []
-        self._labelled_still = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
+        self._notices: list[str] = []
+        self._labelled_source = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_labelled)
         self._unlabelled_frame = lru_cache(maxsize=KEPT_IN_MEMORY)(self._read_unlabelled)
         # As many frames as may be in the bank, those without an object aside.
         self._cut_outs = lru_cache(maxsize=KEPT_IN_MEMORY + config.sequence.bank_capacity)(self._cut)
@@ -102,10 +102,13 @@ class SequenceSource:
         loader = self._config.loader
         return loader.labelled_per_step if kind == "labelled" else loader.unlabelled_per_step
 
-    def sequences(self, step: int, kind: Kind, mine: Sequence[bool] | None = None) -> list[PseudoSequence | None]:
-        """The step's pseudo-sequences of one kind; None in the places that are not ``mine`` but another process'."""
+    def sequences(self, step: int, kind: Kind, owned: Sequence[bool] | None = None) -> list[PseudoSequence | None]:
+        """The step's pseudo-sequences of one kind; None for frames that this process does not own.
+
+        ``owned`` has one entry per frame of the step; by default all are owned.
+        """
         everyone = range(self.count(kind))
-        places = [place for place in everyone if mine is None or mine[place]]
+        places = [place for place in everyone if owned is None or owned[place]]
         ahead = 0 if self._pool is None else STEPS_AHEAD
         wanted, *soon = (self._wanted(later, kind, places) for later in range(step, step + ahead + 1))
         plans = self._plans[kind].take(wanted, soon=[one for later in soon for one in later])
@@ -114,38 +117,48 @@ class SequenceSource:
             sequence = self._maker.render(plan)
             following = self._following(frame_id) if kind == "unlabelled" else None
             if following is not None:
-                draws = self._draws(_Wanted(step, kind, place, frame_id))
-                sequence = with_next_frame(sequence, self._maker.make(following, None, draws))
+                rng = self._rng(_Wanted(step, kind, place, frame_id))
+                sequence = with_next_frame(sequence, self._maker.make(following, None, rng))
             made[place] = sequence
         return made
 
     def close(self) -> None:
-        """Ends the threads; what they are at is finished first. Scenes are then made when they are asked for."""
+        """Ends the threads after their current work and releases the frames; sequences are then made on demand."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None
         for kind in self._plans:
             self._plans[kind] = PlanPrefetcher(self._plan, None)
+        self.release_frames()
+
+    def release_frames(self) -> None:
+        """Drops the decoded frames and cut-outs in memory; they are read again when they are needed."""
+        for cached in (self._labelled_source, self._unlabelled_frame, self._cut_outs, self._moved_bank):
+            cached.cache_clear()
+
+    def frames_of(self, step: int, kind: Kind) -> list[int]:
+        """The ids of a step's frames of one kind, in order."""
+        return self._streams[kind].take(step, self.count(kind))
 
     def _wanted(self, step: int, kind: Kind, places: Sequence[int]) -> list[_Wanted]:
-        frames = self._streams[kind].take(step, self.count(kind))
+        frames = self.frames_of(step, kind)
         return [_Wanted(step, kind, place, frames[place]) for place in places]
 
     def _plan(self, wanted: _Wanted) -> SequencePlan:
-        still = (
-            self._labelled_still(wanted.frame)
+        source = (
+            self._labelled_source(wanted.frame)
             if wanted.kind == "labelled"
             else SourceFrame.of(self._this_or_next(wanted.frame))
         )
-        plan = self._maker.plan(still, self._bank_of(wanted.step), self._draws(wanted))
+        plan = self._maker.plan(source, self._bank_of(wanted.step), self._rng(wanted))
         return plan.pinned() if self._pinned else plan
 
-    def _draws(self, wanted: _Wanted) -> np.random.Generator:
+    def _rng(self, wanted: _Wanted) -> np.random.Generator:
         seed = self._config.schedule.seed
         return np.random.default_rng([seed, wanted.step, wanted.frame, wanted.place, int(wanted.kind == "labelled")])
 
     def fill_bank(self) -> None:
-        """Puts the labelled frames' objects into the bank, as many as it holds, in the order they are learnt from."""
+        """Fills the bank with the objects of the labelled frames, in the order of training, up to its capacity."""
         self._forget_plans()
         self.bank = self._moved_bank(0)
 
@@ -154,7 +167,7 @@ class SequenceSource:
         return [(item.frame, item.annotation) for item in self.bank if item.annotation is not None]
 
     def restore_bank(self, references: list[tuple[str, int]]) -> None:
-        """Puts the named instances back, oldest first, for an exact resume; deleted ones are left out."""
+        """Restores the named instances, oldest first, for an exact resume; deleted ones are left out."""
         self._forget_plans()
         for name, annotation in references:
             frame = self._labelled_frame(self._ids[name])
@@ -164,29 +177,29 @@ class SequenceSource:
     def admit(self, name: str, indices: list[int]) -> None:
         """Adds the instances of a labelled frame that the network has segmented (paper, Sec. 3.1).
 
-        Those that a person keeps out of the bank stay out.
+        Instances that the user excluded from the bank are not added.
         """
         frame = self._labelled_frame(self._ids[name])
         for index in indices:
             if frame.instances[index] not in self._excluded:
                 self._add(frame, index)
 
-    def news(self) -> list[str]:
-        """Which frames could not be read since this was last asked, a sentence each."""
-        told, self._untold = self._untold, []
-        return told
+    def take_notices(self) -> list[str]:
+        """One sentence for each frame that could not be read since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def _bank_of(self, step: int) -> InstanceBank:
-        """The bank that a step's scenes are made from."""
+        """The bank of a step."""
         fixed = self._config.sequence.bank_admit == "segmented" or len(self.bank) < self.bank.capacity
         return self.bank if fixed else self._moved_bank(step)
 
     def _move_bank(self, step: int) -> InstanceBank:
-        """The cut-outs of the labelled frames from the step's first one on, as many as the bank holds, each once."""
+        """A bank with the cut-outs of the labelled frames from the step's first one on, each frame once."""
         bank = InstanceBank(self._config.sequence.bank_capacity)
         stream, first = self._streams["labelled"], step * self.count("labelled")
         seen: set[int] = set()
-        # Two rounds have every frame, wherever in a round the step is.
+        # Two epochs have every frame, wherever in an epoch the step is.
         for position in range(first, first + 2 * len(stream.frames)):
             frame = stream.at(position)
             if frame not in seen:
@@ -199,12 +212,12 @@ class SequenceSource:
 
     def _cut(self, frame_id: int) -> tuple[CutOut, ...]:
         frame = self._labelled_frame(frame_id)
-        own = InstanceBank(max(1, len(frame.masks)))
-        own.add_frame(frame, min_area=self._config.sequence.min_area, excluded=self._excluded)
-        return tuple(own)
+        cut_outs = InstanceBank(max(1, len(frame.masks)))
+        cut_outs.add_frame(frame, min_area=self._config.sequence.min_area, excluded=self._excluded)
+        return tuple(cut_outs)
 
     def _this_or_next(self, frame_id: int) -> UnlabelledFrame:
-        """The unlabelled frame, or where it cannot be read the next one that can: one photo must not end a training."""
+        """The unlabelled frame, or the next readable one: a single damaged image must not end a training."""
         if (frame := self._if_readable(frame_id)) is not None:
             return frame
         frames = self._split.unlabelled
@@ -213,7 +226,8 @@ class SequenceSource:
             if (frame := self._if_readable(candidate)) is not None:
                 return frame
         raise RiseError(
-            f"none of the {len(frames)} unlabelled frames of {self._project.path} can be read; `rise check` tells why"
+            f"none of the {len(frames)} unlabelled frames of {self._project.path} can be read; "
+            "`rise check` shows the reasons"
         )
 
     def _if_readable(self, frame_id: int) -> UnlabelledFrame | None:
@@ -223,17 +237,17 @@ class SequenceSource:
             return self._unlabelled_frame(frame_id)
         except RiseError as error:
             self._unreadable.add(frame_id)
-            self._untold.append(f"{error} The training goes on without it.")
+            self._notices.append(f"{error} The training continues without it.")
             return None
 
     def _following(self, frame_id: int) -> UnlabelledFrame | None:
-        """The next frame of its recording; None where there is none, or either of them cannot be read."""
+        """The next frame of its recording; None without one, or if one of the two cannot be read."""
         if frame_id not in self._next or frame_id in self._unreadable:
             return None
         return self._if_readable(self._next[frame_id])
 
     def _next_frames(self) -> dict[int, int]:
-        """The frame that follows each one in its recording; never a hold-out or skipped one."""
+        """The next frame of each frame in its recording; never a hold-out or skipped frame."""
         config = self._config.sequence
         if config.next_frame == "off" or not config.enabled:
             return {}
@@ -248,7 +262,7 @@ class SequenceSource:
             plans.forget()
 
     def _labelled_frame(self, frame_id: int) -> LabelledFrame:
-        return self._labelled_still(frame_id).as_labelled()
+        return self._labelled_source(frame_id).as_labelled()
 
     def _read_labelled(self, frame_id: int) -> SourceFrame:
         classes = class_indices(self._project, self._class_names, class_agnostic=self._config.class_agnostic)

@@ -53,7 +53,7 @@ def test_it_says_which_run_is_in_use_afterwards(project: Path, monkeypatch: pyte
         "rise_engine.training.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=1, ap=99.0, ap50=99.0)
     )
     said = " ".join(trained(project).split())
-    assert "less than run 1 (99.0), which goes on predicting" in said
+    assert "less than run 1 (99.0), which stays in use" in said
     assert "--use N" in said
     monkeypatch.setattr("rise_engine.training.trainer.score_to_beat", lambda *_, **__: None)
     assert "replaces run 1 as the run in use. The two were not compared" in " ".join(trained(project).split())

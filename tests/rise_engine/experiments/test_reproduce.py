@@ -29,20 +29,11 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import Split
 from rise_engine.training.events import Finished, HoldoutScore, Progress
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import FRESH, TINY
 
 SETTINGS = (
-    "weights=none",
-    "device=cpu",
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "loader.predict_short_side=64",
-    "loader.predict_long_side=96",
+    *FRESH,
+    *TINY,
     "schedule.steps=3",
     "schedule.unsupervised_after=0",
 )

@@ -25,19 +25,11 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.project.splits import choose_split
 from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training.data.source import SequenceSource
+from tests.rise_engine.tiny import KEEP_UNTRAINED, tiny_config
 
 SETTINGS = (
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
+    *KEEP_UNTRAINED,
     "augment.brightness=0",
-    "pseudo_labels.threshold_start=0.001",
-    "pseudo_labels.threshold_peak=0.002",
     "pseudo_labels.ema=null",
     "pseudo_labels.teacher_scales=[1.0]",
     "schedule.steps=10",
@@ -47,7 +39,7 @@ GREY = {"seq1/1.png": 10, "seq1/2.png": 60, "seq1/3.png": 110, "seq1/4.png": 160
 
 
 def config_with(*settings: str) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+    return tiny_config(*SETTINGS, *settings)
 
 
 @pytest.fixture

@@ -26,19 +26,11 @@ from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.geometry import warp_masks
 from rise_engine.pseudo_sequences.sequence import SequenceMaker
 from rise_engine.pseudo_sequences.views import PseudoSequence, View
+from tests.rise_engine.tiny import KEEP_UNTRAINED, tiny_config
 
 SIZE = (64, 96)
 SETTINGS = (
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "pseudo_labels.threshold_start=0.001",
-    "pseudo_labels.threshold_peak=0.002",
+    *KEEP_UNTRAINED,
     "pseudo_labels.ema=null",
     "pseudo_labels.teacher_scales=[1.0]",
     "schedule.steps=10",
@@ -46,7 +38,7 @@ SETTINGS = (
 
 
 def config_with(*settings: str) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+    return tiny_config(*SETTINGS, *settings)
 
 
 @pytest.fixture(scope="module")

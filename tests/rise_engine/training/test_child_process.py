@@ -26,28 +26,14 @@ from rise_engine.training.events import (
     Started,
     event_from_record,
 )
+from tests.rise_engine.tiny import tiny_config
 
 PATIENCE = 120.0
 """Seconds; a child has to import torch first, on a machine that may be busy."""
 
 
-def tiny_config(steps: int) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings(
-        [
-            "weights=none",
-            "device=cpu",
-            "model.hidden_dim=32",
-            "model.encoder_layers=1",
-            "model.decoder_layers=1",
-            "model.num_queries=8",
-            "model.num_heads=4",
-            "model.feedforward_dim=32",
-            "loader.short_sides=[64]",
-            "loader.crop=96",
-            f"schedule.steps={steps}",
-            "schedule.unsupervised_after=1",
-        ]
-    )
+def short_config(steps: int) -> RiseConfig:
+    return tiny_config("model.num_queries=8", f"schedule.steps={steps}", "schedule.unsupervised_after=1")
 
 
 @pytest.fixture
@@ -74,7 +60,7 @@ def start(project: Path) -> Iterator[Callable[[int], TrainingProcess]]:
     started = []
 
     def begin(steps: int) -> TrainingProcess:
-        process = TrainingProcess(project, tiny_config(steps), threads=1)
+        process = TrainingProcess(project, short_config(steps), threads=1)
         process.start()
         started.append(process)
         return process
@@ -145,7 +131,7 @@ def test_a_killed_child_is_told_once(start: Callable[[int], TrainingProcess]) ->
 
 
 def test_a_job_that_cannot_start_is_a_sentence(project: Path) -> None:
-    process = TrainingProcess(project, tiny_config(1).with_settings(["device=cuda:99"]))
+    process = TrainingProcess(project, short_config(1).with_settings(["device=cuda:99"]))
     process.start()
     failed = collect(process, ended)[-1]
     assert isinstance(failed, Failed)

@@ -21,26 +21,15 @@ from rise_engine.training.data import source
 from rise_engine.training.data.classes import class_indices, class_names
 from rise_engine.training.events import Event, Finished, HoldoutScore, Losses, PseudoLabelScore
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import tiny_config
 
 LABELLED = [1, 2]
 
-SETTINGS = [
-    "weights=none",
-    "device=cpu",
+SETTINGS = (
     "class_agnostic=false",
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "loader.predict_short_side=64",
-    "loader.predict_long_side=96",
     "schedule.steps=4",
     "schedule.holdout_every=2",
-]
+)
 
 
 @pytest.fixture
@@ -63,7 +52,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def config(*settings: str) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+    return tiny_config(*SETTINGS, *settings)
 
 
 def train(trainer: Trainer, after_first_step: Callable[[], object]) -> list[Event]:
@@ -103,7 +92,7 @@ def test_without_a_category_there_is_nothing_to_tell_apart(tmp_path: Path) -> No
     project = Project.create(tmp_path / "totes.rise", tmp_path / "totes")
     project.scan()
     project.frames.set_state(1, FrameState.LABELLED)
-    with pytest.raises(RiseError, match="learn class-agnostic"):
+    with pytest.raises(RiseError, match="train class-agnostic"):
         Trainer(project, config())
 
 

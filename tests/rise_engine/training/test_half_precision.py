@@ -15,15 +15,20 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.synthetic import write_sample_folder
 from rise_engine.training.events import Finished, Losses, Notice
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import FRESH, KEEP_UNTRAINED, TINY
 
-SETTINGS = [
-    "weights=none", "device=cpu", "model.hidden_dim=32", "model.encoder_layers=1", "model.decoder_layers=2",
-    "model.num_queries=12", "model.num_heads=4", "model.feedforward_dim=32", "model.dropout=0.1",
-    "loader.short_sides=[64]", "loader.crop=96", "schedule.steps=5", "schedule.unsupervised_after=1",
-    "schedule.holdout_every=100", "schedule.preview_every=100",
-    "pseudo_labels.threshold_start=0.001", "pseudo_labels.threshold_peak=0.002",
+SETTINGS = (
+    *FRESH,
+    *TINY,
+    *KEEP_UNTRAINED,
+    "model.decoder_layers=2",
+    "model.dropout=0.1",
+    "schedule.steps=5",
+    "schedule.unsupervised_after=1",
+    "schedule.holdout_every=100",
+    "schedule.preview_every=100",
     "optimiser.bf16=true",
-]  # fmt: skip
+)
 
 
 @pytest.fixture

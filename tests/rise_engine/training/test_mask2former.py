@@ -13,7 +13,6 @@ from safetensors import safe_open
 
 import rise_engine
 from rise_engine.cli import main
-from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.model.mask2former import Mask2FormerSegmenter
 from rise_engine.prediction.load import load_model
@@ -24,23 +23,17 @@ from rise_engine.synthetic import write_sample_folder
 from rise_engine.training.events import Losses
 from rise_engine.training.initial_weights import build_initial
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import TINY, tiny_config
 
 pytest.importorskip("transformers")
 
-TINY = [
+MASK2FORMER = (
+    *TINY,
     "model.kind=mask2former",
     "model.backbone=resnet18",
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
     "model.decoder_layers=2",
-    "model.num_queries=12",
-    "model.num_heads=4",
     "model.feedforward_dim=64",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "loader.predict_short_side=64",
-    "loader.predict_long_side=96",
-]
+)
 STILL = [
     "augment.rotation=0",
     "augment.shift=0",
@@ -91,7 +84,7 @@ def drawn_project(folder: Path, *, labelled: int, count: int, holdout: bool = Fa
 
 
 def losses_of(project: Project, *settings: str) -> list[Losses]:
-    config = RiseConfig.preset("laptop").with_settings(["weights=none", "device=cpu", *TINY, *settings])
+    config = tiny_config(*MASK2FORMER, *settings)
     return [event for event in Trainer(project, config).run() if isinstance(event, Losses)]
 
 
@@ -148,7 +141,7 @@ def test_the_commands_train_predict_evaluate_and_export(tmp_path: Path, capsys: 
     project = drawn_project(tmp_path, labelled=2, count=5, holdout=True)
     path, names = project.path, [frame.name for frame in project.frames.all()]
     project.close()
-    settings = [part for setting in TINY for part in ("--set", setting)]
+    settings = [part for setting in MASK2FORMER for part in ("--set", setting)]
     rise("train", path, "--weights", "none", "--steps", "2", "--device", "cpu", *settings)
     rise("predict", path, "--out", tmp_path / "predictions.json")
     rise("evaluate", path, "--json", tmp_path / "scores.json")
@@ -168,6 +161,6 @@ def test_the_commands_train_predict_evaluate_and_export(tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize("name", ["starter", "coco"])
 def test_weights_of_a_deformable_detr_are_refused_by_name(name: str) -> None:
-    config = RiseConfig.preset("laptop").with_settings([*TINY, f"weights={name}"])
+    config = tiny_config(*MASK2FORMER, f"weights={name}")
     with pytest.raises(RiseError, match="--weights imagenet, none"):
         build_initial(None, config)

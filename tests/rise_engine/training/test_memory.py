@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from rise_engine.config import RiseConfig
 from rise_engine.method.supervised import supervised_losses
 from rise_engine.method.unsupervised import unsupervised_losses
 from rise_engine.project.project import Project
@@ -20,14 +19,19 @@ from rise_engine.synthetic import write_sample_folder
 from rise_engine.training.events import Event, Failed, Finished, Losses, Notice
 from rise_engine.training.memory import MicroBatches, is_full
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import KEEP_UNTRAINED, tiny_config
 
-SETTINGS = [
-    "weights=none", "device=cpu", "model.backbone=resnet18", "model.hidden_dim=32", "model.encoder_layers=1",
-    "model.decoder_layers=2", "model.num_queries=12", "model.num_heads=4", "model.feedforward_dim=32",
-    "model.dropout=0.1", "loader.short_sides=[64]", "loader.crop=96", "loader.labelled_per_step=4",
-    "loader.unlabelled_per_step=4", "schedule.steps=2", "schedule.unsupervised_after=0", "schedule.holdout_every=100",
-    "pseudo_labels.threshold_start=0.001", "pseudo_labels.threshold_peak=0.002",
-]  # fmt: skip
+SETTINGS = (
+    *KEEP_UNTRAINED,
+    "model.backbone=resnet18",
+    "model.decoder_layers=2",
+    "model.dropout=0.1",
+    "loader.labelled_per_step=4",
+    "loader.unlabelled_per_step=4",
+    "schedule.steps=2",
+    "schedule.unsupervised_after=0",
+    "schedule.holdout_every=100",
+)
 
 TrainerOf = Callable[..., Trainer]
 
@@ -46,7 +50,7 @@ def trainer_of(tmp_path: Path) -> TrainerOf:
         project.frames.set_state(record.id, FrameState.LABELLED)
 
     def build(*settings: str) -> Trainer:
-        config = RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+        config = tiny_config(*SETTINGS, *settings)
         return Trainer(project, config)
 
     return build
@@ -127,8 +131,8 @@ def test_frames_of_equal_content_have_equal_weight_whatever_the_number_of_micro_
     trainer_of: TrainerOf, labelled: int, unlabelled: int, micro_batches: int
 ) -> None:
     trainer = trainer_of("model.dropout=0")
-    trainer._scenes.fill_bank()
-    known, unknown = (trainer._scenes.sequences(0, kind, [True] * 4)[:1] for kind in ("labelled", "unlabelled"))
+    trainer.source.fill_bank()
+    known, unknown = (trainer.source.sequences(0, kind, [True] * 4)[:1] for kind in ("labelled", "unlabelled"))
     trainer.learner.memory = MicroBatches(1, torch.device("cpu"))
     together = gradients(trainer, 0, known * labelled, unknown * unlabelled)
     trainer.learner.memory = MicroBatches(micro_batches, torch.device("cpu"))
@@ -143,8 +147,8 @@ def test_objects_of_unlabelled_frames_weigh_no_more_in_micro_batches_without_a_l
     trainer_of: TrainerOf, monkeypatch: pytest.MonkeyPatch, micro_batches: int
 ) -> None:
     trainer = trainer_of("loss.equal_objects=true", "pseudo_labels.threshold_start=0", "pseudo_labels.threshold_peak=0")
-    trainer._scenes.fill_bank()
-    known, unknown = (trainer._scenes.sequences(0, kind) for kind in ("labelled", "unlabelled"))
+    trainer.source.fill_bank()
+    known, unknown = (trainer.source.sequences(0, kind) for kind in ("labelled", "unlabelled"))
     matched: list[int] = []
     divisors: list[float] = []
 

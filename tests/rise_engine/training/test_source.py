@@ -69,8 +69,8 @@ def assert_equal(ours: list[PseudoSequence | None], theirs: list[PseudoSequence 
                 assert torch.equal(getattr(a, part), getattr(b, part)), part
 
 
-def scene_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("scenes")]
+def sequence_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("sequences")]
 
 
 def test_planned_ahead_scenes_are_the_same(project: Project) -> None:
@@ -79,9 +79,9 @@ def test_planned_ahead_scenes_are_the_same(project: Project) -> None:
     for step, mine in ((0, None), (1, None), (1, None), (2, [True, False, True]), (7, None), (3, None)):
         assert_equal(ahead.sequences(step, "labelled", mine), plain.sequences(step, "labelled", mine))
         assert_equal(ahead.sequences(step, "unlabelled"), plain.sequences(step, "unlabelled"))
-    assert scene_threads()
+    assert sequence_threads()
     ahead.close()
-    assert not scene_threads()
+    assert not sequence_threads()
     assert_equal(ahead.sequences(4, "labelled"), plain.sequences(4, "labelled"))
 
 
@@ -89,7 +89,7 @@ def test_nothing_runs_beside_a_training_that_wants_no_help(project: Project) -> 
     for settings in (("loader.workers=0",), ("loader.workers=2", "sequence.bank_admit=segmented")):
         scenes = source(project, *settings)
         scenes.sequences(0, "labelled")
-        assert not scene_threads()
+        assert not sequence_threads()
 
 
 def test_a_new_bank_is_used_at_once(project: Project) -> None:
@@ -154,10 +154,10 @@ def test_an_unlabelled_frame_that_is_broken_is_left_out_and_told_once(project: P
     seen, told = [], []
     for step in range(6):
         seen.append(fresh.sequences(step, "unlabelled")[0].name)
-        told += fresh.news()
+        told += fresh.take_notices()
     assert [seen[0], seen[2]] == [order[0], order[2]], "the others keep their places"
     assert set(seen) == {order[0], order[2]}
-    assert len(told) == 1 and order[1] in told[0] and "goes on without it" in told[0]
+    assert len(told) == 1 and order[1] in told[0] and "continues without it" in told[0]
     again = source(project, *settings)
     assert [again.sequences(step, "unlabelled")[0].name for step in range(6)] == seen
     for name in (order[0], order[2]):

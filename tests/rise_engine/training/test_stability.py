@@ -21,24 +21,12 @@ from rise_engine.project.segmentation import from_mask
 from rise_engine.training.data.frame_stream import FrameStream
 from rise_engine.training.events import Event, Finished, Losses, Notice, Started, Thresholds
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import KEEP_UNTRAINED, tiny_config
 
 SETTINGS = (
-    "weights=none",
-    "device=cpu",
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "loader.predict_short_side=64",
-    "loader.predict_long_side=96",
+    *KEEP_UNTRAINED,
     "schedule.steps=3",
     "schedule.unsupervised_after=0",
-    "pseudo_labels.threshold_start=0.001",
-    "pseudo_labels.threshold_peak=0.002",
     "pseudo_labels.ema=null",
 )
 
@@ -52,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 
 def config_with(*settings: str) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+    return tiny_config(*SETTINGS, *settings)
 
 
 def project_of(folder: Path, *, labelled: int, count: int, files: int = 4, holdout: int = 0) -> Project:
@@ -225,4 +213,4 @@ def test_hold_out_frames_are_neither_in_the_bank_nor_in_the_unlabelled_pool(
     assert set(trainer.split.unlabelled) == expected
     list(trainer.run())
     assert taught == everyone - held_out, "every other frame was read, these never for learning"
-    assert {cut_out.frame for cut_out in trainer._scenes.bank}.isdisjoint(names)
+    assert {cut_out.frame for cut_out in trainer.source.bank}.isdisjoint(names)

@@ -35,27 +35,15 @@ from rise_engine.training.events import (
     ToBeat,
 )
 from rise_engine.training.trainer import Trainer
+from tests.rise_engine.tiny import KEEP_UNTRAINED, tiny_config
 
-SETTINGS = [
-    "weights=none",
-    "device=cpu",
-    "model.hidden_dim=32",
-    "model.encoder_layers=1",
-    "model.decoder_layers=1",
-    "model.num_queries=12",
-    "model.num_heads=4",
-    "model.feedforward_dim=32",
-    "loader.short_sides=[64]",
-    "loader.crop=96",
-    "loader.predict_short_side=64",
-    "loader.predict_long_side=96",
+SETTINGS = (
+    *KEEP_UNTRAINED,
     "schedule.steps=4",
     "schedule.unsupervised_after=1",
     "schedule.holdout_every=2",
     "schedule.preview_every=2",
-    "pseudo_labels.threshold_start=0.001",
-    "pseudo_labels.threshold_peak=0.002",
-]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +54,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def tiny_config(*settings: str) -> RiseConfig:
-    return RiseConfig.preset("laptop").with_settings([*SETTINGS, *settings])
+def trainer_config(*settings: str) -> RiseConfig:
+    return tiny_config(*SETTINGS, *settings)
 
 
 def drawn_project(folder: Path, *, labelled: int = 2, count: int = 6, holdout: bool = True) -> Project:
@@ -100,7 +88,7 @@ def last_weights(events: list[Event]) -> dict[str, torch.Tensor]:
 
 def test_a_run_tells_everything_and_leaves_its_files(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    trainer = Trainer(project, tiny_config())
+    trainer = Trainer(project, trainer_config())
     trainer.watch(project.frames.all()[3].name)
     events = list(trainer.run())
 
@@ -136,7 +124,7 @@ def test_losses_are_those_of_equation_9_with_their_weights(tmp_path: Path) -> No
     told = {}
     for lambda_3, lambda_4 in ((0.1, 1.0), (0.2, 0.5)):
         # One step: afterwards the weights of the network are others.
-        config = tiny_config(
+        config = trainer_config(
             f"loss.association={lambda_3}", f"loss.unsupervised={lambda_4}", "schedule.unsupervised_after=0",
             "schedule.steps=1",
         )  # fmt: skip
@@ -158,7 +146,7 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
     project = drawn_project(tmp_path, labelled=4, holdout=False)
     ids = [frame.id for frame in project.frames.all()]
     split = TrainingSplit(labelled=ids[:2], unlabelled=ids[2:], holdout=[])
-    config = tiny_config("schedule.steps=5", *more)
+    config = trainer_config("schedule.steps=5", *more)
     first = Trainer(project, config, split)
     told = list(first.run())
     true = last_weights(told)
@@ -182,9 +170,9 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
     assert [event for event in told if isinstance(event, kinds)] == [
         event for event in told_again if isinstance(event, kinds)
     ]
-    assert first._scenes.bank_references() == second._scenes.bank_references() != []
+    assert first.source.bank_references() == second.source.bank_references() != []
     labelled = {project.frames.get(frame).name for frame in ids[:2]}
-    assert {name for name, _ in second._scenes.bank_references()} <= labelled
+    assert {name for name, _ in second.source.bank_references()} <= labelled
 
     labels = project.annotations.of_frame(ids[0])
     project.annotations.delete([labels[0].id or 0])
@@ -194,17 +182,17 @@ def test_annotations_of_unlabelled_frames_change_no_weight(tmp_path: Path, more:
 
 def test_the_hold_out_is_learnt_from_in_no_way(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    trainer = Trainer(project, tiny_config())
+    trainer = Trainer(project, trainer_config())
     held_out = project.frames.all()[-1]
     assert held_out.id not in [*trainer.split.labelled, *trainer.split.unlabelled]
     list(trainer.run())
-    assert held_out.name not in [name for name, _ in trainer._scenes.bank_references()]
+    assert held_out.name not in [name for name, _ in trainer.source.bank_references()]
 
 
 @pytest.mark.parametrize("more", [(), ("sequence.bank_capacity=2",)], ids=["whole bank", "moving bank"])
 def test_a_resumed_run_continues_the_same_curve(tmp_path: Path, more: tuple[str, ...]) -> None:
     project = drawn_project(tmp_path)
-    config = tiny_config("schedule.steps=6", "pseudo_labels.ema=0.9", "model.dropout=0.1", *more)
+    config = trainer_config("schedule.steps=6", "pseudo_labels.ema=0.9", "model.dropout=0.1", *more)
     whole = run_to_end(project, config)
 
     interrupted = Trainer(project, config)
@@ -225,11 +213,11 @@ def test_a_resumed_run_continues_the_same_curve(tmp_path: Path, more: tuple[str,
 
 def test_a_resumed_run_does_not_need_the_weights_it_began_with(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    first = run_to_end(project, tiny_config())[-1]
+    first = run_to_end(project, trainer_config())[-1]
     assert isinstance(first, Finished)
     moved = tmp_path / "start.safetensors"
     moved.write_bytes((Path(first.folder) / "weights.safetensors").read_bytes())
-    config = tiny_config(f"weights={moved}")
+    config = trainer_config(f"weights={moved}")
     interrupted = Trainer(project, config)
     for event in interrupted.run():
         if isinstance(event, Losses):
@@ -242,12 +230,12 @@ def test_a_resumed_run_does_not_need_the_weights_it_began_with(tmp_path: Path) -
 
 def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    config = tiny_config()
+    config = trainer_config()
     interrupted = Trainer(project, config)
     for event in interrupted.run():
         if isinstance(event, Losses):
             interrupted.stop()
-    references = interrupted._scenes.bank_references()
+    references = interrupted.source.bank_references()
     # The first of its frame: the others' positions there are others then.
     project.annotations.delete([references[0][1]])
     resumed = Trainer(project, config, resume=True)
@@ -256,7 +244,7 @@ def test_a_run_goes_on_after_an_object_of_its_bank_was_deleted(tmp_path: Path) -
     assert [event.message for event in events if isinstance(event, Notice)] == [
         "The instance bank is smaller than it was, by 1: annotations were deleted since."
     ]
-    assert resumed._scenes.bank_references() == references[1:]
+    assert resumed.source.bank_references() == references[1:]
 
 
 def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> None:
@@ -264,7 +252,7 @@ def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> No
     frame = project.frames.all()[-1].id
     project.annotations.delete([instance.id or 0 for instance in project.annotations.of_frame(frame)])
     project.frames.set_state(frame, FrameState.LABELLED)
-    events = run_to_end(project, tiny_config())
+    events = run_to_end(project, trainer_config())
     assert isinstance(events[-1], Finished)
     assert not any(isinstance(event, HoldoutScore) for event in events)
     told = [event.message for event in events if isinstance(event, Notice)]
@@ -273,9 +261,9 @@ def test_a_hold_out_that_somebody_emptied_ends_no_training(tmp_path: Path) -> No
 
 def test_what_was_learnt_before_a_labelled_frame_broke_is_saved(tmp_path: Path) -> None:
     project = drawn_project(tmp_path, labelled=2, holdout=False)
-    config = tiny_config("sequence.bank_capacity=1", "loader.workers=0", "schedule.steps=6")
+    config = trainer_config("sequence.bank_capacity=1", "loader.workers=0", "schedule.steps=6")
     trainer = Trainer(project, config)
-    order = [trainer._scenes._streams["labelled"].at(step) for step in range(2)]
+    order = [trainer.source.frames_of(step, "labelled")[0] for step in range(2)]
     late = project.frames.get(order[1])
     path = project.images / late.name
     whole = path.read_bytes()
@@ -295,11 +283,11 @@ def test_what_was_learnt_before_a_hold_out_frame_broke_is_saved(tmp_path: Path) 
     path = project.images / held_out.name
     whole = path.read_bytes()
     path.write_bytes(b"no picture")
-    events = run_to_end(project, tiny_config())
+    events = run_to_end(project, trainer_config())
     assert isinstance(events[-1], Failed) and held_out.name in events[-1].message
     assert isinstance(events[-2], Checkpoint) and events[-2].step == 2
     path.write_bytes(whole)
-    resumed = run_to_end(project, tiny_config(), resume=True)
+    resumed = run_to_end(project, trainer_config(), resume=True)
     assert isinstance(resumed[-1], Finished)
     assert [event.step for event in resumed if isinstance(event, Losses)] == [3, 4]
 
@@ -309,7 +297,7 @@ def test_looking_at_a_damaged_frame_ends_no_training(tmp_path: Path) -> None:
     damaged = project.frames.all()[-1]
     (project.images / damaged.name).write_bytes(b"no picture")
     split = TrainingSplit([frame.id for frame in project.frames.all()[:2]], [project.frames.all()[2].id], [])
-    trainer = Trainer(project, tiny_config(), split)
+    trainer = Trainer(project, trainer_config(), split)
     trainer.watch(damaged.name)
     events = list(trainer.run())
     assert isinstance(events[-1], Finished)
@@ -321,13 +309,13 @@ def test_supervised_only_never_touches_an_unlabelled_frame(tmp_path: Path) -> No
     project = drawn_project(tmp_path)
     for frame in project.frames.all()[2:5]:
         (project.images / frame.name).unlink()
-    events = run_to_end(project, tiny_config("schedule.supervised_only=true"))
+    events = run_to_end(project, trainer_config("schedule.supervised_only=true"))
     assert isinstance(events[-1], Finished)
     assert not any(isinstance(event, Thresholds) for event in events)
 
 
 def test_stopping_saves_what_was_learnt(tmp_path: Path) -> None:
-    trainer = Trainer(drawn_project(tmp_path), tiny_config("schedule.steps=50"))
+    trainer = Trainer(drawn_project(tmp_path), trainer_config("schedule.steps=50"))
     events = []
     for event in trainer.run():
         events.append(event)
@@ -342,9 +330,9 @@ def test_stopping_saves_what_was_learnt(tmp_path: Path) -> None:
 
 def test_minutes_become_as_many_steps_as_fit_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = drawn_project(tmp_path)
-    assert 0 < Trainer(project, tiny_config(), minutes=1).seconds_a_step() < 60
+    assert 0 < Trainer(project, trainer_config(), minutes=1).seconds_a_step() < 60
     monkeypatch.setattr(Trainer, "seconds_a_step", lambda self: 0.4)
-    trainer = Trainer(project, tiny_config(), minutes=0.05)
+    trainer = Trainer(project, trainer_config(), minutes=0.05)
     started = next(trainer.run())
     assert isinstance(started, Started)
     assert started.steps == trainer.config.schedule.steps == 7
@@ -353,7 +341,7 @@ def test_minutes_become_as_many_steps_as_fit_in(tmp_path: Path, monkeypatch: pyt
 def test_one_labelled_frame_without_objects_trains(tmp_path: Path) -> None:
     project = drawn_project(tmp_path, labelled=0, holdout=False)
     project.frames.set_state(project.frames.all()[0].id, FrameState.LABELLED)
-    events = run_to_end(project, tiny_config())
+    events = run_to_end(project, trainer_config())
     assert isinstance(events[0], Started)
     assert events[0].bank_size == 0
     assert isinstance(events[-1], Finished)
@@ -362,26 +350,26 @@ def test_one_labelled_frame_without_objects_trains(tmp_path: Path) -> None:
 
 def test_without_a_labelled_frame_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RiseError, match="no labelled frame"):
-        Trainer(drawn_project(tmp_path, labelled=0, holdout=False), tiny_config())
+        Trainer(drawn_project(tmp_path, labelled=0, holdout=False), trainer_config())
 
 
 def test_an_absent_gpu_is_told(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(RiseError, match="cuda"):
-        Trainer(drawn_project(tmp_path), tiny_config("device=cuda"))
+        Trainer(drawn_project(tmp_path), trainer_config("device=cuda"))
 
 
 def test_only_segmented_objects_enter_the_bank_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = drawn_project(tmp_path)
-    config = tiny_config("sequence.bank_admit=segmented", "schedule.steps=1")
+    config = trainer_config("sequence.bank_admit=segmented", "schedule.steps=1")
     monkeypatch.setattr("rise_engine.method.supervised.segmented_objects", lambda *_: [0])
     trainer = Trainer(project, config)
     started = next(run := trainer.run())
     assert isinstance(started, Started)
     assert started.bank_size == 0
     list(run)
-    ((name, annotation),) = trainer._scenes.bank_references()
+    ((name, annotation),) = trainer.source.bank_references()
     assert annotation == project.annotations.of_frame(project.frames.get(name).id)[0].id
 
 
@@ -390,20 +378,20 @@ def test_a_new_model_takes_over_only_when_it_is_not_worse_on_the_hold_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beaten: float, takes: bool
 ) -> None:
     project = drawn_project(tmp_path)
-    first = run_to_end(project, tiny_config())[-1]
+    first = run_to_end(project, trainer_config())[-1]
     assert isinstance(first, Finished)
     assert first.current
     assert first.verdict == ""
-    measured = run_to_end(project, tiny_config())
+    measured = run_to_end(project, trainer_config())
     to_beat = next(event for event in measured if isinstance(event, ToBeat))
     assert to_beat.run == first.run
-    best = max(event.ap for event in run_to_end(project, tiny_config()) if isinstance(event, HoldoutScore))
+    best = max(event.ap for event in run_to_end(project, trainer_config()) if isinstance(event, HoldoutScore))
     assert to_beat.ap == pytest.approx(best), "the same training measures the same"
     before = project.runs.get().number
     monkeypatch.setattr(
         "rise_engine.training.trainer.score_to_beat", lambda *_, **__: ToBeat(0, run=before, ap=beaten, ap50=beaten)
     )
-    last = run_to_end(project, tiny_config())[-1]
+    last = run_to_end(project, trainer_config())[-1]
     assert isinstance(last, Finished)
     assert last.current is takes
     assert f"run {before}" in last.verdict
@@ -412,8 +400,8 @@ def test_a_new_model_takes_over_only_when_it_is_not_worse_on_the_hold_out(
 
 def test_a_run_that_was_stopped_before_it_was_measured_does_not_take_over(tmp_path: Path) -> None:
     project = drawn_project(tmp_path)
-    first = run_to_end(project, tiny_config())[-1]
-    trainer = Trainer(project, tiny_config("schedule.holdout_every=100", "schedule.steps=200"))
+    first = run_to_end(project, trainer_config())[-1]
+    trainer = Trainer(project, trainer_config("schedule.holdout_every=100", "schedule.steps=200"))
     for event in trainer.run():
         if isinstance(event, Progress):
             trainer.stop()

@@ -132,7 +132,7 @@ def test_a_worse_model_is_used_only_after_confirmation(labelled: Any, trainer: A
     for _ in range(2):
         run = project.runs.start(preset="laptop", recipe="recommended", steps=50, base="none")
         project.runs.finish(run.number, steps=50, current=run.number == 1)
-    verdict = "Run 2 reached AP 40.0 on the hold-out, less than run 1 (45.0), which goes on predicting."
+    verdict = "Run 2 reached AP 40.0 on the hold-out, less than run 1 (45.0), which stays in use."
     trainer.batches = [
         [events.Started(0, 2, str(run.folder), 50, 2, 5, 1, "cpu", 4), events.ToBeat(0, 1, 45.0, 70.0)],
         [events.HoldoutScore(50, 40.0, 60.0, best=True)],
