@@ -1,4 +1,4 @@
-"""Opening, painting, switching frames and undoing, on a real viewer."""
+"""Opening, painting, showing other frames and undo, in a real viewer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def masks(bench: Any) -> list[np.ndarray]:
     return [to_mask(one.segmentation, *SIZE) for one in bench.workspace.instances()]
 
 
-def told(bench: Any) -> str:
+def message(bench: Any) -> str:
     return bench.header.message.text()
 
 
@@ -38,15 +38,15 @@ def test_a_folder_opens_as_a_project_beside_it_and_shows_its_first_frame(opened:
     assert "labelled 0/7" in opened.header.counts.text()
 
 
-def test_an_empty_folder_and_a_missing_one_are_told(workbench: Any, tmp_path: Path) -> None:
+def test_an_empty_folder_and_a_missing_one_are_reported(workbench: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     workbench.workspace.open_path(tmp_path / "empty")
-    assert "no image" in told(workbench)
+    assert "no image" in message(workbench)
     assert not workbench.workspace.open_path(tmp_path / "nowhere")
-    assert "not a folder" in told(workbench)
+    assert "not a folder" in message(workbench)
 
 
-def test_every_tab_says_what_to_do_next_with_and_without_a_project(workbench: Any, folder: Path) -> None:
+def test_every_tab_shows_the_next_action_with_and_without_a_project(workbench: Any, folder: Path) -> None:
     assert all(step.hint.text() for step in workbench.all_tabs)
     workbench.workspace.open_path(folder)
     assert all(step.hint.text() for step in workbench.all_tabs)
@@ -66,15 +66,23 @@ def test_a_second_window_is_read_only(opened: Any, folder: Path, make_napari_vie
     second.end()
 
 
-def test_a_broken_image_is_shown_grey_and_told(workbench: Any, folder: Path) -> None:
-    (folder / "frame_3.png").write_bytes(b"this is no picture")
-    workbench.workspace.open_path(folder)
-    frames = {frame.name: frame for frame in workbench.workspace.frames}
-    if "frame_3.png" in frames:
-        workbench.workspace.show(frames["frame_3.png"].id)
-        assert "frame_3.png" in told(workbench)
-    workbench.workspace.show(frames["frame_4.png"].id)
+def test_a_broken_image_is_shown_grey_with_a_message(workbench: Any, folder: Path) -> None:
+    (folder / "frame_3.png").write_bytes(b"this is not an image")
+    workspace = workbench.workspace
+    workspace.open_path(folder)
+    frames = {frame.name: frame for frame in workspace.frames}
+    broken = frames["frame_3.png"].id
+    workspace.show(broken)
+    assert "frame_3.png" in message(workbench)
+    shown = np.asarray(workbench.viewer_for_tests.layers["frames"].data[workspace.index_of(broken)])
+    assert shown.shape[2] == 3
+    values = np.unique(shown)
+    assert len(values) == 1, "one colour, with equal channels"
+    assert 0 < values[0] < 255, "grey, not black or white"
+    workspace.show(frames["frame_4.png"].id)
     assert workbench.layers.annotations.data.shape == SIZE
+    shown = np.asarray(workbench.viewer_for_tests.layers["frames"].data[workspace.index_of(frames["frame_4.png"].id)])
+    assert np.array_equal(shown, np.asarray(Image.open(folder / "frame_4.png")))
 
 
 # -- painting ------------------------------------------------------------------------------------------------------
@@ -120,7 +128,7 @@ def test_an_edit_keeps_the_hidden_part_of_an_overlapped_instance(opened: Any, di
     assert np.array_equal(masks(opened)[0], low | dot)
     assert np.array_equal(masks(opened)[1], high)
     opened.workspace.delete([opened.workspace.instances()[1].id])
-    assert np.array_equal(layer.data > 0, low | dot), "what was hidden is shown whole"
+    assert np.array_equal(layer.data > 0, low | dot), "the hidden part is shown"
 
 
 def test_untouched_instances_are_not_written(opened: Any, disc: Any, stroke: Any) -> None:
@@ -145,7 +153,7 @@ def test_undo_on_another_frame_never_writes_into_it(opened: Any, disc: Any, stro
     workspace.show(workspace.frames[2].id)
     layer = opened.layers.annotations
     layer.undo()
-    assert workspace.frame.id == second.id, "the frame that the undo touched comes into view"
+    assert workspace.frame.id == second.id, "the changed frame is shown"
     assert workspace.project.annotations.of_frame(second.id) == []
     assert len(workspace.project.annotations.of_frame(first.id)) == 1
     layer.undo()
@@ -160,7 +168,7 @@ def test_undo_on_another_frame_never_writes_into_it(opened: Any, disc: Any, stro
         assert workspace.instances() == []
 
 
-def test_one_undo_takes_back_all_that_one_stroke_did(opened: Any, disc: Any, stroke: Any) -> None:
+def test_one_undo_reverts_everything_that_one_stroke_changed(opened: Any, disc: Any, stroke: Any) -> None:
     stroke(opened, disc(30, 30))
     stroke(opened, disc(30, 36))
     before = [disc(30, 30) & ~disc(30, 36), disc(30, 36)]
@@ -170,7 +178,7 @@ def test_one_undo_takes_back_all_that_one_stroke_did(opened: Any, disc: Any, str
     assert np.array_equal(masks(opened)[0], disc(30, 30))
 
 
-def test_a_stroke_right_before_a_switch_is_saved_on_its_own_frame(opened: Any, disc: Any) -> None:
+def test_a_stroke_just_before_another_frame_is_shown_is_saved_on_its_own_frame(opened: Any, disc: Any) -> None:
     workspace = opened.workspace
     first = workspace.frame.id
     workspace.new_instance_requested.emit()
@@ -194,13 +202,13 @@ def test_frames_of_another_size_are_shown_as_they_are(opened: Any, disc: Any, st
     assert np.array_equal(opened.layers.annotations.data > 0, disc(20, 20))
 
 
-def test_marks_move_on_and_refuse_what_is_not_true(opened: Any, disc: Any, stroke: Any) -> None:
+def test_marks_show_the_next_frame_and_refuse_a_wrong_state(opened: Any, disc: Any, stroke: Any) -> None:
     workspace = opened.workspace
     opened.annotate.mark_done()
-    assert "Nothing is drawn" in told(opened)
+    assert "Nothing is drawn" in message(opened)
     stroke(opened, disc(20, 20))
     opened.annotate.mark_empty()
-    assert "There are instances" in told(opened)
+    assert "There are instances" in message(opened)
     opened.annotate.mark_done()
     assert workspace.frame.name == "frame_1.png"
     opened.annotate.mark_empty()
@@ -212,7 +220,7 @@ def test_marks_move_on_and_refuse_what_is_not_true(opened: Any, disc: Any, strok
     ]
 
 
-def test_the_work_is_there_again_after_closing(opened: Any, folder: Path, disc: Any, stroke: Any) -> None:
+def test_annotations_are_shown_again_after_closing(opened: Any, folder: Path, disc: Any, stroke: Any) -> None:
     workspace = opened.workspace
     workspace.show(workspace.frames[2].id)
     stroke(opened, disc(20, 20))
@@ -224,7 +232,7 @@ def test_the_work_is_there_again_after_closing(opened: Any, folder: Path, disc: 
     assert np.array_equal(opened.layers.annotations.data > 0, disc(20, 20))
 
 
-def test_deleting_our_layer_loses_nothing(opened: Any, disc: Any, stroke: Any) -> None:
+def test_deleting_the_annotation_layer_loses_no_annotation(opened: Any, disc: Any, stroke: Any) -> None:
     stroke(opened, disc(20, 20))
     opened.viewer_for_tests.layers.remove("annotations")
     opened.workspace.step(1)
