@@ -1,6 +1,6 @@
 """A form generated from a section of the settings: one magicgui widget per pydantic field, by its type and bounds.
 
-A field that is added to a section appears by itself, with the string below it as the tooltip.
+A field that is added to a section appears without further code, with the string below it as the tooltip.
 """
 
 from __future__ import annotations

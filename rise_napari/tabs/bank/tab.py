@@ -36,9 +36,7 @@ class BankTab(Tab):
             return NO_PROJECT
         if not self.workspace.count(*ANNOTATED_STATES):
             return "The bank is empty. Draw the objects of a frame in the Annotate tab to fill it."
-        return (
-            "These cut-outs are pasted, moved and removed to generate pseudo-sequences. Exclude those with a bad mask."
-        )
+        return "The pseudo-sequences are made from these cut-outs. Exclude those with a bad mask."
 
     def refresh(self) -> None:
         super().refresh()

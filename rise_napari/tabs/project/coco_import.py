@@ -1,4 +1,4 @@
-"""Imports a COCO file in a background thread: into the open project, or into the project of the images beside it."""
+"""Imports a COCO file in a background thread: into the open project, or into the project of the images next to it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def samples_folder() -> Path:
 
 
 def write_samples(folder: Path, count: int) -> Path:
-    """Renders ``count`` totes into ``folder``, and labels the first third of them in the project beside it."""
+    """Renders ``count`` totes into ``folder``, and labels the first third of them in the project next to it."""
     from rise_engine.synthetic import write_sample_folder
 
     frames = write_sample_folder(folder, count=count)

@@ -58,14 +58,14 @@ class ProjectTab(Tab):
         self.open_folder = button(
             "Open image folder…",
             self._ask_folder,
-            "Open a folder of images. The project is stored beside it as FOLDER.rise.",
+            "Open a folder of images. The project is stored next to it as FOLDER.rise.",
             tall=True,
         )
         self.open_project = button(
             "Open project…", self._ask_project, "Open a project, a folder that ends in .rise.", tall=True
         )
         self.open_coco = button(
-            "Open COCO file…", self._ask_coco_project, "Open a COCO JSON file and the images beside it.", tall=True
+            "Open COCO file…", self._ask_coco_project, "Open a COCO JSON file and the images next to it.", tall=True
         )
         self.samples = button(
             "Open sample totes", self.open_samples, "Render twelve synthetic totes and open them.", tall=True
@@ -128,7 +128,7 @@ class ProjectTab(Tab):
         labelled = workspace.count(*ANNOTATED_STATES)
         if not labelled:
             return "Draw the objects of a few frames in the Annotate tab, or import a COCO file."
-        return f"{labelled} of {len(workspace.frames):,} frames are labelled. Click on a frame to show it."
+        return f"{labelled} of {len(workspace.frames):,} frames are labelled. Click a frame to show it."
 
     def finished(self) -> bool:
         return bool(self.workspace.frames)
@@ -203,7 +203,7 @@ class ProjectTab(Tab):
             self.importer.open(Path(name))
 
     def open_path(self, path: Path) -> None:
-        """Opens a folder of images, a project, or a COCO file with the images beside it."""
+        """Opens a folder of images, a project, or a COCO file with the images next to it."""
         if path.suffix.lower() == ".json":
             self.importer.open(path)
         else:
