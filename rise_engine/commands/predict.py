@@ -169,14 +169,14 @@ def evaluate(
     if json_file is not None:
         require_no_folder(json_file)
     with Project.open(project, read_only=True) as opened:
-        truth, chosen = evaluation_ground_truth(opened, frames, against)
+        truth, chosen = evaluation_ground_truth(opened, run, frames, against)
         from rise_engine.evaluation import coco
         from rise_engine.prediction.default_model import default_model
         from rise_engine.prediction.load import load_model
         from rise_engine.prediction.test_time_augmentation import with_test_time_augmentation
 
         loaded = with_test_time_augmentation(load_model(default_model(opened, run), device=device), looks)
-        model = run_in_words(opened, run)
+        model = f"{run_in_words(opened, run)}{weights_in_words(opened, run)}"
         results = list(coco_results_of_frames(loaded, opened, truth))
         ocid = ocid_scores(opened, truth, results)
         scores = coco.evaluate(truth, results, class_agnostic=loaded.config.class_agnostic)
@@ -187,8 +187,8 @@ def evaluate(
         print_ocid(ocid)
     where = "hold-out frame" if frames is None else "frame"
     typer.echo(f"{model} on {number_of(scores.frames, where)}")
-    if chosen.excluded_in_words:
-        typer.echo(chosen.excluded_in_words)
+    for note in chosen.notes:
+        typer.echo(note)
     if json_file is not None:
         record = scores.as_record() if ocid is None else {**scores.as_record(), "ocid": ocid}
         write_text(json_file, json.dumps(record, indent=1) + "\n")
@@ -201,6 +201,13 @@ def run_in_words(project: Project, run: int | None) -> str:
         return "the starter weights"
     number = project.runs.get(run).number
     return f"run {number} (in use)" if current is not None and number == current.number else f"run {number}"
+
+
+def weights_in_words(project: Project, run: int | None) -> str:
+    """Which weights of a run predict: ``, best weights,`` or ``, last weights,``; nothing for the starter weights."""
+    if run is None and project.runs.current() is None:
+        return ""
+    return ", best weights," if project.runs.get(run).files.best_weights.is_file() else ", last weights,"
 
 
 def ocid_scores(project: Project, truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -234,22 +241,29 @@ def frames_to_predict(project: Project, listed: Path | None) -> list[int]:
 
 
 def evaluation_ground_truth(
-    project: Project, frames: Path | None, against: Path | None
+    project: Project, run: int | None, frames: Path | None, against: Path | None
 ) -> tuple[dict[str, Any], EvaluationFrames]:
     """The ground truth as a COCO dataset, with frame ids as image ids, and the choice of frames.
 
     Raises RiseError when there is nothing to measure on.
     """
-    from rise_engine.evaluation.frames import evaluation_frames, frames_to_evaluate
+    from rise_engine.evaluation.frames import evaluation_frames, frames_to_evaluate, validation_frames_of
     from rise_engine.evaluation.ground_truth import frames_of_file, ground_truth_from_file, ground_truth_of
     from rise_engine.formats.coco.file import CocoFile
 
     asked = frames_to_evaluate(project, None if frames is None else listed_frames(project, frames))
-    if against is None:
-        chosen = evaluation_frames(project, asked)
+    trained = run is not None or project.runs.current() is not None
+    chose = validation_frames_of(project, project.runs.get(run)) if trained else set()
+    file = None if against is None else CocoFile(against)
+    chosen = evaluation_frames(
+        project,
+        asked,
+        annotated=None if file is None else frames_of_file(project, file, set(asked)),
+        chose_weights=chose,
+        keep_validation=frames is not None,
+    )
+    if file is None:
         return ground_truth_of(project, chosen.frames), chosen
-    file = CocoFile(against)
-    chosen = evaluation_frames(project, asked, annotated=frames_of_file(project, file, set(asked)))
     return ground_truth_from_file(project, file, set(chosen.frames)), chosen
 
 

@@ -103,10 +103,9 @@ def add_new_images(project: Project) -> None:
 
 
 def _run_row(run: RunRecord, *, in_use: bool) -> tuple[object, ...]:
-    from rise_engine.project.maintenance.report import best_holdout_ap
+    from rise_engine.project.maintenance.report import holdout_ap
 
-    # The AP of the weights that predict: the best ones of a run with a hold-out.
-    best = best_holdout_ap(run)
+    best = holdout_ap(run)
     return (
         f"{run.number}{'*' if in_use else ''}",
         run.preset,

@@ -49,7 +49,8 @@ class TrainingDisplay:
                 self._step(event)
             case HoldoutScore():
                 best = ", the best so far" if event.best else ""
-                self.print_line(f"Step {event.step}: hold-out mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{best}.")
+                on = f" on {number_of(event.frames, 'hold-out frame')}" if event.frames else " on the hold-out"
+                self.print_line(f"Step {event.step}: mask AP {event.ap:.1f}, AP50 {event.ap50:.1f}{on}{best}.")
             case PseudoLabelScore():
                 self.print_line(f"  {_pseudo_label_text(event)}")
             case Notice():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rise_engine.errors import RiseError
-from rise_engine.project.records import FrameState, Split
+from rise_engine.project.records import FrameState, RunRecord, Split
 from rise_engine.project.wording import number_of
 
 if TYPE_CHECKING:
@@ -16,20 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFrames:
-    """Frame ids to measure on, and how many of the asked frames cannot be measured."""
+    """Frame ids to measure on, and how many of the asked frames are not measured."""
 
     frames: list[int]
     unannotated: int
     skipped: int
+    validation: int = 0
+    """Left out because the best weights were chosen on them."""
+    optimistic: int = 0
+    """Measured although the best weights were chosen on them."""
 
     @property
-    def excluded_in_words(self) -> str:
-        """``Not measured: 4 frames without annotations, 1 skipped frame.``, empty when all are measured."""
+    def notes(self) -> list[str]:
+        """Sentences about the choice: what is not measured, and whether the result is optimistic."""
         counts = [
             f"{number_of(self.unannotated, 'frame')} without annotations" if self.unannotated else "",
             number_of(self.skipped, "skipped frame") if self.skipped else "",
+            f"{number_of(self.validation, 'validation frame')} that chose the weights" if self.validation else "",
         ]
-        return f"Not measured: {', '.join(filter(None, counts))}." if any(counts) else ""
+        notes = [f"Not measured: {', '.join(filter(None, counts))}."] if any(counts) else []
+        if self.optimistic:
+            notes.append(f"The weights were chosen on {self.optimistic} of these frames, so the AP is optimistic.")
+        return notes
 
 
 def frames_to_evaluate(project: Project, listed: Sequence[int] | None = None) -> list[int]:
@@ -45,12 +54,18 @@ def frames_to_evaluate(project: Project, listed: Sequence[int] | None = None) ->
 
 
 def evaluation_frames(
-    project: Project, asked: Sequence[int], *, annotated: Collection[int] | None = None
+    project: Project,
+    asked: Sequence[int],
+    *,
+    annotated: Collection[int] | None = None,
+    chose_weights: Collection[int] = (),
+    keep_validation: bool = False,
 ) -> EvaluationFrames:
     """The frames among ``asked`` whose annotations are complete and which are not skipped.
 
     A frame is annotated when it is labelled or reviewed, also without any object; ``annotated`` gives the ids instead
-    where the ground truth is in a file. Raises RiseError when there is no frame to measure on.
+    where the ground truth is in a file. Frames that ``chose_weights`` are left out where others remain, unless
+    ``keep_validation``. Raises RiseError when there is no frame to measure on.
     """
     states = {frame.id: frame.state for frame in project.frames.all()}
     skipped = {frame for frame in asked if states[frame] is FrameState.SKIPPED}
@@ -62,4 +77,20 @@ def evaluation_frames(
             f"None of the {number_of(len(asked), 'frame')} to evaluate on is annotated: annotate the hold-out, or list "
             "annotated frames with --frames FILE."
         )
-    return EvaluationFrames(chosen, len(asked) - len(skipped) - len(chosen), len(skipped))
+    unannotated = len(asked) - len(skipped) - len(chosen)
+    test = [frame for frame in chosen if frame not in chose_weights]
+    if test and not keep_validation:
+        return EvaluationFrames(test, unannotated, len(skipped), validation=len(chosen) - len(test))
+    return EvaluationFrames(chosen, unannotated, len(skipped), optimistic=len(chosen) - len(test))
+
+
+def validation_frames_of(project: Project, run: RunRecord) -> set[int]:
+    """The frames on which the weights of a run were chosen; none when its last weights predict.
+
+    A run from before there were validation frames chose its weights on its whole hold-out.
+    """
+    if not run.files.best_weights.is_file():
+        return set()
+    record = json.loads(run.files.config.read_text(encoding="utf-8"))
+    names = set(record.get("validation", record.get("holdout", ())))
+    return {frame.id for frame in project.frames.all() if frame.name in names}

@@ -29,7 +29,7 @@ class RunFolder:
 
     @property
     def best_weights(self) -> Path:
-        """The weights with the best hold-out score; absent without a hold-out."""
+        """The weights with the best score on the validation frames; absent without validation frames."""
         return self.path / "best.safetensors"
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rise_engine.errors import RiseError
@@ -12,6 +12,8 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Split
 
 _ONE_IN = 10
+CHOOSES_FROM = 12
+"""A smaller hold-out has no validation frames: so few would choose by chance, and too few would be left to test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,14 @@ class TrainingSplit:
     unlabelled: list[int]
     """Their annotations, if there are any, are never read."""
     holdout: list[int]
-    """Labelled frames for evaluation only."""
+    """Annotated frames that never train: validation and test together."""
+    validation: list[int] = field(default_factory=list)
+    """The hold-out frames that choose the best weights; empty when nothing is chosen. The other ones only test."""
+
+    @property
+    def watched(self) -> list[int]:
+        """The frames that are measured during the training: the validation frames, or the hold-out without them."""
+        return self.validation or self.holdout
 
 
 def choose_split(
@@ -71,11 +80,20 @@ def choose_split(
         frame.id for frame in known.values() if frame.id not in held_out and frame.state is not FrameState.SKIPPED
     ]
     unlabelled = [frame for frame in trains if frame not in chosen]
+    holdout = [frame for frame in known.values() if frame.id in held_out and frame.state.is_annotated]
     return TrainingSplit(
         labelled=[frame for frame in known if frame in chosen],
         unlabelled=unlabelled or trains,
-        holdout=[frame.id for frame in known.values() if frame.id in held_out and frame.state.is_annotated],
+        holdout=[frame.id for frame in holdout],
+        validation=_validation(holdout),
     )
+
+
+def _validation(holdout: Sequence[FrameRecord]) -> list[int]:
+    """Half of the hold-out, the same half for every training; none of a hold-out of fewer than a dozen frames."""
+    if len(holdout) < CHOOSES_FROM:
+        return []
+    return sorted(frame.id for frame in shuffled(holdout, "validation")[: len(holdout) // 2])
 
 
 def read_name_list(path: Path) -> list[str]:

@@ -65,10 +65,11 @@ def save_description(
     labelled: Sequence[str],
     unlabelled: int,
     holdout: Sequence[str],
+    validation: Sequence[str],
 ) -> None:
     """Writes the settings, the class names and the frames that a run is started with, as JSON.
 
-    ``labelled`` and ``holdout`` are file names, ``unlabelled`` is a number of frames.
+    ``labelled``, ``holdout`` and ``validation`` are file names, ``unlabelled`` is a number of frames.
     """
     description = {
         "config": config.model_dump(mode="json"),
@@ -76,6 +77,7 @@ def save_description(
         "labelled": list(labelled),
         "unlabelled": unlabelled,
         "holdout": list(holdout),
+        "validation": list(validation),
     }
     write_text(path, json.dumps(description, indent=1))
 

@@ -95,12 +95,16 @@ class Preview(Event):
 
 @dataclass(frozen=True, slots=True)
 class HoldoutScore(Event):
-    """Mask AP on the hold-out, in percent."""
+    """Mask AP in percent on the validation frames, or on the whole hold-out when it is too small to have any.
+
+    ``best``: the weights are saved as the best ones so far, which needs validation frames. ``frames`` were measured.
+    """
 
     ap: float
     ap50: float
     best: bool
     ap75: float | None = None
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,18 @@ from rise_engine.training.holdout_quality import measure_pseudo_labels
 
 
 def measure_holdout(
-    network: nn.Module, loaded: LoadedModel, project: Project, frames: Sequence[int], *, step: int, best: float | None
+    network: nn.Module,
+    loaded: LoadedModel,
+    project: Project,
+    frames: Sequence[int],
+    *,
+    step: int,
+    to_exceed: float | None,
 ) -> Iterator[Event]:
     """The mask AP of a network in training on hold-out frames, and the quality of the pseudo-labels that it would make.
 
-    ``loaded`` has the same ``network``; ``best`` is the highest AP of the run so far, None at first. When no frame has
-    an annotated object, a notice is all.
+    ``loaded`` has the same ``network``; the weights are the best ones so far when their AP is above ``to_exceed``
+    (None: always). When no frame has an annotated object, only a notice is returned.
     """
     if not project.annotations.frames_with_objects().intersection(frames):
         yield Notice(
@@ -36,7 +42,8 @@ def measure_holdout(
         return
     with predicting(network):
         mask = score_holdout(loaded, project, frames)
-    yield HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best is None or mask.ap > best, ap75=mask.ap75)
+    best = to_exceed is None or mask.ap > to_exceed
+    yield HoldoutScore(step, ap=mask.ap, ap50=mask.ap50, best=best, ap75=mask.ap75, frames=len(frames))
     if not loaded.config.schedule.supervised_only:
         with predicting(network):
             score = measure_pseudo_labels(loaded, project, frames, step=step)

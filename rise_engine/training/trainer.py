@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -107,7 +108,7 @@ class Trainer:
         self.learner = TrainingStep(model, self.config, device=device, ranks=self._ranks)
         self.source = SequenceSource(project, self.split, self.config, class_names=self.class_names, device=device)
         self._number = self._step = self._skipped = 0
-        self._best: float | None = None
+        self._reached: float | None = None
         self._notices: list[str] = []
         if config.optimiser.bf16 and not half_precision_pays(device):
             self._notices.append(
@@ -179,6 +180,7 @@ class Trainer:
             labelled=[names[frame] for frame in self.split.labelled],
             unlabelled=len(self.split.unlabelled),
             holdout=[names[frame] for frame in self.split.holdout],
+            validation=[names[frame] for frame in self.split.validation],
         )
         self._ranks.gather([run.number, str(run.folder)])
         return run.folder
@@ -264,7 +266,7 @@ class Trainer:
             self.source.close()
 
     def _loop(self, folder: Path, state: TrainingState) -> Iterator[Event]:
-        self._skipped, self._best = state.skipped, state.best_ap
+        self._skipped, self._reached = state.skipped, state.best_ap
         for sentence in self._notices:
             yield events.Notice(state.step, sentence)
         to_beat = self._to_beat()
@@ -277,7 +279,7 @@ class Trainer:
             if self._ranks.first and self._step > state.step:
                 yield self._checkpoint(folder)
             raise
-        current, verdict = takes_over(self._best, to_beat, run=self._number)
+        current, verdict = takes_over(self._reached, to_beat, run=self._number)
         if self._ranks.first:
             yield self._checkpoint(folder)
             self.project.runs.finish(self._number, steps=self._step, current=current)
@@ -317,12 +319,21 @@ class Trainer:
                 saved_at = time.monotonic()
 
     def _measure(self, folder: Path) -> Iterator[Event]:
+        """The scores on the watched frames; validation frames choose the best weights, others choose nothing."""
+        chooses = bool(self.split.validation)
         for event in measure_holdout(
-            self.learner.teacher, self._predictor(), self.project, self.split.holdout, step=self._step, best=self._best
+            self.learner.teacher,
+            self._predictor(),
+            self.project,
+            self.split.watched,
+            step=self._step,
+            to_exceed=self._reached if chooses else math.inf,
         ):
-            if isinstance(event, events.HoldoutScore) and event.best:
-                self._best = event.ap
-                self._save_weights(RunFolder(folder).best_weights)
+            if isinstance(event, events.HoldoutScore):
+                if event.best:
+                    self._save_weights(RunFolder(folder).best_weights)
+                if event.best or not chooses:
+                    self._reached = event.ap
             yield event
 
     def _to_beat(self) -> events.ToBeat | None:
@@ -330,7 +341,7 @@ class Trainer:
             return None
         return score_to_beat(
             self.project,
-            self.split.holdout,
+            self.split.watched,
             class_agnostic=self.config.class_agnostic,
             device=self.config.device,
             besides=self._number,
@@ -375,7 +386,7 @@ class Trainer:
         learner, steps = self.learner, self.config.schedule.steps
         save_state(
             folder,
-            TrainingState(self._step, steps, self._best, self.source.bank_references(), self._skipped),
+            TrainingState(self._step, steps, self._reached, self.source.bank_references(), self._skipped),
             model=learner.model,
             teacher=learner.averaged,
             optimiser=learner.optimiser,

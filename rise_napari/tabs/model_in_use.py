@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QWidget
 
-from rise_engine.project.maintenance.report import best_holdout_ap
+from rise_engine.project.maintenance.report import holdout_ap
 from rise_engine.project.records import RunRecord
 from rise_napari.tabs.tab import allow_narrow
 from rise_napari.workspace import Workspace
@@ -62,6 +62,6 @@ def describe_run(run: RunRecord) -> str:
     """A run in one line: number, preset, steps, and the best hold-out AP if it was measured."""
     if run.steps == 0:
         return f"{run.number}: starter weights"
-    best = best_holdout_ap(run)
+    best = holdout_ap(run)
     measured = "" if best is None else f", hold-out AP {best:.1f}"
     return f"{run.number}: {run.preset}, {run.steps:,} steps{measured}"

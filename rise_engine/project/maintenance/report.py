@@ -13,17 +13,19 @@ from rise_engine.project.project import Project
 from rise_engine.project.records import RunRecord, Split
 
 
-def best_holdout_ap(run: RunRecord) -> float | None:
-    """The best mask AP in the log of a run, in percent; None when there is none.
+def holdout_ap(run: RunRecord) -> float | None:
+    """The mask AP in percent of the weights that predict, from the run's log; None when it was not measured.
 
-    An incomplete last line, after a crash, is ignored.
+    These are the best weights where validation frames chose them, else the last measured ones. An incomplete last line
+    is ignored.
     """
     path = run.files.metrics
     if not path.is_file():
         return None
     with path.open(encoding="utf-8", errors="replace") as lines:
-        scores = [json.loads(line)["ap"] for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
-    return max(scores, default=None)
+        scores = [json.loads(line) for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
+    chosen = [score for score in scores if score["best"]] or scores
+    return float(chosen[-1]["ap"]) if chosen else None
 
 
 def write_report(project: Project, path: Path, *, now: datetime) -> None:
@@ -53,7 +55,7 @@ def write_report(project: Project, path: Path, *, now: datetime) -> None:
         "|---|---|---|---|---|---|---|",
     ]
     for run in project.runs.all():
-        best = best_holdout_ap(run)
+        best = holdout_ap(run)
         ends = "not finished" if run.finished is None else "in use" if current and run.number == current.number else ""
         measured = "" if best is None else f"{best:.1f}"
         lines.append(f"| {run.number} | {run.preset} | {run.recipe} | {run.steps} | {run.base} | {measured} | {ends} |")

@@ -185,7 +185,8 @@ def test_frames_without_annotations_and_skipped_ones_are_not_measured_but_counte
     assert rise("evaluate", project, "--json", out) == 0
     scores = json.loads(out.read_text())
     assert (scores["frames"], scores["mask"]["AP50"]) == (1, 100)
-    report = "run 1 (in use) on 1 hold-out frame\nNot measured: 2 frames without annotations, 1 skipped frame.\n"
+    excluded = "Not measured: 2 frames without annotations, 1 skipped frame."
+    report = f"run 1 (in use), last weights, on 1 hold-out frame\n{excluded}\n"
     assert capsys.readouterr().out.endswith(report)
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(truth("tote_0.png", "tote_3.png")))
@@ -212,6 +213,34 @@ def test_a_frame_that_is_empty_on_purpose_is_measured(
     assert "Not measured" not in capsys.readouterr().out
 
 
+def test_best_weights_are_not_measured_on_the_frames_that_chose_them(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, names = tmp_path / "scores.json", tmp_path / "names.txt"
+    with Project.open(project) as opened:
+        category = opened.annotations.categories()[0].id
+        second = opened.frames.get("tote_1.png").id
+        opened.annotations.add(second, [Instance(None, second, category, box_mask(BOXES[0]))])
+        opened.frames.set_split([second], Split.HOLDOUT)
+        files = opened.runs.get().files
+    files.best_weights.write_bytes(b"")
+    files.config.write_text(json.dumps({"validation": ["tote_1.png"], "holdout": ["tote_0.png", "tote_1.png"]}))
+    assert rise("evaluate", project, "--json", out) == 0
+    assert json.loads(out.read_text())["frames"] == 1
+    assert capsys.readouterr().out.endswith(
+        "run 1 (in use), best weights, on 1 hold-out frame\nNot measured: 1 validation frame that chose the weights.\n"
+    )
+    names.write_text("tote_0.png\ntote_1.png\n")
+    assert rise("evaluate", project, "--frames", names) == 0
+    assert capsys.readouterr().out.endswith(
+        "run 1 (in use), best weights, on 2 frames\n"
+        "The weights were chosen on 1 of these frames, so the AP is optimistic.\n"
+    )
+    files.config.write_text(json.dumps({"holdout": ["tote_0.png", "tote_1.png"]}))
+    assert rise("evaluate", project) == 0
+    assert "chosen on 2 of these frames" in capsys.readouterr().out, "a run from before there were validation frames"
+
+
 def truth(*names: str, **changes: Any) -> dict[str, Any]:
     """A COCO dataset that has the red object of each image, which is found; ``changes`` are of the annotations."""
     x0, y0, x1, y1 = BOXES[0]
@@ -233,7 +262,7 @@ def test_evaluate_against_a_file_matches_frames_by_name(
     path, out, names = tmp_path / "truth.json", tmp_path / "scores.json", tmp_path / "names.txt"
     path.write_text(json.dumps(dataset))
     assert rise("evaluate", project, "--against", path, "--json", out) == 0
-    assert capsys.readouterr().out.endswith("run 1 (in use) on 1 hold-out frame\n")
+    assert capsys.readouterr().out.endswith("run 1 (in use), last weights, on 1 hold-out frame\n")
     scores = json.loads(out.read_text())
     assert scores["frames"] == 1  # of the hold-out, whatever else the file has
     assert scores["mask"]["AP50"] == pytest.approx(100 * 51 / 101)

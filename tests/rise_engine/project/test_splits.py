@@ -136,3 +136,22 @@ def test_a_name_list_is_one_name_a_line(tmp_path: Path) -> None:
         read_name_list(path)
     with pytest.raises(RiseError, match="cannot be read"):
         read_name_list(tmp_path / "absent.txt")
+
+
+def test_a_dozen_hold_out_frames_choose_with_one_half_and_test_with_the_other(make_project: MakeProject) -> None:
+    project = make_project(30)
+    labelled = _label(project, 24)
+    project.frames.set_split(labelled[:12], Split.HOLDOUT)
+    split = choose_split(project)
+    assert len(split.holdout) == 12
+    assert len(split.validation) == 6 and set(split.validation) < set(split.holdout)
+    assert split.watched == split.validation
+    assert choose_split(project, count=3, seed=9).validation == split.validation, "whatever else is chosen"
+
+
+def test_fewer_hold_out_frames_choose_nothing(make_project: MakeProject) -> None:
+    project = make_project(30)
+    labelled = _label(project, 24)
+    project.frames.set_split(labelled[:11], Split.HOLDOUT)
+    split = choose_split(project)
+    assert split.validation == [] and split.watched == split.holdout

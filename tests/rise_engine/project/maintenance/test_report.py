@@ -20,7 +20,8 @@ def test_the_report_counts_frames_instances_and_runs(make_project: MakeProject, 
     project.frames.set_split([2], Split.HOLDOUT)
     run = project.runs.start(preset="laptop", recipe="recommended", steps=9, base="starter")
     (run.folder / "metrics.jsonl").write_text(
-        '{"event": "HoldoutScore", "step": 5, "ap": 41.26}\n{"event": "HoldoutScore", "step": 9, "ap": 40.0}\n'
+        '{"event": "HoldoutScore", "step": 5, "ap": 41.26, "best": true}\n'
+        '{"event": "HoldoutScore", "step": 9, "ap": 40.0, "best": false}\n'
         '{"event": "Finished", "ste'
     )
     project.runs.finish(run.number, steps=9)
