@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Trainer:
         if config.loader.unlabelled_pool == "all":
             everyone = sorted({*self.split.labelled, *self.split.unlabelled})
             self.split = replace(self.split, unlabelled=everyone)
-        for frame in self.split.holdout:
+        for frame in self._readable(self.split.holdout):
             project.require_own_size(frame)
         self._ranks = ranks or Ranks()
         device = choose_device(self._ranks.device(config.device))
@@ -114,6 +115,13 @@ class Trainer:
             self._notices.append(
                 f"This device ({device.type}) has no native bfloat16: optimiser.bf16=false would train faster."
             )
+
+    def _readable(self, frames: Sequence[int]) -> Iterator[int]:
+        """The frames whose size can be read; a broken file is reported when it is measured."""
+        for frame in frames:
+            with suppress(RiseError):
+                self.project.probe(frame)
+                yield frame
 
     def watch(self, frame: str | None) -> None:
         """Sets the frame to predict every ``schedule.preview_every`` steps, by its file name; None for none."""
