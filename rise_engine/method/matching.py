@@ -1,4 +1,4 @@
-"""Which query answers for which target: SimOTA (the paper's optimal transport, App. B), plain IoU or Hungarian."""
+"""Matching of queries with targets: SimOTA (the paper's optimal transport, App. B), IoU or Hungarian."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 CANDIDATES = 10
-"""How many of the largest IoUs of a target are added up to find its number of queries (OTA's dynamic k)."""
+"""The sum of this many largest IoUs of a target gives its number of queries (dynamic k of OTA)."""
 GIOU_COST = 3.0
 CENTRE_REACH = 2.5 / 32
 """Half the side of the square around a target's centre, as a share of the image (IDOL)."""
@@ -35,8 +35,8 @@ HUNGARIAN_COSTS = {"classification": 2.0, "l1": 5.0, "giou": 2.0}
 class Assignment:
     """Matched pairs of one image's Q queries and G targets.
 
-    ``queries`` and ``targets`` int64 (M,), the pairs, no query twice; ``best`` int64 (G,), the query that answers for
-    each target best (for a target that got none because there are too few queries: its cheapest one); ``ignored``
+    ``queries`` and ``targets`` int64 (M,), the pairs, no query twice; ``best`` int64 (G,), the best matched
+    query of each target (for a target without any, because there are too few queries: its cheapest one); ``ignored``
     bool (Q,), queries that are neither positive nor negative.
     """
 
@@ -57,7 +57,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """How badly Q queries fit G targets: ``cost`` and ``iou``, each float32 (..., G, Q)."""
+    """``cost`` and ``iou`` of Q queries and G targets, each float32 (..., G, Q)."""
 
     cost: Floats
     iou: Floats
@@ -69,7 +69,7 @@ def assign(class_logits: Tensor, boxes: Tensor, targets: Targets, config: LossCo
 
 
 def simota(class_logits: Tensor, boxes: Tensor, targets: Targets, config: LossConfig) -> Assignment:
-    """SimOTA for one image, whatever ``config.matching`` says; see ``assign_layers``."""
+    """SimOTA for one image, for any ``config.matching``; see ``assign_layers``."""
     return assign(class_logits, boxes, targets, config.model_copy(update={"matching": "simota"}))
 
 
@@ -87,7 +87,7 @@ def iou(class_logits: Tensor, boxes: Tensor, targets: Targets, config: LossConfi
 def assign_layers(
     class_logits: Tensor, boxes: Tensor, targets: Sequence[Targets | None], config: LossConfig
 ) -> list[list[Assignment]]:
-    """Matches each of L layers and B images on its own: logits (L, B, Q, C), boxes (L, B, Q, 4) -> [layer][image].
+    """Matches each of L layers and B images separately: logits (L, B, Q, C), boxes (L, B, Q, 4) -> [layer][image].
 
     SimOTA: a target takes as many of its cheapest queries as its ten largest IoUs add up to (at least one); a query
     wanted by several stays with the cheapest of them; targets left with none then take free queries. An image whose
@@ -100,12 +100,12 @@ def assign_layers(
     costs = Costs(empty, empty)
     if sum(counts):
         pair_costs = hungarian_costs if config.matching == "hungarian" else simota_costs
-        parts = [
+        per_image = [
             pair_costs(class_logits[:, image].float(), boxes[:, image].float(), wanted, config)
             for image, wanted in enumerate(targets)
             if wanted is not None and len(wanted)
         ]
-        cost, overlap = torch.cat(parts, dim=2).cpu().numpy()
+        cost, overlap = torch.cat(per_image, dim=2).cpu().numpy()
         costs = Costs(np.nan_to_num(cost, nan=2 * OUTSIDE_COST), np.nan_to_num(overlap))
     ends = np.cumsum(counts)
     return [
@@ -210,7 +210,7 @@ def overlapping(overlap: Floats) -> Bools:
 
 
 def resolve(taken: Bools, cost: Floats) -> Bools:
-    """Leaves every query to the cheapest of its targets and gives targets without any a free one, as far as they reach.
+    """Leaves every query to the cheapest of its targets and gives free ones to targets without a query.
 
     ``taken`` bool and ``cost`` float, both (G, Q). Free queries are those no target uses; when these run out, queries
     that a target can spare because it has several. With more targets than queries some targets stay without. Ties go
@@ -238,7 +238,7 @@ def _cheapest_target_only(taken: Bools, cost: Floats) -> Bools:
 
 
 def _share(matched: Bools, cost: Floats) -> Bools:
-    """Moves queries of targets that have several to targets that have none."""
+    """Reassigns queries of targets that have several to targets that have none."""
     for target in np.flatnonzero(~matched.any(1)):
         spare = matched[matched.sum(1) > 1].any(0)
         if not spare.any():

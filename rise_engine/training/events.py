@@ -1,4 +1,4 @@
-"""What a training tells whoever listens. Every event is a plain value that survives pickling and JSON."""
+"""The events of a training. Each is a plain value that can be sent to another process and stored as JSON."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Started(Event):
     device: str
     bank_size: int
     message: str = ""
-    """What the weights were loaded from, in a sentence."""
+    """The origin of the weights, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Losses(Event):
     learning_rate: float
     gradient_norm: float
     skipped: int = 0
-    """Steps so far whose gradients were not finite, which changed nothing."""
+    """Steps so far with non-finite gradients; they changed no weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Thresholds(Event):
     quantile_level: float
     """p_t."""
     quantile_cut: float | None
-    """The lowest score that the quantile let through; None when nothing survived gamma_cls."""
+    """The lowest score that passed the quantile; None when no score passed gamma_cls."""
     gamma_mask: float
     predictions: float
     after_gamma: float
@@ -109,35 +109,35 @@ class HoldoutScore(Event):
 
 @dataclass(frozen=True, slots=True)
 class PseudoLabelScore(Event):
-    """The cascade as it stands, applied to what the teacher sees in the hold-out, whose truth is known (paper, Fig. 4).
+    """The quality of the pseudo-labels that the current cascade makes of the hold-out (paper, Fig. 4).
 
-    A pseudo-label is right when its mask has IoU of at least 0.5 with a true object of its class.
+    A pseudo-label is correct when its mask has an IoU of at least 0.5 with an annotated object of its class.
     """
 
     frames: int
     kept: float
-    """Pseudo-labels a frame."""
+    """Pseudo-labels per frame."""
     precision: float | None
-    """Share of the pseudo-labels that are right; None without any."""
+    """Share of the pseudo-labels that are correct; None without any."""
     recall: float | None
-    """Share of the true objects that a right pseudo-label shows."""
+    """Share of the annotated objects that a correct pseudo-label shows."""
     gamma_cls: float
     ideal_threshold: float | None
-    """The score of a frame's best wrong prediction, above which all are right: mean over the frames ..."""
+    """The highest score of a wrong prediction in a frame, above which all are correct: mean over the frames ..."""
     ideal_threshold_spread: float | None
     """... and standard deviation."""
     best_threshold: float | None
-    """The class threshold with the highest F1; None when no prediction is right."""
+    """The class threshold with the highest F1; None when no prediction is correct."""
     gamma_mask: float
     ideal_mask_threshold: float | None
-    """The mask threshold at which an object's best prediction fits it best: mean over the objects found ..."""
+    """The mask threshold with the highest IoU of an object's best prediction: mean over the objects found ..."""
     ideal_mask_threshold_spread: float | None
     """... and standard deviation."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToBeat(Event):
-    """Mask AP on the same hold-out, in percent, of the model in use so far: the new one replaces it if not worse."""
+    """Mask AP on the same hold-out, in percent, of the current run; the new one replaces it if it is not worse."""
 
     run: int
     ap: float
@@ -151,19 +151,19 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True, slots=True)
 class Notice(Event):
-    """Something the person should know; the training goes on."""
+    """A message for the user; the training continues."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Paused(Event):
-    """The training holds still now, as it was asked to; nothing comes until it is told to go on."""
+    """The training is paused as requested; no event follows until it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """The training ended early; ``hint`` says what to do."""
+    """The training ended early; ``hint`` is what to do."""
 
     kind: Literal["memory", "device", "weights", "disk", "data", "crash"]
     message: str
@@ -177,15 +177,15 @@ class Finished(Event):
     stopped: bool
     """True when the listener ended it before the last step."""
     skipped: int = 0
-    """Steps whose gradients were not finite."""
+    """Steps with non-finite gradients."""
     current: bool = True
-    """Whether this run now predicts; otherwise the one before it does."""
+    """Whether this run became the project's current one."""
     verdict: str = ""
-    """Why, in a sentence, when there was a choice."""
+    """The reason, in a sentence, when there was another run to compare with."""
 
 
 TERMINAL = (Finished, Failed)
-"""After one of these nothing more comes."""
+"""The last event of a training is one of these."""
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
