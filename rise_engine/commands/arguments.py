@@ -18,6 +18,13 @@ FrameList = Annotated[
     Path | None,
     typer.Option("--frames", metavar="FILE", help="Only these frames: a text file with one file name per line."),
 ]
+ScaleAnnotations = Annotated[
+    bool,
+    typer.Option(
+        "--scale-annotations",
+        help="Scale annotations that were made on an image of another size with the same aspect ratio.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Looks = Annotated[
     int,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rise_engine.atomic import write_text
-from rise_engine.commands.arguments import ProjectPath
+from rise_engine.commands.arguments import ProjectPath, ScaleAnnotations
 from rise_engine.commands.printing import print_import, print_status
 from rise_engine.errors import RiseError
 from rise_engine.project.wording import number_of
@@ -53,6 +53,7 @@ def new(
         bool,
         typer.Option("--empty-is-labelled", help="Images of the COCO file without annotations are labelled and empty."),
     ] = False,
+    scale_annotations: ScaleAnnotations = False,
     seed: Annotated[
         int,
         typer.Option(metavar="S", min=0, max=2**32 - 1, help="Seed of the labelled fractions of ARMBench and OCID."),
@@ -82,7 +83,13 @@ def new(
         # Looked up before the annotations are imported, so that a wrong name is reported at once.
         held_out = [made.frames.get(name).id for name in read_name_list(holdout_list)] if holdout_list else []
         reports = _import_benchmark(made, source, drop_category or [], seed)
-        reports += _import_files(made, coco or [], drop_category or [], empty_is_labelled=empty_is_labelled)
+        reports += _import_files(
+            made,
+            coco or [],
+            drop_category or [],
+            empty_is_labelled=empty_is_labelled,
+            scale_annotations=scale_annotations,
+        )
         _require_dropped(made, drop_category or [], reports)
         if held_out:
             made.frames.set_split(held_out, Split.HOLDOUT)
@@ -175,7 +182,12 @@ def _import_benchmark(project: Project, source: _Source, drop_category: list[str
 
 
 def _import_files(
-    project: Project, files: list[Path], drop_category: list[str], *, empty_is_labelled: bool
+    project: Project,
+    files: list[Path],
+    drop_category: list[str],
+    *,
+    empty_is_labelled: bool,
+    scale_annotations: bool,
 ) -> list[ImportReport]:
     from rise_engine.commands.progress import with_progress
     from rise_engine.formats.coco import import_coco
@@ -187,6 +199,7 @@ def _import_files(
             path,
             drop_categories=tuple(drop_category),
             empty_is_labelled=empty_is_labelled,
+            scale_annotations=scale_annotations,
             watch=with_progress,
         )
         print_import(path, report)

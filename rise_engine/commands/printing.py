@@ -57,5 +57,5 @@ def print_import(path: Path, report: ImportReport) -> None:
         f"{path}: {number_of(report.instances, 'instance')} imported in {number_of(report.images, 'frame')}"
         f"{'; ' if rest else ''}{rest}."
     )
-    if report.missing_files:
-        typer.echo(f"{number_of(report.missing_files, 'image')} of the file missing in the image folder, and skipped.")
+    for sentence in report.notices():
+        typer.echo(sentence)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rise_engine.commands.arguments import ProjectPath
+from rise_engine.commands.arguments import ProjectPath, ScaleAnnotations
 from rise_engine.commands.printing import print_columns, print_import, print_status
 from rise_engine.project.wording import number_of
 
@@ -32,6 +32,7 @@ def import_annotations(
         OnConflict | None,
         typer.Option(help="For frames with annotations: keep them, replace them by the file's, or keep both."),
     ] = None,
+    scale_annotations: ScaleAnnotations = False,
 ) -> None:
     """Import the annotations of a COCO file.
 
@@ -45,7 +46,11 @@ def import_annotations(
 
     with Project.open(project) as opened:
         report = import_coco(
-            opened, file, on_conflict=None if on_conflict is None else on_conflict.value, watch=with_progress
+            opened,
+            file,
+            on_conflict=None if on_conflict is None else on_conflict.value,
+            scale_annotations=scale_annotations,
+            watch=with_progress,
         )
         print_import(file, report)
         print_status(opened)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from pycocotools import mask as rle_codec
+
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco.file import CocoFile
+from rise_engine.formats.coco.identity import doubled_images
+from rise_engine.formats.coco.polygons import as_polygons
 from rise_engine.project.segmentation import Polygons, area_of, box_of, to_rle
 from rise_engine.project.upright import made_on_another_size, usable_size
 
@@ -72,13 +78,24 @@ def ground_truth_from_file(project: Project, file: CocoFile, frames: Collection[
     path = file.path
     by_name = {frame.name: frame.id for frame in project.frames.all() if frame.id in frames}
     known = [(entry, by_name[entry["file_name"]]) for entry in file.images if entry["file_name"] in by_name]
-    images = {entry["id"]: {**_checked_size(project, path, entry, frame), "id": frame} for entry, frame in known}
+    numbers = {entry["id"] for entry, _ in known}
+    annotations = [entry for entry in file.annotations() if entry["image_id"] in numbers]
+    contents: dict[int | str, Counter[Hashable]] = defaultdict(Counter)
+    for entry in annotations:
+        mask = json.dumps(entry.get("segmentation"))
+        contents[entry["image_id"]][entry["category_id"], mask, entry.get("iscrowd", 0)] += 1
+    doubles = doubled_images(path, {entry["id"]: entry["file_name"] for entry, _ in known}, contents)
+    images = {
+        entry["id"]: {**_checked_size(project, path, entry, frame), "id": frame}
+        for entry, frame in known
+        if entry["id"] not in doubles
+    }
     classes = {entry["id"]: number for number, entry in enumerate(file.categories, start=1)}
     return {
         "images": list(images.values()),
         "annotations": [
             _checked_annotation(path, entry, images[entry["image_id"]], classes.get(entry["category_id"], 0))
-            for entry in file.annotations()
+            for entry in annotations
             if entry["image_id"] in images
         ],
         "categories": [{"id": number, "name": entry["name"]} for number, entry in enumerate(file.categories, start=1)],
@@ -99,6 +116,8 @@ def _checked_size(project: Project, path: Path, entry: dict[str, Any], frame: in
 def _checked_annotation(path: Path, entry: dict[str, Any], image: dict[str, Any], category: int) -> dict[str, Any]:
     """An annotation with its mask as RLE. Raises RiseError when its mask, area or bbox is invalid."""
     where, segmentation = f"Annotation {entry.get('id')} of {path}", entry.get("segmentation")
+    if isinstance(segmentation, list):
+        segmentation = as_polygons(segmentation)
     if not isinstance(segmentation, dict) and not _are_polygons(segmentation):
         raise RiseError(
             f"{where} has a segmentation that is neither polygons of three points or more nor run lengths: fix it, or "
@@ -111,7 +130,9 @@ def _checked_annotation(path: Path, entry: dict[str, Any], image: dict[str, Any]
         rle = to_rle(segmentation, image["height"], image["width"])
     except (RiseError, TypeError, ValueError, OverflowError) as error:
         raise RiseError(f"{where} has a mask that cannot be read: {error}") from error
-    crowd = int(bool(entry.get("iscrowd")))
+    if not rle_codec.area(rle):
+        raise RiseError(f"{where} covers no pixel of its image: fix it, or remove it from the file.")
+    crowd = entry.get("iscrowd", 0)
     return {**given, "image_id": image["id"], "category_id": category, "segmentation": rle, "iscrowd": crowd}
 
 

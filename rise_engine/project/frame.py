@@ -69,7 +69,7 @@ def labelled_frame(
             full = to_mask(instance.segmentation, picture.height, picture.width)
         except RiseError as error:
             raise RiseError(f"{record.name}: {error}") from error
-        mask = _sampled(full, height, width)
+        mask = resized_mask(full, height, width)
         if mask.any():
             masks.append(mask)
             categories.append(classes[instance.category])
@@ -83,7 +83,7 @@ def unlabelled_frame(root: Path, record: FrameRecord, *, short_side: int | None)
     return UnlabelledFrame(record.name, read_image(root / record.name, short_side=short_side).pixels)
 
 
-def _sampled(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+def resized_mask(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
     """The mask at the pixel centres of a grid of another size."""
     if mask.shape == (height, width):
         return np.ascontiguousarray(mask)

@@ -23,11 +23,15 @@ _SIXTEEN_BIT = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I"})
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """Size in pixels after EXIF orientation; ``conversion`` describes what reading changes, None for nothing."""
+    """Size in pixels after EXIF orientation; ``conversion`` describes what reading changes, None for nothing.
+
+    ``orientation`` is the EXIF value, 1 to 8; from 5 on, the sensor has the sides swapped.
+    """
 
     width: int
     height: int
     conversion: str | None
+    orientation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def read_header(path: Path) -> ImageHeader:
     """Size and mode without decoding. Raises RiseError that names the file."""
     with _opened(path) as image:
         width, height = _upright_size(image)
-        return ImageHeader(width, height, _conversion(image.mode))
+        return ImageHeader(width, height, _conversion(image.mode), _orientation(image))
 
 
 def read_image(path: Path, *, short_side: int | None = None) -> Picture:
@@ -108,8 +112,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     # Pillow reports the upright size of a TIFF and turns its pixels when it reads them.
-    turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    turned = image.format != "TIFF" and _orientation(image) >= 5
     return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _to_rgb(image: Image.Image, path: Path) -> Image.Image:

@@ -12,7 +12,7 @@ from rise_engine.project.segmentation import Polygons
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
-_TOLERANCE = 1.0
+TOLERANCE = 1.0
 """Pixels by which a corner may be outside the image: tools round, and some put corners on pixel centres."""
 
 
@@ -33,11 +33,11 @@ def _side(value: object) -> int | None:
 
 def fits(polygons: Iterable[Polygons], size: Size) -> bool:
     """Whether all corners are inside an image of this size, with a tolerance of one pixel."""
-    limits = np.asarray(size) + _TOLERANCE
+    limits = np.asarray(size) + TOLERANCE
     for rings in polygons:
         for ring in rings:
             corners = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
-            if (corners < -_TOLERANCE).any() or (corners > limits).any():
+            if (corners < -TOLERANCE).any() or (corners > limits).any():
                 return False
     return True
 

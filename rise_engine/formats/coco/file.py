@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rise_engine.errors import RiseError
+from rise_engine.formats.coco.identity import as_flag, as_id, as_reference
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _PLAIN = r"""[^{}"]++|"(?:[^"\\]++|\\.)*+\""""
@@ -36,6 +37,8 @@ class CocoFile:
             raise self._no_json(error) from error
         self.images = self._entries("images", ("id", "file_name"))
         self.categories = self._entries("categories", ("id", "name"))
+        self._image_ids = {entry["id"] for entry in self.images}
+        self._category_ids = {entry["id"] for entry in self.categories}
         if self._annotations_at is None:
             raise self._refusal("has no list of annotations")
         if not self.images:
@@ -53,10 +56,19 @@ class CocoFile:
                 at = self._next(at, "]")
             except (ValueError, RecursionError) as error:
                 raise self._no_json(error) from error
-            if not isinstance(entry, dict) or not all(
-                isinstance(entry.get(name), int | str) for name in ("image_id", "category_id")
-            ):
-                raise self._refusal(f"has an annotation (number {number}) without image_id or category_id")
+            if not isinstance(entry, dict):
+                raise self._refusal(f"has an annotation (number {number}) that is no object")
+            for name, known in (("image_id", self._image_ids), ("category_id", self._category_ids)):
+                reference = as_reference(entry.get(name), known)
+                if reference is None:
+                    raise self._refusal(f"has an annotation (number {number}) without image_id or category_id")
+                entry[name] = reference
+            if "iscrowd" in entry:
+                flag = as_flag(entry["iscrowd"])
+                if flag is None:
+                    value = repr(entry["iscrowd"])[:40]
+                    raise self._refusal(f"has an annotation (number {number}) with the iscrowd {value}, not 0 or 1")
+                entry["iscrowd"] = flag
             yield entry
 
     def _read(self) -> None:
@@ -111,8 +123,10 @@ class CocoFile:
         for entry in entries:
             if not isinstance(entry, dict) or any(name not in entry for name in fields):
                 raise self._refusal(f"has an entry under {key} without {' or '.join(fields)}")
-            if not isinstance(entry["id"], int | str) or not isinstance(entry[fields[1]], str):
+            number = as_id(entry["id"])
+            if number is None or not isinstance(entry[fields[1]], str):
                 raise self._refusal(f"has an entry under {key} whose {' or '.join(fields)} is of the wrong kind")
+            entry["id"] = number
             if entry["id"] in seen:
                 raise self._refusal(f"uses the id {entry['id']} twice under {key}")
             seen.add(entry["id"])

@@ -13,6 +13,7 @@ from typing import Any, cast
 from rise_engine.errors import RiseError
 from rise_engine.formats.coco.file import CocoFile
 from rise_engine.formats.coco.merge import Merge, OnConflict, merge
+from rise_engine.formats.coco.placement import Fit
 from rise_engine.formats.coco.prepared import UNFIT, PreparedAnnotation, PreparedFile
 from rise_engine.formats.watch import Watch, unwatched
 from rise_engine.project.database.bulk_import import BulkImport
@@ -46,8 +47,52 @@ class ImportReport:
     known: int
     kept_out: int
     skipped: int
+    pixelless: int = 0
+    """Instances that cover no pixel of their image, and were not imported."""
+    doubled_images: int = 0
+    """Images that the file lists twice with the same annotations; each counts once."""
+    turned: int = 0
+    """Images with polygons of the photo before EXIF orientation, which were turned with it."""
+    undecided: int = 0
+    """Images whose photo EXIF turns, while their annotations fit both ways; they were taken as upright."""
+    scaled: int = 0
+    """Images with annotations of another size, which were scaled."""
+    another_size: int = 0
+    """Images with annotations of another size, which are refused wherever they are used."""
     dropped_categories: frozenset[str] = frozenset()
     """Their names in the file, also the names of categories without instances."""
+
+    def notices(self) -> list[str]:
+        """A sentence for each kind of thing in the file that was not used, or not used unchanged."""
+        number = number_of
+        return [
+            sentence
+            for count, sentence in (
+                (
+                    self.missing_files,
+                    f"{number(self.missing_files, 'image')} of the file missing in the image folder, and skipped.",
+                ),
+                (self.doubled_images, f"{number(self.doubled_images, 'image')} listed twice in the file, used once."),
+                (self.pixelless, f"{number(self.pixelless, 'annotation')} have no pixels and were not imported."),
+                (
+                    self.turned,
+                    f"{number(self.turned, 'frame')} with polygons of the photo before EXIF orientation: they were "
+                    "turned with the photo.",
+                ),
+                (
+                    self.undecided,
+                    f"Warning: {number(self.undecided, 'frame')} where EXIF turns the photo and the file does not show "
+                    "whether its annotations are of the turned one: they were taken as they are, check them.",
+                ),
+                (self.scaled, f"{number(self.scaled, 'frame')} with annotations scaled to the size of the image."),
+                (
+                    self.another_size,
+                    f"Warning: {number(self.another_size, 'frame')} with annotations of another size than the image, "
+                    "which cannot be used; --scale-annotations scales them where the aspect ratio agrees.",
+                ),
+            )
+            if count
+        ]
 
 
 def import_coco(
@@ -57,18 +102,20 @@ def import_coco(
     drop_categories: Collection[str] = (),
     empty_is_labelled: bool = False,
     on_conflict: OnConflict | None = None,
+    scale_annotations: bool = False,
     watch: Watch = unwatched,
 ) -> ImportReport:
     """Import a COCO file into a project as one edit; images with an instance become labelled.
 
     ``drop_categories`` are category names; case is ignored. ``on_conflict`` decides about frames that have other
     instances already: ``keep`` them, ``replace`` them, or keep ``both``. An instance that is stored already is never
-    added twice. ``watch`` observes the annotations being read and stored, and can cancel the import.
+    added twice. ``scale_annotations`` scales those of an image of another size where the aspect ratio agrees.
+    ``watch`` observes the annotations being read and stored, and can cancel the import.
     Raises RiseError and changes nothing when the file is no COCO dataset, a file name leaves the image folder, no
     image is found, or frames have instances and ``on_conflict`` is None.
     """
     try:
-        file = PreparedFile(CocoFile(Path(path)), project.images, watch)
+        file = PreparedFile(CocoFile(Path(path)), project.images, watch, scale=scale_annotations)
         for _ in range(_ATTEMPTS):
             with suppress(_OvertakenError), project.bulk_import() as rows:
                 work = _Import(project, file, drop_categories, on_conflict)
@@ -120,10 +167,10 @@ class _Import:
         self._take_categories()
         self._take_annotations()
         self._settle(self._waiting)
-        if self._maskless and self._skipped == self._maskless and not self._fresh and not self._waiting:
-            raise RiseError(
-                f"The file {self._file.path} has boxes only and no masks; export it again with segmentations."
-            )
+        unusable = (self._maskless or self._file.pixelless) and self._skipped == self._maskless
+        if unusable and not self._fresh and not self._waiting:
+            what = "masks without any pixel" if self._file.pixelless else "boxes only and no masks"
+            raise RiseError(f"The file {self._file.path} has {what}; export it again with segmentations.")
 
     def carry_out(self, rows: BulkImport, watch: Watch, *, empty_is_labelled: bool) -> ImportReport:
         """Store the annotations hidden, then show all of them in one edit."""
@@ -133,7 +180,7 @@ class _Import:
         rows.add(watch(stored, total=self._instances, doing="storing annotations"))
         rows.replace(chain.from_iterable(merged.delete for merged in self._merges.values()))
         filled = {row.frame for row in self._fresh} | set(self._waiting)
-        self._prepare_frames(rows, None if empty_is_labelled else filled)
+        self._prepare_frames(rows, self._annotated(filled) if empty_is_labelled else filled)
         with self._project.journal.edit(f"imported {self._file.path.name}") as edit:
             if self._project.annotations.categories() != self._stored_categories:
                 raise _OvertakenError
@@ -157,6 +204,12 @@ class _Import:
             known=sum(merged.known for merged in self._merges.values()),
             kept_out=sum(merged.kept_out for merged in self._merges.values()),
             skipped=self._skipped,
+            pixelless=self._file.pixelless,
+            doubled_images=self._file.doubled_images,
+            turned=self._file.placed[Fit.SENSOR],
+            undecided=self._file.placed[Fit.UNDECIDED],
+            scaled=self._file.scaled_images,
+            another_size=self._file.placed[Fit.SCALABLE] + self._file.placed[Fit.ANOTHER],
             dropped_categories=frozenset(entry["name"] for entry in self._file.categories if self._is_dropped(entry)),
         )
 
@@ -199,13 +252,18 @@ class _Import:
             self._origins = {ids.get(frame, frame): origin for frame, origin in self._origins.items()}
             self._fresh = [row._replace(frame=ids.get(row.frame, row.frame)) for row in self._fresh]
 
-    def _prepare_frames(self, rows: BulkImport, labelled: set[int] | None) -> None:
-        """``labelled`` are the frames that become labelled; None for all frames of the file."""
+    def _annotated(self, filled: set[int]) -> set[int]:
+        """All frames of the file, but for those that only have annotations without pixels."""
+        frames = cast("dict[Any, int]", self._frames)
+        unknown = {frames[number] for number in self._file.pixelless_images if number in frames}
+        return set(frames.values()) - (unknown - filled)
+
+    def _prepare_frames(self, rows: BulkImport, labelled: set[int]) -> None:
+        """``labelled`` are the frames that become labelled."""
         replaced = (frame for frame, merged in self._merges.items() if merged.delete)
         later = {frame: self._later_origins[frame] for frame in replaced if frame in self._later_origins}
-        all_frames = set(cast("dict[Any, int]", self._frames).values())
         origins = cast("dict[int, str]", self._origins) | later
-        rows.prepare_frames(origins, all_frames if labelled is None else labelled)
+        rows.prepare_frames(origins, labelled)
 
     def _take_categories(self) -> None:
         # Two entries of one name stay two, as in the file; each one is matched with a stored category of that name.

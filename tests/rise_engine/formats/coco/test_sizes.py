@@ -163,3 +163,95 @@ def test_an_annotation_id_that_is_no_number_gets_a_free_one(project: Project, tm
     path.write_text(json.dumps(dataset))
     import_coco(project, path)
     assert [one["id"] for one in to_coco(project)["annotations"]] == [3, 2]
+
+
+def _on_sensor(orientation: int) -> list[float]:
+    """A thin object near the photo's bottom edge, as the sensor has it: its upright box is x 20..80, y 150..158."""
+    corners = {
+        5: [[150, 20], [158, 20], [158, 80], [150, 80]],
+        6: [[150, 40], [158, 40], [158, 100], [150, 100]],
+        7: [[2, 40], [10, 40], [10, 100], [2, 100]],
+        8: [[2, 20], [10, 20], [10, 80], [2, 80]],
+    }[orientation]
+    return [float(side) for corner in corners for side in corner]
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_polygons_of_the_sensor_are_turned_with_the_photo(project: Project, tmp_path: Path, orientation: int) -> None:
+    _photo(project, orientation)
+    # The mask drawn on the sensor's pixels, turned by Pillow as it turns the photo.
+    sensor = coco_mask.frPyObjects([_on_sensor(orientation)], 120, 160)
+    stored = Image.fromarray(coco_mask.decode(coco_mask.merge(sensor)) * 255)
+    stored.getexif()[0x0112] = orientation
+    right = np.asarray(ImageOps.exif_transpose(stored)) > 0
+    assert right.shape == (160, 120)
+    # The second object decides where the first one fits both.
+    other = [139, 10, 149, 10, 149, 20, 139, 20] if orientation in (5, 6) else [150, 1, 159, 1, 159, 9, 150, 9]
+    report = import_coco(project, _file(tmp_path, [[_on_sensor(orientation)], [other]], width=160, height=120))
+    assert (report.turned, report.undecided) == (1, 0)
+    assert any("turned with the photo" in sentence for sentence in report.notices())
+    np.testing.assert_array_equal(project.labelled_frame(1).masks[0], right)
+    exported = to_coco(project, masks="rle")
+    assert (exported["images"][0]["width"], exported["images"][0]["height"]) == (120, 160)
+    np.testing.assert_array_equal(to_mask(exported["annotations"][0]["segmentation"], 160, 120), right)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "polygon", "undecided"),
+    [
+        (6, (160, 120), [20, 20, 60, 20, 60, 60], 1),
+        (6, (160, 120), RED, 0),
+        (6, (120, 160), [20, 20, 60, 20, 60, 60], 0),
+        (3, (120, 160), RED, 1),
+        (2, (120, 160), RED, 1),
+        (1, (120, 160), RED, 0),
+        (None, (120, 160), RED, 0),
+        (None, (160, 120), [20, 20, 60, 20, 60, 60], 1),
+    ],
+)
+def test_where_it_cannot_be_decided_one_warning_counts(
+    project: Project, tmp_path: Path, orientation: int | None, size: tuple[int, int], polygon: list[int], undecided: int
+) -> None:
+    _photo(project, orientation)
+    report = import_coco(project, _file(tmp_path, [[polygon]], width=size[0], height=size[1]))
+    assert (report.undecided, report.turned) == (undecided, 0)
+    assert len(report.notices()) == undecided
+    right = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects([polygon], 160, 120)))
+    np.testing.assert_array_equal(project.labelled_frame(1).masks[0], right.astype(bool))
+
+
+def test_polygons_that_only_fit_the_swapped_size_of_a_photo_without_exif_are_of_another_size(
+    project: Project, tmp_path: Path
+) -> None:
+    _photo(project, None)
+    report = import_coco(project, _file(tmp_path, [[[130, 20, 150, 20, 150, 60]]], width=160, height=120))
+    assert report.another_size == 1
+    with pytest.raises(RiseError, match="160 x 120"):
+        project.labelled_frame(1)
+
+
+@pytest.mark.parametrize("kind", ["polygons", "run lengths"])
+def test_labels_of_another_size_are_scaled_when_asked(project: Project, tmp_path: Path, kind: str) -> None:
+    _photo(project, None)
+    large = np.kron(_red(), np.ones((2, 2), bool))
+    rle = coco_mask.encode(np.asfortranarray(large.astype(np.uint8)))
+    segmentation: Any = {"size": rle["size"], "counts": rle["counts"].decode()}
+    if kind == "polygons":
+        segmentation = [[2 * number for number in RED]]
+    path = _file(tmp_path, [segmentation], width=240, height=320)
+    assert import_coco(project, path).another_size == 1
+    report = import_coco(project, path, scale_annotations=True, on_conflict="replace")
+    assert (report.scaled, report.another_size) == (1, 0)
+    np.testing.assert_array_equal(project.labelled_frame(1).masks, _red()[None])
+    assert ground_truth_of(project, [1])["annotations"][0]["area"] == 3000
+    exported = to_coco(project)
+    assert (exported["images"][0]["width"], exported["images"][0]["height"]) == (120, 160)
+    assert exported["annotations"][0]["area"] == 3000
+
+
+@pytest.mark.parametrize(("width", "scaled"), [(242, 1), (244, 0), (240, 1), (320, 0)])
+def test_only_the_same_aspect_is_scaled(project: Project, tmp_path: Path, width: int, scaled: int) -> None:
+    _photo(project, None)
+    path = _file(tmp_path, [[[2 * number for number in RED]]], width=width, height=320)
+    report = import_coco(project, path, scale_annotations=True)
+    assert (report.scaled, report.another_size) == (scaled, 1 - scaled)
