@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from rise_engine.commands import export, inspect, machine, maintenance, new, predict, project, reproduce, train
+from rise_engine.commands.unread_output import ignore_closed_pipes
 from rise_engine.errors import RiseError
 
 LONGEST = 1_500
@@ -43,6 +44,7 @@ app.command("doctor")(machine.doctor)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and exits: with 0 on success, with 2 and one message when the input does not allow it."""
+    ignore_closed_pipes()
     try:
         app(arguments, prog_name="rise")
     except RiseError as error:

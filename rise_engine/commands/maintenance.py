@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -56,7 +57,7 @@ def check(
       rise check totes.rise
     """
     from rise_engine.commands.progress import with_progress
-    from rise_engine.project.maintenance.check import check_frame, check_store
+    from rise_engine.project.maintenance.check import check_frame, check_store, unused_content
     from rise_engine.project.project import Project
 
     with Project.open(project, read_only=True) as opened:
@@ -64,10 +65,19 @@ def check(
         for problem in found:
             typer.echo(problem)
         frames = opened.frames.all()
+        unused: Counter[str] = Counter()
         for frame in with_progress(frames, total=len(frames), doing="checking"):
+            unused.update(unused_content(opened, frame))
             for problem in check_frame(opened, frame, decode=not headers_only):
                 found.append(problem)
                 typer.echo(problem)
+        passed_over = opened.passed_over().in_words()
+    if unused:
+        typer.echo(
+            "Used in part: " + ", ".join(f"{number_of(count, 'frame')} ({why})" for why, count in unused.items()) + "."
+        )
+    if passed_over:
+        typer.echo(passed_over)
     if found:
         typer.echo(f"{number_of(len(found), 'problem')} in {number_of(len(frames), 'frame')} and their annotations.")
         raise typer.Exit(1)

@@ -132,6 +132,8 @@ def _predict_into_file(
     categories = coco_categories(project, loaded)
     unreadable: list[RiseError] = []
     with nullcontext(project) if images is None else temporary_project(images) as source:
+        if images is not None and (left_out := source.passed_over()).not_utf8:
+            typer.echo(f"Left out: {left_out.not_utf8_in_words()}.")
         chosen = frames_to_predict(source, listed)
         writing = predict_into_file(loaded, source, chosen, out, categories=categories, unreadable=unreadable)
         counts = list(with_progress(writing, total=len(chosen), doing="predicting"))

@@ -42,6 +42,9 @@ def print_status(project: Project) -> None:
         # CVAT exports painted masks as crowds, and a training that ignores all of them is hard to understand.
         typer.echo(f"{number_of(crowds, 'annotation')} marked as crowds: kept, but never used for training.")
     typer.echo(f"{number_of(len(project.runs.all()), 'run')}")
+    passed_over = project.passed_over().in_words()
+    if passed_over:
+        typer.echo(passed_over)
 
 
 def print_import(path: Path, report: ImportReport) -> None:

@@ -102,9 +102,11 @@ def runs(
 
 def add_new_images(project: Project) -> None:
     """Add images that were put into the folder since the last scan, as the window does when it opens a project."""
-    added = project.scan().added
-    if added:
-        typer.echo(f"{number_of(added, 'new image')} in {project.images}.")
+    report = project.scan()
+    if report.added:
+        typer.echo(f"{number_of(report.added, 'new image')} in {project.images}.")
+    if report.passed_over.not_utf8:
+        typer.echo(f"Left out: {report.passed_over.not_utf8_in_words()}.")
 
 
 def _run_row(run: RunRecord, *, in_use: bool) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,8 @@ from rise_engine.errors import RiseError
 from rise_engine.project.database.damage import reading
 from rise_engine.project.database.journal import Journal
 from rise_engine.project.database.store import Store
-from rise_engine.project.image_file import SUFFIXES, read_header
+from rise_engine.project.image_file import read_header
+from rise_engine.project.image_folder import image_names, leads_out
 from rise_engine.project.records import FrameRecord, FrameState, ScanReport, Split
 from rise_engine.project.upright import usable_size
 from rise_engine.project.wording import number_of
@@ -42,7 +43,7 @@ class Frames:
         """
         if not root.is_dir():
             raise RiseError(f"The image folder {root} does not exist; give its new place with `rise relink`.")
-        found, skipped = _image_names(root)
+        found, passed_over = image_names(root)
         if inside is not None:
             found = [name for name in found if PurePosixPath(name).parent.name == inside]
         known = {str(row["name"]) for row in self._store.read("SELECT name FROM frames")}
@@ -53,7 +54,9 @@ class Frames:
                     add_frame(connection, name)
             if not self._store.writing:
                 self._store.let_others_begin()
-        return ScanReport(added=len(new), missing=len(known - set(found)), skipped_files=skipped)
+        return ScanReport(
+            added=len(new), missing=len(known - set(found)), skipped_files=passed_over.files, passed_over=passed_over
+        )
 
     @reading("frames")
     def all(self, *, state: FrameState | None = None, split: Split | None = None) -> list[FrameRecord]:
@@ -180,48 +183,15 @@ def frame_name(root: Path, file_name: str) -> str:
     name = os.path.normpath(str(parts)).replace("\\", "/")
     if name == "." or name.split("/")[0] == "..":
         raise refusal
-    if _leads_out(root, root / name):
+    if leads_out(root, root / name):
         raise refusal
     return name
-
-
-def _image_names(root: Path) -> tuple[list[str], int]:
-    names: list[str] = []
-    skipped = 0
-    for entry, relative in _files(str(root), ""):
-        usable = os.path.splitext(entry.name)[1].lower() in SUFFIXES and not entry.name.startswith(".")  # noqa: PTH122
-        if usable and not (entry.is_symlink() and _leads_out(root, Path(entry.path))):
-            names.append(relative)
-        else:
-            skipped += 1
-    return names, skipped
-
-
-def _files(folder: str, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """The files in a folder and its subfolders, without linked folders, hidden folders and projects."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith(".") and not entry.name.endswith(".rise"):
-                    yield from _files(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield entry, prefix + entry.name
 
 
 def _require_relative(name: str) -> None:
     parts = PurePosixPath(name.replace("\\", "/"))
     if not name or parts.is_absolute() or ".." in parts.parts or re.match(r"[A-Za-z]:", name):
         raise ValueError(f"the name {name[:100]!r} leaves the image folder")
-
-
-def _leads_out(root: Path, path: Path) -> bool:
-    # Resolving reads every parent folder, so it is done only for links.
-    step = path
-    while step != root:
-        if step.is_symlink():
-            return not path.resolve().is_relative_to(root.resolve())
-        step = step.parent
-    return False
 
 
 def _record(row: sqlite3.Row) -> FrameRecord:

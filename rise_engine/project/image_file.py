@@ -50,6 +50,15 @@ def read_header(path: Path) -> ImageHeader:
         return ImageHeader(width, height, _conversion(image.mode), _orientation(image))
 
 
+def page_count(path: Path) -> int:
+    """The number of pages of a TIFF, or of images of an animation; only the first is used.
+
+    Raises RiseError that names the file.
+    """
+    with _opened(path) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
 def read_image(path: Path, *, short_side: int | None = None) -> Picture:
     """The pixels as RGB with EXIF orientation applied, optionally resized to ``short_side`` at the shortest side.
 

@@ -23,6 +23,7 @@ from rise_engine.project.database.store import Store
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame, labelled_frame, unlabelled_frame
 from rise_engine.project.frames import Frames
 from rise_engine.project.image_file import read_image
+from rise_engine.project.image_folder import PassedOver, image_names
 from rise_engine.project.predictions import Predictions
 from rise_engine.project.records import (
     ScanReport,
@@ -167,6 +168,10 @@ class Project:
     def scan(self) -> ScanReport:
         """Find new image files in the image folder and its subfolders; no image is decoded."""
         return self.frames.scan(self.images, inside=self.setting("frames_inside"))
+
+    def passed_over(self) -> PassedOver:
+        """The files of the image folder that are no frames; empty when the folder is gone."""
+        return image_names(self.images)[1] if self.images.is_dir() else PassedOver()
 
     def probe(self, frame: int) -> tuple[int, int]:
         """(width, height) in pixels after EXIF orientation, from the file's header."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rise_engine.project.image_folder import PassedOver
 from rise_engine.project.run_folder import RunFolder
 from rise_engine.project.segmentation import Segmentation, to_json
 
@@ -193,3 +194,4 @@ class ScanReport:
     added: int
     missing: int
     skipped_files: int
+    passed_over: PassedOver = field(default_factory=PassedOver, compare=False)

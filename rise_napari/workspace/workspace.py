@@ -119,6 +119,8 @@ class Workspace:
                 self.notify(f"{path.name} is open in another window, so it is read-only here.", "warning")
             elif report is not None and report.missing:
                 self.notify(f"The image files of {report.missing} frames of {path.name} are missing.", "warning")
+            if report is not None and report.passed_over.not_utf8:
+                self.notify(f"Left out: {report.passed_over.not_utf8_in_words()}.", "warning")
             if not self.frames:
                 self.notify(
                     f"There is no image in {project.images}. Choose the folder that contains the images.", "warning"

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from rise_engine.errors import RiseError
 from rise_engine.project.database.schema import INSTANCES
-from rise_engine.project.image_file import read_header, read_image
+from rise_engine.project.image_file import page_count, read_header, read_image
 from rise_engine.project.project import Project
 from rise_engine.project.records import FrameRecord, FrameState, Source, Split
 from rise_engine.project.segmentation import area_of
@@ -74,6 +74,20 @@ def check_frame(project: Project, frame: FrameRecord, *, decode: bool = True) ->
     if width is not None and height is not None:
         found += [f"{frame.name}: {problem}" for problem in _masks(project, frame, width, height)]
     return found
+
+
+def unused_content(project: Project, frame: FrameRecord) -> list[str]:
+    """What of a frame's image file is not used, in words: further pages, and bits beyond eight."""
+    path = project.images / frame.name
+    try:
+        header, pages = read_header(path), page_count(path)
+    except RiseError:
+        # Reported by ``check_frame``.
+        return []
+    unused = ["further pages"] if pages > 1 else []
+    if header.conversion is not None and "bit" in header.conversion:
+        unused.append(header.conversion)
+    return unused
 
 
 def _masks(project: Project, frame: FrameRecord, width: int, height: int) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,18 @@ def test_a_wrong_name_in_the_hold_out_is_told_before_annotations_are_read(
 def test_a_project_that_is_there_is_not_made_again_nor_removed(project: Path, images: Path, refuses: Any) -> None:
     assert "already" in refuses("new", project, "--images", images)
     assert (project / "project.sqlite").is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other file systems have only names of text")
+def test_a_name_that_is_not_utf8_is_left_out_and_named(rise: Any, images: Path, coco: Path, tmp_path: Path) -> None:
+    os.link(images / "tote_0.png", os.fsencode(images) + b"/d\xe9cran.png")
+    project, out = tmp_path / "p.rise", tmp_path / "out.json"
+    for arguments in (
+        ("new", project, "--images", images, "--coco", coco),
+        ("status", project),
+        ("check", project, "--headers-only"),
+        ("predict", project, "--images", images, "--out", out),
+    ):
+        outcome = rise(*arguments)
+        assert outcome.code == 0, outcome
+        assert r"'d\udce9cran.png'" in outcome.out, arguments
