@@ -132,22 +132,14 @@ def make_pseudo_labels(
     level = quantile_level(step, steps, config.quantile_start)
     mask_peak = config.mask_threshold if config.mask_threshold_peak is None else config.mask_threshold_peak
     gamma_mask = staircase(step, steps, config.mask_threshold, mask_peak, config.stairs)
-
     scores, labels = output.class_logits[image_index].float().sigmoid().max(1)
     selection = select(scores, gamma=gamma_cls, level=level, strategy=config.strategy)
     queries = selection.kept
+    masks = torch.zeros((0, *canvas), dtype=torch.bool, device=scores.device)
     if len(queries):
-        logits = output.masks(image_index, queries)
-        masks = binary_masks(
-            logits,
-            threshold=gamma_mask,
-            image_size=image_size,
-            canvas=canvas,
-            image=image,
-            edge_reach=round(config.edge_reach * min(image_size)),
-        )
-    else:
-        masks = torch.zeros((0, *canvas), dtype=torch.bool, device=scores.device)
+        logits, size = output.masks(image_index, queries), {"image_size": image_size, "canvas": canvas}
+        reach = round(config.edge_reach * min(image_size))
+        masks = binary_masks(logits, threshold=gamma_mask, **size, image=image, edge_reach=reach)
     large = masks.flatten(1).sum(1) >= MIN_AREA
     queries, masks = queries[large], masks[large]
     boxes = (

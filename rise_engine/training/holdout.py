@@ -19,6 +19,19 @@ from rise_engine.training.events import Event, HoldoutScore, Notice, ToBeat
 from rise_engine.training.holdout_quality import measure_pseudo_labels
 
 
+def require_own_sizes(project: Project, frames: Sequence[int]) -> None:
+    """Raise RiseError when annotations of a frame were made on an image of another size.
+
+    A file that cannot be read is not checked here: it is reported when it is measured.
+    """
+    for frame in frames:
+        try:
+            project.probe(frame)
+        except RiseError:
+            continue
+        project.require_own_size(frame)
+
+
 def measure_holdout(
     network: nn.Module,
     loaded: LoadedModel,

@@ -1,4 +1,4 @@
-"""What a run tells, kept on disk: one JSON object a line, and TensorBoard's format where that is installed."""
+"""The log of a run on disk: its events as JSON, one per line, and as TensorBoard curves where that is installed."""
 
 from __future__ import annotations
 

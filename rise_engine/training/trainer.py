@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from rise_engine.training.data.classes import class_names
 from rise_engine.training.data.source import SequenceSource
 from rise_engine.training.distributed import RankError, Ranks
 from rise_engine.training.events import Event
-from rise_engine.training.holdout import measure_holdout, score_to_beat, takes_over
+from rise_engine.training.holdout import measure_holdout, require_own_sizes, score_to_beat, takes_over
 from rise_engine.training.initial_weights import build_initial
 from rise_engine.training.live_preview import preview_frame
 from rise_engine.training.metrics_log import MetricsLog
@@ -81,8 +80,7 @@ class Trainer:
         if config.loader.unlabelled_pool == "all":
             everyone = sorted({*self.split.labelled, *self.split.unlabelled})
             self.split = replace(self.split, unlabelled=everyone)
-        for frame in self._readable(self.split.holdout):
-            project.require_own_size(frame)
+        require_own_sizes(project, self.split.holdout)
         self._ranks = ranks or Ranks()
         device = choose_device(self._ranks.device(config.device))
         self._resumed = self._run_to_resume(run, config) if resume else None
@@ -94,11 +92,9 @@ class Trainer:
         )
         self.config = config.model_copy(deep=True)
         self.config.model.num_classes = len(self.class_names)
-        self._minutes = minutes
-        self._rival = rival
+        self._minutes, self._rival = minutes, rival
         self._watched: str | None = None
-        self._preview_due = False
-        self._stopping = False
+        self._preview_due = self._stopping = False
         torch.manual_seed(config.schedule.seed)
         # Other processes receive the weights of the first one, and a resumed run has its own: neither needs a file.
         model, self._origin = (
@@ -115,13 +111,6 @@ class Trainer:
             self._notices.append(
                 f"This device ({device.type}) has no native bfloat16: optimiser.bf16=false would train faster."
             )
-
-    def _readable(self, frames: Sequence[int]) -> Iterator[int]:
-        """The frames whose size can be read; a broken file is reported when it is measured."""
-        for frame in frames:
-            with suppress(RiseError):
-                self.project.probe(frame)
-                yield frame
 
     def watch(self, frame: str | None) -> None:
         """Sets the frame to predict every ``schedule.preview_every`` steps, by its file name; None for none."""

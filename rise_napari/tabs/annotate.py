@@ -7,10 +7,10 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QInputDialog, QL
 from superqt.utils import signals_blocked
 
 from rise_engine.project.records import ANNOTATED_STATES, FrameState
+from rise_napari.tabs import CATEGORY_KEYS
 from rise_napari.tabs.instance_table import InstanceTable
 from rise_napari.tabs.tab import NO_PROJECT, Tab, button
 from rise_napari.tools.toolbox import Toolbox
-from rise_napari.ui.commands import CATEGORY_KEYS
 from rise_napari.workspace import Workspace
 
 COLUMNS = ("#", "Category", "Source", "Score")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from rise_napari.tabs import CATEGORY_KEYS, TABS
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QPushButton
 
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
     from rise_napari.tabs.train.tab import TrainTab
     from rise_napari.tools.toolbox import Toolbox
     from rise_napari.workspace import Workspace
-
-TABS = ("Project", "Annotate", "Bank", "Train", "Review", "Export")
-CATEGORY_KEYS = 9
-"""The first categories have keys: Ctrl + 1 to Ctrl + 9. 1 to 7 without Ctrl are napari's tools."""
 
 
 class Window(Protocol):

@@ -14,7 +14,6 @@ from rise_engine.config import RiseConfig
 from rise_engine.errors import RiseError
 from rise_engine.project.frame import LabelledFrame, UnlabelledFrame
 from rise_engine.project.project import Project
-from rise_engine.project.recordings import next_frames
 from rise_engine.project.splits import TrainingSplit
 from rise_engine.pseudo_sequences.bank import CutOut, InstanceBank
 from rise_engine.pseudo_sequences.from_project import read_for_training
@@ -26,6 +25,7 @@ from rise_engine.pseudo_sequences.views import PseudoSequence
 from rise_engine.training.data.classes import class_indices
 from rise_engine.training.data.frame_stream import FrameStream
 from rise_engine.training.data.prefetch import PlanPrefetcher
+from rise_engine.training.data.recordings import next_frames
 
 Kind = Literal["labelled", "unlabelled"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rise_engine.project.recordings import next_frames
 from rise_engine.project.records import FrameRecord, FrameState, Split
+from rise_engine.training.data.recordings import next_frames
 
 
 def frames(*names: str) -> list[FrameRecord]:
