@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -151,4 +152,5 @@ def _summary(path: Path, report: ImportReport) -> str:
         parts.append(f"{report.kept_out:,} instances were not imported because the existing ones were kept")
     if report.skipped:
         parts.append(f"{report.skipped:,} instances have no mask or no image")
-    return "; ".join(parts) + "."
+    others = replace(report, missing_files=0).notices()
+    return " ".join(["; ".join(parts) + ".", *others])
