@@ -283,7 +283,6 @@ def test_the_command_speaks_once_and_exits_cleanly_in_every_process(tmp_path: Pa
     folder = project.runs.all()[-1].folder
     assert [run.number for run in project.runs.all()] == [1]
     assert sorted(path.name for path in folder.iterdir() if path.suffix) == [
-        "best.safetensors",
         "config.json",
         "metrics.jsonl",
         "weights.safetensors",
