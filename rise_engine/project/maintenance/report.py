@@ -24,7 +24,7 @@ def holdout_ap(run: RunRecord) -> float | None:
         return None
     with path.open(encoding="utf-8", errors="replace") as lines:
         scores = [json.loads(line) for line in lines if '"HoldoutScore"' in line and line.endswith("\n")]
-    chosen = [score for score in scores if score["best"]] or scores
+    chosen = [score for score in scores if score.get("best")] or scores
     return float(chosen[-1]["ap"]) if chosen else None
 
 

@@ -31,7 +31,7 @@ def test_without_a_hold_out_it_says_so(project: Project, tmp_path: Path) -> None
 def test_without_labels_it_says_so_and_a_mended_project_is_taken(project: Project, tmp_path: Path) -> None:
     for frame in project.frames.all():
         project.frames.set_state(frame.id, FrameState.SKIPPED)
-    with pytest.raises(RiseError, match="annotate at least one first"):
+    with pytest.raises(RiseError, match="annotate one first"):
         Grid(project, tmp_path / "out")
     for frame in project.frames.all()[:4]:
         project.frames.set_state(frame.id, FrameState.LABELLED)

@@ -44,7 +44,7 @@ def test_what_cannot_be_fetched_is_told_how_to_fetch_by_hand() -> None:
     assert str(failure.value) == (
         "https://huggingface.co/QHL067/VNext_ECCV/resolve/87060237c1f5fe5bd53e83b0df0dbfe24ee1095a/"
         "IDOL/cocopretrain_R50.pth could not be fetched (no route): "
-        "download it by hand and give it with --weights cocopretrain_R50.pth"
+        "download the file manually and use it with --weights cocopretrain_R50.pth."
     )
 
 
