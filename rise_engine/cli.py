@@ -16,7 +16,7 @@ LONGEST = 1_500
 
 app = typer.Typer(
     name="rise",
-    help="Instance segmentation of totes from a few annotated frames.",
+    help="Instance segmentation of objects from a few annotated frames.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -103,8 +103,9 @@ def _by_uncertainty(frame: FrameRecord, scores: Sequence[float], disagreement: f
     edge = sum(EDGE[0] <= score <= EDGE[1] for score in shown)
     reasons = {
         f"{number_of(edge, 'prediction')} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + uncertainty * (edge > 0),
-        f"unsure, lowest score {min(shown):.2f}": uncertainty,
-        f"changes with the light by {100 * (disagreement or 0):.0f} %": _DISAGREEMENT_WEIGHT * (disagreement or 0.0),
+        f"uncertain scores, lowest {min(shown):.2f}": uncertainty,
+        f"predictions change by {100 * (disagreement or 0):.0f} % with the lighting": _DISAGREEMENT_WEIGHT
+        * (disagreement or 0.0),
     }
     score = uncertainty + _EDGE_WEIGHT * edge + _DISAGREEMENT_WEIGHT * (disagreement or 0.0)
     reason = max(reasons, key=lambda words: reasons[words])
@@ -202,7 +203,7 @@ def _by_difference(project: Project, frames: Sequence[FrameRecord]) -> list[Queu
         reason = "unlike the labelled frames"
         distance = np.min([np.linalg.norm(points - reference, axis=1) for reference in references], axis=0)
     else:
-        reason = "unlike those before it"
+        reason = "unlike the frames before it in the queue"
         fuller = fullness >= np.median(fullness)
         from_typical = np.linalg.norm(points - points[fuller].mean(axis=0), axis=1)
         first = int(np.argmin(np.where(fuller, from_typical, np.inf)))

@@ -1,4 +1,4 @@
-"""Uncertainty of a frame: how much its predictions change in a strong view (grey, dark, low contrast, mirrored)."""
+"""Sensitivity of a frame's predictions: how much they change in a strong view (grey, dark, low contrast, mirrored)."""
 
 from __future__ import annotations
 

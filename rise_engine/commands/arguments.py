@@ -30,8 +30,8 @@ Looks = Annotated[
     int,
     typer.Option(
         metavar="1|2",
-        help="Test-time augmentation. 2: a second pass, larger and mirrored, and the results are merged; 2.6 times "
-        "the work of 1.",
+        help="Number of passes over each image. 2 adds a larger, mirrored pass (test-time augmentation) and takes 2.6 "
+        "times as long.",
     ),
 ]
 Seed = Annotated[int, typer.Option(metavar="S", min=0, max=2**32 - 1, help="Seed of all random choices.")]

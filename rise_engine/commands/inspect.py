@@ -17,7 +17,12 @@ def queue(
     project: ProjectPath,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of frames to list.")] = 20,
     order: Annotated[
-        str, typer.Option(metavar="ORDER", help="Criterion: useful, uncertain, disagreeing, edge, unlike or name.")
+        str,
+        typer.Option(
+            metavar="ORDER",
+            help="useful: all criteria combined; uncertain: scores near 0.5 on average; disagreeing: sensitive to "
+            "lighting; edge: many scores from 0.4 to 0.6; unlike: differs from the labelled frames; or name.",
+        ),
     ] = "useful",
 ) -> None:
     """List the frames to fix next, with the reason for each.

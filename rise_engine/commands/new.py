@@ -61,8 +61,9 @@ def new(
 ) -> None:
     """Make a project from images or from a benchmark.
 
-    The test frames of a benchmark are held out (ARMBench: val and test; OCID: one place in five). Lists of them and of
-    the labelled fractions are written to PROJECT/splits, for --labelled-list and --frames.
+    The test frames of a benchmark are held out (ARMBench: val and test; OCID: one scene in five). The
+    names of the test frames, and of random subsets of the labelled frames, are written to PROJECT/splits. Pass these
+    files to --labelled-list or --frames.
 
     \b
     Example:

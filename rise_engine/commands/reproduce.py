@@ -37,10 +37,12 @@ def reproduce(
     ] = None,
     recipe: Annotated[str, typer.Option(help="recommended, paper or idol.")] = "recommended",
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of steps of each training.")] = None,
-    subsets: Annotated[int, typer.Option(metavar="K", min=1, help="Random splits of the labelled frames per row.")] = 1,
+    subsets: Annotated[
+        int, typer.Option(metavar="K", min=1, help="Random splits of the labelled frames for each row.")
+    ] = 1,
     seeds: Annotated[int, typer.Option(metavar="K", min=1, help="Trainings per random split.")] = 1,
     labelled: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Numbers of labelled frames, not the paper's fractions.")
+        str | None, typer.Option(metavar="N,N,...", help="Numbers of labelled frames, in place of the paper's shares.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -58,7 +60,7 @@ def reproduce(
     ] = None,
     runs: Annotated[
         list[str] | None,
-        typer.Option("--run", metavar="NAME=N", help="For curves: a run and its name; equal names are averaged."),
+        typer.Option("--run", metavar="NAME=N", help="For curves: a label and a run; equal labels are averaged."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder.")] = Path("reproduce"),
     device: Device = "auto",
@@ -67,7 +69,7 @@ def reproduce(
         typer.Option("--set", metavar="section.key=value", help="Change any setting of all trainings."),
     ] = None,
 ) -> None:
-    """Train for a table or figure of the paper again.
+    """Reproduce a table or figure of the paper by training on your frames.
 
     The trainings use your own frames and are evaluated on the hold-out. They run on a copy of
     the project in --out. Ctrl-C stops and keeps everything: the same command continues, and finished trainings in --out

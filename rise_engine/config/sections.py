@@ -110,7 +110,7 @@ class SequenceConfig(Section):
     max_overlap: float = Field(0.85, gt=0, le=1)
     """A paste is refused when it would hide more than this share of an inserted (or labelled) object."""
     protect_labelled: bool = True
-    """App. F's form for labelled frames: their own objects count too. Off: only inserted ones, as when unlabelled."""
+    """In a labelled frame, the overlap limit also protects the frame's own objects (App. F). Off: only pasted ones."""
     placement_tries: int = Field(10, ge=1)
     min_visible: float = Field(0.15, ge=0, le=1)
     """A target is dropped when a smaller share of it is visible."""
@@ -194,14 +194,14 @@ class PseudoLabelConfig(Section):
     after_view: bool = False
     """The after view is trained on the pseudo-labels too, transformed as it was. Not in the paper."""
     ignore_unkept: float | None = Field(0.3, ge=0, le=1)
-    """Queries on a rejected teacher prediction above this score are ignored instead of negatives; None makes them
-    negatives, as in the paper's text."""
+    """Queries that match a rejected teacher prediction with a higher score are excluded from the loss. None: they count
+    as negatives, as in the paper's text."""
     teacher_scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field((1.0,), min_length=1)
     """Test-time augmentation of the teacher: one pass over the before view per scale, merged. Not in the paper."""
     teacher_mirror: bool = False
     """Every second of these passes uses the mirror image."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of a teacher that averages the learner's weights; None uses the learner itself, as the paper does."""
+    """Decay of a teacher that averages the student's weights (EMA). None: the student is its own teacher, as in the paper."""
 
 
 class LossConfig(Section):
@@ -220,7 +220,7 @@ class LossConfig(Section):
     identities: Literal["known", "predicted"] = "known"
     """The identities in L_embed: known from the construction of the views, or the best score of Eq. 3 above 0.5."""
     views: Literal["dynamic", "top_ten"] = "dynamic"
-    """Number of positive views of an object: the sum of its IoUs (IDOL), or its ten best matches (paper, App. B)."""
+    """How many queries are positives of an object. dynamic: the sum of its IoUs (IDOL). top_ten: ten (paper, App. B)."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
     equal_objects: bool = False
@@ -253,7 +253,7 @@ class ScheduleConfig(Section):
     """The step at which L_u starts; see ``burn_in``."""
     supervised_only: bool = False
     before_gradient: bool = False
-    """Train on the unlabelled before frame too, instead of using it as a detached anchor."""
+    """Also compute gradients for the unlabelled before view. Off: it only provides fixed embeddings."""
     holdout_every: int = Field(500, ge=1)
     preview_every: int = Field(25, ge=1)
     checkpoint_seconds: float = Field(60.0, gt=0, allow_inf_nan=True)

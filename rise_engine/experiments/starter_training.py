@@ -1,4 +1,4 @@
-"""Trains starter weights on rendered frames, from a file from which a later call continues."""
+"""Trains starter weights on rendered frames, with a checkpoint from which a later call resumes."""
 
 from __future__ import annotations
 

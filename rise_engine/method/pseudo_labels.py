@@ -1,5 +1,7 @@
-"""From a teacher's predictions to targets: cascade (Eq. 6), mask threshold (Eq. 7), Mask-to-Box (Eq. 8) and Multi-Label
-Matching (paper, Sec. 3.3)."""
+"""Pseudo-labels from a teacher's predictions: Eq. 6 (cascade), 7 (mask threshold), 8 and Multi-Label Matching.
+
+Paper, Sec. 3.3. The boxes of Eq. 8 (Mask-to-Box) are computed in ``targets.boxes_of_masks``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The supervised branch: both views of a labelled frame have L_s, and L_embed ties them (paper, Eq. 1 and 4)."""
+"""The supervised branch: L_s on both views of a labelled frame, and L_embed between them (paper, Eq. 1 and 4)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""The unsupervised branch (paper, Sec. 3.3): the teacher makes pseudo-labels on the before view, the student must
-predict them on the strong view (L_u, Eq. 5) and find every object again in the after view (L_embed, Eq. 4)."""
+"""The unsupervised branch: L_u (Eq. 5) and L_embed (Eq. 4) of unlabelled frames (paper, Sec. 3.3).
+
+The teacher makes pseudo-labels on the before view. The student learns to predict them on the strong view, and to find
+every object again in the after view.
+"""
 
 from __future__ import annotations
 

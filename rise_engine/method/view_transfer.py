@@ -1,4 +1,4 @@
-"""Targets of the before view, carried along the known motion to the strong view and to the after view."""
+"""Transforms the targets of the before view to the strong and the after view, by the known motion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of a frame as one integer map, which is moved and pasted onto once for all objects."""
+"""The objects of a frame as one integer map, so that one operation moves or covers all of them."""
 
 from __future__ import annotations
 

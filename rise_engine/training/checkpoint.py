@@ -1,4 +1,4 @@
-"""The files that a run writes for its resume and for prediction; each is replaced atomically."""
+"""Functions that write and read the files of a run, to resume it and to predict; each file is replaced atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: a generator of events, which never calls a user interface (paper, Sec. 3.4)."""
+"""The training loop: a generator of events that also decides when the last and the best weights are saved."""
 
 from __future__ import annotations
 

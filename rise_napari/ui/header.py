@@ -36,7 +36,7 @@ class Header(QWidget):
         self.counts.setWordWrap(True)
         self.counts.setToolTip(
             "Labelled frames of all frames; reviewed frames; hold-out frames, which are used for evaluation only; "
-            "number of trainings; device of the training (auto: a GPU if there is one)"
+            "round (annotate, train, review); device of the training (auto: a GPU if there is one)"
         )
         self.state = QLabel()
         self.state.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)

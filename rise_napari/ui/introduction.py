@@ -24,12 +24,12 @@ TEXTS = {
     ),
     "Bank": (
         "<b>This tab is optional.</b> RISE cuts out the annotated instances and pastes, moves and removes them, to "
-        "simulate what happens in a tote between two images. Check that the cut-outs are clean, and exclude the others."
+        "simulate what happens in a tote between two images. Exclude the cut-outs that have a wrong mask."
     ),
     "Train": (
         "<b>Press Start.</b> You can continue to annotate while the model trains: the training never changes "
-        "annotations. The current frame shows live predictions. A new model replaces the old one only if it is not "
-        "worse on the hold-out."
+        "annotations. The current frame shows live predictions. A new model replaces the old one only if its "
+        "AP on the hold-out frames is at least as high."
     ),
     "Review": (
         "<b>Correct predictions instead of drawing masks.</b> Predict all fills the list. The most useful frames come "

@@ -1,4 +1,4 @@
-"""How annotations in a COCO file get to the upright frame: unchanged, turned or scaled (COCO format)."""
+"""How the coordinates of a COCO file get to the upright frame: unchanged, turned or scaled (COCO format)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects matched with the next frame of a recording, where their motion is unknown (paper, Eq. 3; its future work)."""
+"""Matches objects with the next frame of a recording by Eq. 3, as their motion is unknown (the paper's future work)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bulk import: hundreds of thousands of annotations, stored in many short transactions and shown by a single one.
+"""Bulk import: many annotations, written in short transactions; a final one makes all of them visible.
 
 Each row of an import carries the number of the import. The rows of a hidden import are invisible to every reader. They
 are stored in many short transactions, between which other processes can write. A last transaction shows them by

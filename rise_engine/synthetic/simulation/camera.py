@@ -1,4 +1,4 @@
-"""Where the camera is, and what its lens and shutter do to the picture."""
+"""The camera: its position, and the blur of its lens and shutter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What things fall into or onto: totes, cartons, crates, wire baskets, trays, and open ground. None is an object."""
+"""What things fall into or onto: totes, cartons, crates, wire baskets, trays, and open ground. They are never annotated as objects."""
 
 from __future__ import annotations
 

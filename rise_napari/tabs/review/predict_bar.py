@@ -28,7 +28,7 @@ class PredictBar(QWidget):
             "Predict all",
             self.predict_all,
             "Predict every unlabelled frame with the model in use. Each frame is also predicted with changed lighting, "
-            "to measure the uncertainty.",
+            "to measure how much the predictions change.",
         )
         self.this_frame = button("Predict this frame", self.predict_frame, "Predict only the frame in view.")
         self.progress = QProgressBar()

@@ -26,7 +26,7 @@ ORDERS = {
         "Most useful first",
         "Combines uncertainty, scores near 0.5, sensitivity to lighting, new objects and new appearance.",
     ),
-    "uncertain": ("Most uncertain first", "Frames with scores far from both 0 and 1, on average."),
+    "uncertain": ("Most uncertain first", "Frames whose scores are, on average, near 0.5."),
     "disagreeing": ("Lighting-sensitive first", "Frames with predictions that change when the lighting changes."),
     "edge": ("Scores near 0.5 first", "Frames with many scores between 0.4 and 0.6, where a threshold decides."),
     "unlike": ("Unlike labelled first", "Frames that look different from all labelled frames."),
@@ -143,7 +143,7 @@ def describe(entry: QueueEntry) -> str:
     """A frame's reason and usefulness, with every part of it."""
     parts = [f"uncertainty {entry.uncertainty:.2f}", f"scores near 0.5: {entry.edge}"]
     if entry.fullness is not None:
-        parts = [f"fullness {entry.fullness:.2f}"]
+        parts = [f"share of compared frames that are less full: {entry.fullness:.2f}"]
     if entry.disagreement is not None:
         parts.append(f"change with lighting {100 * entry.disagreement:.0f} %")
     if entry.unfamiliar is not None:

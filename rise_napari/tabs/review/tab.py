@@ -123,7 +123,7 @@ class ReviewTab(Tab):
             return "A training is running. It does not use what you accept now; the next one will."
         if not workspace.predictions():
             return "This frame has no predictions. Press Predict all, or select another frame in the list."
-        return "Accept what is right (A), edit what is almost right, reject what is wrong (R). Then train again."
+        return "Accept what is right (A), edit masks with small errors, reject what is wrong (R). Then train again."
 
     def finished(self) -> bool:
         return bool(self.workspace.count(FrameState.REVIEWED))

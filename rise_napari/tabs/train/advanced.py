@@ -57,7 +57,9 @@ class AdvancedSettings(QWidget):
         self.recipe = QComboBox()
         self.recipe.addItems(list(RECIPES))
         self.recipe.setCurrentText("recommended")
-        self.recipe.setToolTip("The method: what works best here, the text of the paper, or the loss weights of IDOL.")
+        self.recipe.setToolTip(
+            "recommended: best in our tests; paper: as in the paper's text; idol: with IDOL's loss weights."
+        )
         self.recipe.currentIndexChanged.connect(lambda _row: self.refresh())
         self.weights = allow_narrow(QComboBox())
         self.weights.setEditable(True)

@@ -29,7 +29,9 @@ class NextActions(QWidget):
         self._workspace = workspace
         self._apply_remedy = apply_remedy
         self._remedy: Remedy | None = None
-        self.remedy = button("", self._clicked, "Change what failed and start the training again.", tall=True)
+        self.remedy = button(
+            "", self._clicked, "Start the training again with the change that the button names.", tall=True
+        )
         self.resume = button("", resume, "Continue the training from its last checkpoint.", tall=True)
         self.use_new = button(
             "Use the new model anyway",

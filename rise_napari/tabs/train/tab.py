@@ -31,7 +31,7 @@ STATE_ADVICE = {
     RunState.PAUSED: "Paused. Press Resume to continue the training.",
     RunState.STOPPING: "Stopping. The current step is finished and the model is saved.",
     RunState.FINISHED: "Finished. Go to the Review tab to accept or edit the predictions.",
-    RunState.FAILED: "The training failed. The reason is below; a button offers a remedy if there is one.",
+    RunState.FAILED: "The training failed. The reason is shown below. A button appears if there is a fix.",
 }
 
 

@@ -38,10 +38,10 @@ def test_each_part_of_the_score_counts_and_has_its_reason(make_project: MakeProj
     assert queue[1].uncertainty == pytest.approx(0.15)
     assert (queue[2].edge, queue[1].edge) == (3, 0)
     assert queue[2].reason == "3 predictions near 0.5"
-    assert queue[3].reason == "unsure, lowest score 0.65"
+    assert queue[3].reason == "uncertain scores, lowest 0.65"
     assert queue[4].reason == "nothing found"
     assert queue[5].reason == "no prediction yet"
-    assert queue[6].reason == "changes with the light by 80 %"
+    assert queue[6].reason == "predictions change by 80 % with the lighting"
     assert queue[6].disagreement == 0.8
     assert all(queue[number].novelty is not None for number in (1, 2, 3, 4, 6))
     # mean of 0.9, 1.0, 0.84, 0.2, three on the edge, and at most half a point for its looks
