@@ -101,13 +101,13 @@ def _by_uncertainty(frame: FrameRecord, scores: Sequence[float], disagreement: f
         return QueueEntry(frame, 1.0, "nothing found", uncertainty=1.0, disagreement=disagreement)
     uncertainty = float(np.mean([1 - abs(2 * score - 1) for score in shown]))
     edge = sum(EDGE[0] <= score <= EDGE[1] for score in shown)
+    change = disagreement or 0.0
     reasons = {
         f"{number_of(edge, 'prediction')} near {sum(EDGE) / 2}": _EDGE_WEIGHT * edge + uncertainty * (edge > 0),
         f"uncertain scores, lowest {min(shown):.2f}": uncertainty,
-        f"predictions change by {100 * (disagreement or 0):.0f} % with the lighting": _DISAGREEMENT_WEIGHT
-        * (disagreement or 0.0),
+        f"predictions change by {100 * change:.0f} % with the lighting": _DISAGREEMENT_WEIGHT * change,
     }
-    score = uncertainty + _EDGE_WEIGHT * edge + _DISAGREEMENT_WEIGHT * (disagreement or 0.0)
+    score = uncertainty + _EDGE_WEIGHT * edge + _DISAGREEMENT_WEIGHT * change
     reason = max(reasons, key=lambda words: reasons[words])
     return QueueEntry(frame, score, reason, uncertainty=uncertainty, edge=edge, disagreement=disagreement)
 

@@ -201,7 +201,7 @@ class PseudoLabelConfig(Section):
     teacher_mirror: bool = False
     """Every second of these passes uses the mirror image."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of a teacher that averages the student's weights (EMA). None: the student is its own teacher, as in the paper."""
+    """Decay of a teacher that averages the student's weights (EMA). None: the student is its own teacher (paper)."""
 
 
 class LossConfig(Section):
@@ -220,7 +220,7 @@ class LossConfig(Section):
     identities: Literal["known", "predicted"] = "known"
     """The identities in L_embed: known from the construction of the views, or the best score of Eq. 3 above 0.5."""
     views: Literal["dynamic", "top_ten"] = "dynamic"
-    """How many queries are positives of an object. dynamic: the sum of its IoUs (IDOL). top_ten: ten (paper, App. B)."""
+    """How many queries are positives of an object. dynamic: the sum of its IoUs (IDOL). top_ten: ten (App. B)."""
     unsupervised: float = Field(0.5, ge=0)
     """lambda_4 of Eq. 9."""
     equal_objects: bool = False

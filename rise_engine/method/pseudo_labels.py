@@ -223,14 +223,15 @@ def merge_with_known(pseudo: PseudoLabels, known: Targets, *, image_size: tuple[
     """The known objects of an image unchanged, followed by the pseudo-labels of other objects.
 
     A pseudo-mask with IoU above 0.7 to a known object shows that object and is dropped. The others lose the pixels of
-    known objects, and are dropped when fewer than 32 pixels are left. A box that bounds its mask bounds the remaining
-    mask; a predicted one (without Mask-to-Box) is unchanged. The result may be empty: such an image must be left out of
-    L_u, where it would teach that every object is background.
+    known objects. They are dropped when fewer than 32 pixels or less than half of the mask are left: a rim around a
+    known object is no object of its own. A box that bounds its mask bounds the remaining mask; a predicted one (without
+    Mask-to-Box) is unchanged. The result may be empty: such an image must be left out of L_u, where it would teach that
+    every object is background.
     """
     repeated = (mask_iou(pseudo.masks, known.masks) > KNOWN_IOU).any(1)
     masks = pseudo.masks & ~known.masks.any(0)
     area = masks.flatten(1).sum(1)
-    added = ~repeated & (area >= MIN_AREA)
+    added = ~repeated & (area >= MIN_AREA) & (2 * area >= pseudo.masks.flatten(1).sum(1))
     bounding = boxes_bound_masks(pseudo.boxes, pseudo.masks, image_size=image_size)[added]
     boxes = torch.where(bounding[:, None], boxes_of_masks(masks[added], image_size=image_size), pseudo.boxes[added])
     return Targets(

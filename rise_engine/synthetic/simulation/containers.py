@@ -1,4 +1,4 @@
-"""What things fall into or onto: totes, cartons, crates, wire baskets, trays, and open ground. They are never annotated as objects."""
+"""Containers that things fall into: totes, cartons, crates, baskets, trays, open ground. They are never objects."""
 
 from __future__ import annotations
 

@@ -273,9 +273,16 @@ def test_known_pixels_are_cut_out_and_the_rest_is_boxed_anew() -> None:
 def test_pseudo_masks_of_which_little_is_left_go() -> None:
     # IoU with the known one is below 0.7, yet 31 pixels remain of the first and 32 of the second
     known = known_of(rectangle(0, 60, 0, 40))
-    pseudo = pseudo_of(rectangle(0, 31, 30, 41), rectangle(0, 32, 30, 41))
+    pseudo = pseudo_of(rectangle(0, 31, 39, 41), rectangle(0, 32, 39, 41))
     merged = merge_with_known(pseudo, known, image_size=SIZE)
     assert torch.equal(merged.masks[1:], rectangle(0, 32, 40, 41)[None])
+
+
+def test_a_rim_of_less_than_half_a_pseudo_mask_is_no_object() -> None:
+    known = known_of(rectangle(0, 60, 0, 40))
+    half, rim = rectangle(0, 20, 30, 50), rectangle(30, 50, 30, 49)  # 10 of 20 and 9 of 19 columns are left
+    merged = merge_with_known(pseudo_of(half, rim), known, image_size=SIZE)
+    assert torch.equal(merged.masks[1:], rectangle(0, 20, 40, 50)[None])
 
 
 def test_pseudo_labels_keep_their_predicted_box() -> None:
