@@ -173,7 +173,9 @@ def test_a_full_disk_costs_the_edit_in_hand_and_no_other(project_path: Path, tmp
 def test_a_disk_that_is_truly_full_says_so_and_goes_on_with_room(tmp_path: Path) -> None:
     disk, many = tmp_path / "disk", tmp_path / "many.json"
     disk.mkdir()
-    outline = [[float(number % 60) for number in range(400)]]
+    there = [(n // 2 + 10.0, n // 70 + 9.0) for n in range(100)]
+    back = [(n // 2 + 10.0, 50.0) for n in reversed(range(100))]
+    outline = [[side for corner in (*there, *back) for side in corner]]
     dataset = {
         "images": [{"id": 1, "file_name": "tote1.png", "width": 80, "height": 60}],
         "categories": [{"id": 1, "name": "object"}],
