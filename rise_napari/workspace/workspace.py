@@ -26,10 +26,7 @@ PROJECT_SUFFIX = ".rise"
 
 
 class Workspace:
-    """The state behind the window. Every change emits a signal, which widgets and layers follow.
-
-    Methods do not raise errors that the user can fix; they emit them as a ``message``.
-    """
+    """The state behind the window. Every change emits a signal; errors that the user can fix become messages."""
 
     project_changed = Signal()
     """Another project was opened, or the project was closed."""
