@@ -87,10 +87,16 @@ def evaluation_frames(
 def validation_frames_of(project: Project, run: RunRecord) -> set[int]:
     """The frames on which the weights of a run were chosen; none when its last weights predict.
 
-    A run from before there were validation frames chose its weights on its whole hold-out.
+    A run from before there were validation frames chose its weights on its whole hold-out. Raises RiseError when the
+    run's file cannot be read.
     """
     if not run.files.best_weights.is_file():
         return set()
-    record = json.loads(run.files.config.read_text(encoding="utf-8"))
-    names = set(record.get("validation", record.get("holdout", ())))
+    try:
+        record = json.loads(run.files.config.read_text(encoding="utf-8"))
+        names = set(record.get("validation", record.get("holdout", ())))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise RiseError(
+            f"The settings in {run.files.config} cannot be read: train again, or choose another run."
+        ) from error
     return {frame.id for frame in project.frames.all() if frame.name in names}

@@ -239,6 +239,10 @@ def test_best_weights_are_not_measured_on_the_frames_that_chose_them(
     files.config.write_text(json.dumps({"holdout": ["tote_0.png", "tote_1.png"]}))
     assert rise("evaluate", project) == 0
     assert "chosen on 2 of these frames" in capsys.readouterr().out, "a run from before there were validation frames"
+    for broken in ("[", "[]", '{"validation": 3}', '{"validation": [[1]]}'):
+        files.config.write_text(broken)
+        assert rise("evaluate", project) == 2
+        assert str(files.config) in capsys.readouterr().err
 
 
 def truth(*names: str, **changes: Any) -> dict[str, Any]:
